@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from services.dispatcher.repository import retention
+from services.dispatcher.repository import invitations
 from shared.database import partitions
 from shared.database.db import Sessions
 
@@ -32,7 +32,7 @@ class InvitationRetention:
         while batch == _BATCH:
             async with self.sessions.begin() as session:
                 before = await partitions.machine_time(session) - self.kept
-                batch = await retention.delete_batch(session, made_before=before, limit=_BATCH)
+                batch = await invitations.delete_old(session, made_before=before, limit=_BATCH)
             deleted += batch
         if deleted:
             log.info("retention.deleted", invitations=deleted)
@@ -43,4 +43,4 @@ class InvitationRetention:
         if self.kept is None:
             return 0
         async with self.sessions.begin() as session:
-            return await retention.count(session, made_before=await partitions.machine_time(session) - self.kept)
+            return await invitations.count_old(session, made_before=await partitions.machine_time(session) - self.kept)

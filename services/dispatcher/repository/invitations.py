@@ -18,6 +18,7 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Consent, Contact, SurveyRequested
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import db
+from shared.ids import first_id
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
 ON CONFLICT DO NOTHING"""
@@ -226,6 +227,24 @@ async def open_ids(session: AsyncSession, *, after: UUID | None, limit: int) -> 
 async def requests(session: AsyncSession, ids: Collection[UUID]) -> list[SurveyRequested]:
     rows = await db.fetch(session, "SELECT request::text FROM requests WHERE id = ANY($1::uuid[])", list(ids))
     return [SurveyRequested.model_validate_json(row["request"]) for row in rows]
+
+
+# --- invitations past retention: ids begin with the machine time at which they were made
+
+_DELETE_OLD = """WITH old AS MATERIALIZED (
+    SELECT id FROM invitations WHERE id < $1 AND state = 'closed' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM invitations i USING old WHERE i.id = old.id RETURNING 1"""
+_COUNT_OLD = "SELECT count(*) AS n FROM invitations WHERE id < $1 AND state = 'closed'"
+
+
+async def delete_old(session: AsyncSession, *, made_before: datetime, limit: int) -> int:
+    """Delete the oldest closed invitations with all that belongs to them; return how many."""
+    return len(await db.fetch(session, _DELETE_OLD, first_id(made_before), limit))
+
+
+async def count_old(session: AsyncSession, *, made_before: datetime) -> int:
+    return int((await db.fetch(session, _COUNT_OLD, first_id(made_before)))[0]["n"])
 
 
 # --- outcomes received before their request
