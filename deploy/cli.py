@@ -61,7 +61,7 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     },
     "services.dispatcher.commands.invitations": {
         "invitation": "Print the history of one invitation: its steps, attempts, reasons and outcome.",
-        "counts": "Count invitations by outcome, and steps by channel and state.",
+        "counts": "Count invitations by outcome, and steps by channel and state; without those that never began.",
         "stalled": "Print stalled invitations: open ones for which nothing is planned. Exits with 1 when there is one.",
         "mail": "Print a sample mail, or send it as a test.",
         "suppressions": "Respondents who are not contacted, and why.",

@@ -96,7 +96,7 @@ def invitation(invitation_id: UUID) -> None:
 
 @app.command()
 def counts() -> None:
-    """Count invitations by outcome, and steps by channel and state."""
+    """Count invitations by outcome, and steps by channel and state; without those that never began."""
     print(json.dumps(asyncio.run(_counts()), indent=2))
 
 

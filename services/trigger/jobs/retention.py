@@ -72,5 +72,7 @@ class RetentionJob:
         """Return a line for each partition that is past retention: its name, end, rows and bytes."""
         async with self.sessions() as session:
             now = await partitions.machine_time(session)
-            found = [(each, await retention.count(session, each.name)) for each in await self.past(now)]
+        past = await self.past(now)  # with a session of its own: a command's pool has one connection
+        async with self.sessions() as session:
+            found = [(each, await retention.count(session, each.name)) for each in past]
         return [f"{each.name}\tuntil {each.ends_at:%Y-%m-%d}\t{n} rows\t{each.bytes} bytes" for each, n in found if n]

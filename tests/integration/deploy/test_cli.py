@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from deploy import databases
 from shared.contract.vocabulary import Service
 from shared.database import db, embedded
+from shared.ids import first_id
 from shared.messaging import parking
 from shared.messaging.transport import Message
 
@@ -135,3 +137,20 @@ async def test_parked_messages_are_listed_and_handled_again(urls: Mapping[str, s
     assert (code, "crm.events/0/7  body: not JSON" in listed) == (0, True)
     code, sent = await earshot("parked", "replay", "trigger", **own)
     assert (code, "0 handled" in sent, "stays parked: body: " in sent) == (1, True, True)
+
+
+async def test_retention_says_what_it_would_delete_and_deletes_it(urls: Mapping[str, str]) -> None:
+    settings = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
+    old = first_id(datetime.now(UTC) - timedelta(days=401))
+    database = db.Database(urls["dispatcher"], schema="dispatcher", pool_size=1)
+    async with database.sessions.begin() as session:
+        await db.fetch(session, _ENDED, old)
+    assert await earshot("retention", "--dry-run", **settings) == (0, "invitations\t1 rows\n")
+    code, said = await earshot("retention", **settings)
+    assert (code, "retention.deleted" in said) == (0, True)
+    assert await earshot("retention", **settings) == (0, "nothing is past retention\n")
+    await database.close()
+
+
+_ENDED = """INSERT INTO invitations (id, respondent_id, program, state, outcome, request, unsubscribe, expires_at)
+VALUES ($1, 'c1', 'p', 'closed', 'answered', '{}', '', now())"""
