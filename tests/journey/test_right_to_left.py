@@ -68,7 +68,8 @@ async def test_pages_and_mail_of_an_arabic_program_are_written_from_right_to_lef
         assert min(places) >= 16
         assert "لا تسألوني مرة أخرى" in await page.inner_text("main")
         await page.get_by_role("radio", name="3", exact=True).check()
-        await page.get_by_role("button").first.click()
+        async with page.expect_navigation():
+            await page.get_by_role("button").first.click()
         await check(page, "right-to-left-reasons")
     context = await browser.new_context(viewport=NARROW)
     page = await context.new_page()
