@@ -30,7 +30,6 @@ CACHE = 64e9  # bytes of memory for pages
 VOLUME = 16e12  # bytes of a disk
 BLOCK = 8192
 TABLE_MOST = 2**32 * BLOCK  # https://www.postgresql.org/docs/current/limits.html
-INT4_MOST = 2**31 - 1
 FREEZE_AFTER = 200_000_000  # autovacuum_freeze_max_age
 VACUUM_PER_S = 200 / 20 / 0.002 * BLOCK  # vacuum_cost_limit / vacuum_cost_page_dirty / autovacuum_vacuum_cost_delay
 DAY_S = 86_400
@@ -123,7 +122,6 @@ class Scale:
         found = {
             f"{memory} no longer hold the indexes that are written all over": CACHE / self.scattered(),
             f"the tables fill {disk}": VOLUME / self.kept,
-            "a sum of int4 overflows, if all answers are one score and read at once": INT4_MOST / self.answers,
             f"{name} reaches PostgreSQL's 32 TB, if it is one table": TABLE_MOST / largest["heap"],
             f"the first VACUUM of {name} takes a day, if it is one table": VACUUM_PER_S * DAY_S / largest["heap"],
             "old rows of every table are frozen, and again after as many": FREEZE_AFTER / self._transactions,
