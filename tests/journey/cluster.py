@@ -101,6 +101,9 @@ class ServiceCluster:
 
     async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         process = self.processes.pop(name)
+        if process.returncode is not None:
+            said = (self.logs / f"{name}.log").read_text(errors="replace")[-4000:]
+            raise AssertionError(f"{name} ended by itself with {process.returncode}: {said}")
         process.send_signal(number)
         return await process.wait()
 
