@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import REGISTRY
@@ -96,6 +96,51 @@ async def test_acknowledgement_from_before_a_rebalance_is_dropped(stand: Stand) 
             again |= {record.key for record in records}
             await acknowledge()
         assert await stand.lag() == 0
+
+
+@within(60)
+async def test_rebalance_while_offsets_are_compared_drops_what_was_fetched(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker answers a reader only after the group has given away half of its partitions."""
+    await append_to_all_partitions(stand)
+    reader = GroupReader(Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500)
+    compared: set[TopicPartition] = set()
+    asked, revoked = asyncio.Event(), asyncio.Event()
+    committed, on_partitions_revoked = AIOKafkaConsumer.committed, GroupReader.on_partitions_revoked
+
+    async def committed_late(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+        if consumer is reader._consumer:
+            compared.add(partition)
+            if len(compared) == 2 and not asked.is_set():
+                asked.set()
+                await revoked.wait()
+        offset: int | None = await committed(consumer, partition)
+        return offset
+
+    async def noted_revoked(each: GroupReader, partitions: set[TopicPartition]) -> None:
+        await on_partitions_revoked(each, partitions)
+        if each is reader and asked.is_set():
+            revoked.set()
+
+    monkeypatch.setattr(AIOKafkaConsumer, "committed", committed_late)
+    monkeypatch.setattr(GroupReader, "on_partitions_revoked", noted_revoked)
+    async with aclosing(reader.batches()) as batches:
+        following = asyncio.ensure_future(anext(batches))
+        await asked.wait()
+        async with reading(stand.log, stand.group) as others:
+            await anext(others)
+            records, acknowledge = await following
+            assert {record.partition for record in records} <= {each.partition for each in assigned(reader)}
+            assert len(assigned(reader)) == 2
+            await acknowledge()
+    assert await stand.lag() == 40 - len(records)
+    assert expired_unread(stand) == 0
+
+
+def assigned(reader: GroupReader) -> set[TopicPartition]:
+    partitions: set[TopicPartition] = reader._consumer.assignment()
+    return partitions
 
 
 @within(60)

@@ -131,8 +131,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             # a rebalance that does not end blocks getmany, whatever its timeout
             async with asyncio.timeout(JOIN_SECONDS):
                 fetched = await self._read()
+                epoch = self._epoch
                 await self._unread.update(self._consumer, fetched)
             self._heartbeat.beat()
+            if epoch != self._epoch:
+                continue  # after a rebalance the partitions are read again from their acknowledged offsets
             if any(fetched.values()):
                 return dict(fetched)
             if time.monotonic() - silent_since > self._stall_s:

@@ -28,23 +28,35 @@ class UnreadRanges:
         self._next = {}
 
     async def update(self, consumer: Any, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Note the fetched offsets; count and log messages deleted unread, also those of newly assigned partitions."""
-        new = consumer.assignment() - self._next.keys()
-        gaps = [each for each, records in fetched.items() if records and records[0].offset > self._next.get(each, 0)]
-        if new or gaps:
-            await self._compare(consumer, new, gaps)
-        self._next |= {each: records[-1].offset + 1 for each, records in fetched.items() if records}
+        """Note the fetched offsets; count and log messages deleted unread, also those of newly assigned partitions.
 
-    async def _compare(self, consumer: Any, new: set[TopicPartition], gaps: Sequence[TopicPartition]) -> None:
+        A rebalance can call `reset` while this waits for the broker, so it keeps the dictionary it began with.
+        """
+        following = self._next
+        new = consumer.assignment() - following.keys()
+        gaps = {
+            each
+            for each, records in fetched.items()
+            if each in following and records and records[0].offset > following[each]
+        }
+        if compared := new | gaps:
+            first = await consumer.beginning_offsets([*compared])
+            for each in new:
+                acknowledged = await consumer.committed(each)
+                following[each] = first[each] if acknowledged is None else acknowledged
+            for each in compared:
+                self._count_missing(each, first[each] - following[each])
+                following[each] = max(first[each], following[each])
+        following |= {each: records[-1].offset + 1 for each, records in fetched.items() if records}
+
+    def _count_missing(self, partition: TopicPartition, count: int) -> None:
         """Count and log offsets missing before a partition's first record; later gaps are made by compaction."""
-        first: Mapping[TopicPartition, int] = await consumer.beginning_offsets([*new.union(gaps)])
-        for each in new:
-            acknowledged = await consumer.committed(each)
-            self._next[each] = first[each] if acknowledged is None else acknowledged
-        for each in new.union(gaps):
-            if (count := first[each] - self._next[each]) > 0:
-                metrics.EXPIRED_UNREAD.labels(self._group, each.topic).inc(count)
-                log.error(
-                    "kafka.expired_unread", group=self._group, topic=each.topic, partition=each.partition, count=count
-                )
-                self._next[each] = first[each]
+        if count > 0:
+            metrics.EXPIRED_UNREAD.labels(self._group, partition.topic).inc(count)
+            log.error(
+                "kafka.expired_unread",
+                group=self._group,
+                topic=partition.topic,
+                partition=partition.partition,
+                count=count,
+            )
