@@ -45,9 +45,9 @@ async def urls_for(settings: Settings, schemas: Sequence[str]) -> dict[str, str]
     return await embedded.urls_of(schemas, settings)
 
 
-async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
-    """Bring each schema to its newest revision; return the fingerprint of each."""
-    found: dict[str, str] = {}
+async def migrate(urls: Mapping[str, str]) -> dict[str, migrations.Upgraded]:
+    """Bring each schema to its newest revision."""
+    found: dict[str, migrations.Upgraded] = {}
     for schema, url in urls.items():
         async with open_database(url, schema=schema, options=UNLIMITED) as database:
             upgrade = retry_outages(url)

@@ -47,5 +47,5 @@ async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
     if not own:
         databases.refuse_migration(settings.database_options)
     urls = dict.fromkeys(schemas, own) if own else await databases.urls_for(settings, schemas)
-    for schema, fingerprint in (await databases.migrate(urls)).items():
-        print(f"{schema}: {fingerprint}")
+    for schema, upgraded in (await databases.migrate(urls)).items():
+        print(f"{schema}: {upgraded}")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -37,28 +37,41 @@ def messaging_tables(metadata: sa.MetaData) -> None:
     parked_table(metadata)
 
 
+class Upgraded(NamedTuple):
+    """A schema's revision before, None for an empty schema, and its fingerprint after."""
+
+    earlier: str | None
+    fingerprint: str
+
+    def __str__(self) -> str:
+        if self.earlier == self.fingerprint.partition("-")[0]:
+            return f"unchanged, {self.fingerprint}"
+        return f"{self.earlier or 'empty'} → {self.fingerprint}"
+
+
 class ModelsDiffer(Exception):
     """The models and the migrations make different tables: write the missing migration."""
 
 
-async def upgrade(database: Database, folder: Path, *, to: str = "head") -> str:
-    """Bring a schema to the newest revision and return its fingerprint; concurrent callers wait for the first.
+async def upgrade(database: Database, folder: Path, *, to: str = "head") -> Upgraded:
+    """Bring a schema to the newest revision; concurrent callers wait for the first.
 
     Raises SchemaUnfit when the schema was edited by hand, or is one of a newer version that this code cannot use.
     """
     migrations = Migrations(folder)
     async with _alone(database) as connection:
         state = await schema.read_state(connection, database.schema)
+        earlier = state.revision
         migrations.check_unedited(state)
         if not migrations.knows(state):
             log.info("schema.newer", schema=state.schema, revision=state.revision)
-            return state.fingerprint
+            return Upgraded(earlier, state.fingerprint)
         if state.revision != (migrations.head if to == "head" else to):
             await _run(connection, folder, "upgrade", to=to)
             state = await schema.read_state(connection, database.schema)
             migrations.check_unedited(state)
         await _record(connection, folder, state)
-    return state.fingerprint
+    return Upgraded(earlier, state.fingerprint)
 
 
 async def _record(connection: AsyncConnection, folder: Path, state: SchemaState) -> None:

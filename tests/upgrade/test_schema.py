@@ -78,6 +78,13 @@ async def test_an_older_schema_is_named_with_its_cure(empty: Mapping[str, str], 
         await _check(empty["trigger"], newer(tmp_path))
 
 
+async def test_a_migration_says_what_it_did(empty: Mapping[str, str]) -> None:
+    url, head = {"trigger": empty["trigger"]}, Migrations(TRIGGER).head
+    said = [str((await databases.migrate(url))["trigger"]) for _ in range(2)]
+    assert said[0].startswith(f"empty → {head}-")
+    assert said[1].startswith(f"unchanged, {head}-")
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
