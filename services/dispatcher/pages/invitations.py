@@ -19,11 +19,11 @@ from shared.web.menu import StaffPages
 _OUTCOMES = {
     "open": "open",
     "answered": "answered",
-    "declined": "declined",
+    "declined": "the customer does not want to be asked",
     "exhausted": "no answer: every step is done",
     "expired": "no answer before the expiry",
     "undeliverable": "no step could reach the customer",
-    "withdrawn": "withdrawn",
+    "withdrawn": "taken back: cancelled, reopened or erased",
 }
 _REASONS = {
     "no_address": "no address for this channel",
@@ -91,7 +91,7 @@ class InvitationPages:
         """Show an invitation's history, in the respondent's time zone."""
         async with self.sessions.begin() as session:
             shown = await history.of_invitation(session, invitation_id)
-        return page("invitation.html", pages=self.staff_pages, history=shown, explain=_explained)
+        return page("invitation.html", pages=self.staff_pages, history=shown, explain=_explained, outcomes=_OUTCOMES)
 
 
 def _explained(reason: str) -> str:

@@ -13,7 +13,16 @@ from shared.contract.vocabulary import ChannelKind
 from shared.web import links
 from shared.web.links import Purpose
 from shared.web.problems import Unprocessable
-from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, Chain, answered, plan, request
+from tests.integration.dispatcher.conftest import (
+    ADDRESS_KEYS,
+    LINK_KEYS,
+    NOW,
+    Chain,
+    answered,
+    plan,
+    request,
+    withdrawn,
+)
 from tests.integration.dispatcher.pages.conftest import browser
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
@@ -75,6 +84,14 @@ async def test_history_of_an_answered_invitation_links_to_the_answer(chain: Chai
     assert leads not in (await client.get(f"/invitations/{asked.invitation_id}")).text
     await chain.take(answered(asked))
     assert leads in (await client.get(f"/invitations/{asked.invitation_id}")).text
+
+
+async def test_history_says_in_words_why_an_invitation_ended(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request()
+    await chain.take(asked)
+    await chain.take(withdrawn(asked))
+    page = (await client.get(f"/invitations/{asked.invitation_id}")).text
+    assert "taken back: cancelled, reopened or erased</h1>" in page
 
 
 async def test_invitations_of_a_guest_are_found_by_the_address(chain: Chain) -> None:
