@@ -49,20 +49,33 @@ def distribution(tally: Tally) -> list[ScoreBar]:
 @dataclass(frozen=True, slots=True)
 class CategoryBar:
     category: Category
-    share: float
+    percent: int
     x: float
     width: float
 
 
 def shares(tally: Tally, *, width: float, of: int | None = None) -> list[CategoryBar]:
     """Draw promoters, passives and detractors side by side; `width` is that of `of` answers, by default of all."""
+    categories = (Category.PROMOTER, Category.PASSIVE, Category.DETRACTOR)
     counts = (tally.promoters, tally.passives, tally.detractors)
     bars, x = [], 0.0
-    for category, count in zip((Category.PROMOTER, Category.PASSIVE, Category.DETRACTOR), counts, strict=True):
+    for category, count, percent in zip(categories, counts, _percentages(counts), strict=True):
         wide = width * count / (of or max(tally.n, 1))
-        bars.append(CategoryBar(category, count / tally.n if tally.n else 0.0, x, wide))
+        bars.append(CategoryBar(category, percent, x, wide))
         x += wide
     return bars
+
+
+def _percentages(counts: Sequence[int]) -> list[int]:
+    """Round shares to whole percents that add up to 100, by the largest remainders; all are 0 without answers."""
+    total = sum(counts)
+    if not total:
+        return [0] * len(counts)
+    percents = [100 * count // total for count in counts]
+    by_remainder = sorted(range(len(counts)), key=lambda place: -(100 * counts[place] % total))
+    for place in by_remainder[: 100 - sum(percents)]:
+        percents[place] += 1
+    return percents
 
 
 class _Point(NamedTuple):

@@ -49,3 +49,12 @@ def test_shares_fill_the_bar() -> None:
     tally = Tally.of_one(9) + Tally.of_one(8) + Tally.of_one(0) * 2
     assert [share.width for share in charts.shares(tally, width=100)] == [25, 25, 50]
     assert [share.width for share in charts.shares(Tally(), width=100)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("promoters", "passives", "detractors", "percents"),
+    [(1, 1, 1, [34, 33, 33]), (455, 325, 220, [46, 32, 22]), (1, 0, 0, [100, 0, 0]), (0, 0, 0, [0, 0, 0])],
+)
+def test_shares_of_the_categories_add_up(promoters: int, passives: int, detractors: int, percents: list[int]) -> None:
+    tally = Tally.of_one(9) * promoters + Tally.of_one(8) * passives + Tally.of_one(0) * detractors
+    assert [share.percent for share in charts.shares(tally, width=100)] == percents
