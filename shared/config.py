@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared import database_url
+from shared import database_url, made_keys
 from shared.contract.address_keys import AddressKeys
 from shared.database_url import DatabaseOptions
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
 DEVELOPMENT_ADDRESS_KEYS = {"dev": "addresses-of-this-machine"}
 _DERIVED = Field(default="", validate_default=True)
+
+
+def _of_folder(setting: str, otherwise: Mapping[str, str]) -> Callable[[dict[str, Any]], dict[str, SecretStr]]:
+    """Return a default: the keys made in the data folder, or else these."""
+
+    def keys(known: dict[str, Any]) -> dict[str, SecretStr]:
+        found = made_keys.read(known["data_dir"]).get(setting, otherwise)
+        return {name: SecretStr(secret) for name, secret in found.items()}
+
+    return keys
 
 
 class Settings(BaseSettings):
@@ -75,10 +86,10 @@ class Settings(BaseSettings):
     mailbox_url: str = _DERIVED
     invitations_url: str = _DERIVED
     link_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
-        default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_LINK_KEYS.items()}
+        default_factory=_of_folder("link_keys", DEVELOPMENT_LINK_KEYS)
     )
     address_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
-        default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_ADDRESS_KEYS.items()}
+        default_factory=_of_folder("address_keys", DEVELOPMENT_ADDRESS_KEYS)
     )
     shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
     log_level: Literal["debug", "info", "warning", "error"] = "info"

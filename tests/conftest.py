@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +19,9 @@ from shared.database import db, embedded
 pytest_plugins = ["tests.browser", "tests.kafka_broker"]
 
 TEMPLATE = "template_earshot"
+
+# no keys that somebody's own installation made
+os.environ["EARSHOT_DATA_DIR"] = str(Path(tempfile.gettempdir()) / "earshot-tests-have-no-data-folder")
 
 logging.configure("warning", service="tests")  # as in production: constant text and ids, no values
 

@@ -35,10 +35,12 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
         from deploy import all_in_one  # noqa: PLC0415 - they load all services, which takes a second
         from deploy.addresses import print_addresses  # noqa: PLC0415
         from deploy.all_settings import ALL, AllSettings  # noqa: PLC0415
-        from deploy.operations.secret_findings import problems_of_secrets  # noqa: PLC0415
+        from deploy.operations import secret_findings  # noqa: PLC0415
     services = one or ALL
     settings = AllSettings.from_environment()
-    if settings.trigger.environment == "production" and (faults := problems_of_secrets(settings.trigger)):
+    if one is None and common.environment == "development" and secret_findings.make_keys(common):
+        settings = AllSettings.from_environment()
+    if faults := secret_findings.problems_at_start(settings, is_shared=one is not None):
         fail("; ".join(faults))
     logging.configure(settings.trigger.log_level, service=which.value)
 

@@ -21,6 +21,7 @@ from shared.database.embedded import CannotStart, NoDatabase, nothing_has_run
 from shared.database.schema import CatalogueMissing
 from shared.database_url import NeedsSessions
 from shared.health import NotReady
+from shared.made_keys import KeysUnreadable
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy, StoppedLate
 from shared.web.public_urls import WrongAddress
@@ -38,6 +39,7 @@ _MESSAGE_IS_ENOUGH = (
     InvalidSource,
     ClockIsWrong,
     WrongAddress,
+    KeysUnreadable,
 )
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
 _REFUSED = (

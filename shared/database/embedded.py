@@ -179,6 +179,11 @@ def _given_url(schema: str, settings: Settings) -> str:
     return getattr(settings, f"{schema}_database_url", "") or settings.database_url
 
 
+def is_new(settings: Settings) -> bool:
+    """Say whether these settings lead to an embedded server that has not been made yet."""
+    return not settings.database_url and not _folder(settings).exists()
+
+
 def _folder(settings: Settings) -> Path:
     return settings.data_dir / "postgres"
 

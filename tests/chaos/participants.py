@@ -18,7 +18,6 @@ from uuid import UUID
 import httpx
 
 from shared.clock import StoredClock
-from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.contract import cloudevents
 from shared.contract.events import CallClosed, CallRequested
 from shared.contract.vocabulary import CallOutcome, Service
@@ -28,6 +27,7 @@ from shared.messaging.transport import EventLog, Message, TransportUnavailable
 from shared.web import links
 from shared.web.links import Purpose
 from tests.chaos.processes import CONNECTION_ERRORS, Processes
+from tests.keys import LINK_KEYS
 
 POSTED_AT_ONCE = 100
 APPENDED_AT_ONCE = 500
@@ -59,7 +59,7 @@ class Participants:
 
     @staticmethod
     def link(invitation: UUID, step: int = 1) -> str:
-        return f"/s/{links.token(DEVELOPMENT_LINK_KEYS, 'dev', Purpose.ANSWER, invitation)}.{step}"
+        return f"/s/{links.token(LINK_KEYS, 'k1', Purpose.ANSWER, invitation)}.{step}"
 
     async def sell(self, web: httpx.AsyncClient, count: int) -> None:
         """Send so many purchases, half by HTTP, half by the event log."""

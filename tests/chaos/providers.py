@@ -17,10 +17,10 @@ from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
 
-from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.web import links
 from shared.web.links import Purpose
 from tests import fakes
+from tests.keys import LINK_KEYS
 
 MESSAGE_ID = re.compile(rb"Message-ID: <([0-9a-f-]{36})\.(\d+)@")
 LINK = re.compile(r"/s/([\w-]{22})\.(\d+)")
@@ -43,7 +43,7 @@ class Ledger:
 
     def resolve(self, invitations: Iterable[UUID]) -> None:
         """Find the invitations of the links in text messages."""
-        known = {links.token(DEVELOPMENT_LINK_KEYS, "dev", Purpose.ANSWER, each): each for each in invitations}
+        known = {links.token(LINK_KEYS, "k1", Purpose.ANSWER, each): each for each in invitations}
         for (link, step), times in self.texts.items():
             self.accepted[known[link], step] += times
         self.texts.clear()

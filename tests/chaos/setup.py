@@ -24,6 +24,7 @@ from shared.contract.vocabulary import Service
 from shared.database import embedded
 from shared.messaging.transport import EventLog, open_log
 from shared.messaging.transport.kafka import create_topics
+from tests import keys
 from tests.chaos.browsers import Browsers
 from tests.chaos.health_monitor import HealthMonitor, open_databases
 from tests.chaos.oracle import Oracle
@@ -125,6 +126,7 @@ async def open_setup(plan: Plan) -> AsyncIterator[ChaosSetup]:
 def _environment(folder: Path, urls: Mapping[str, str], events_url: str, providers: Providers) -> dict[str, str]:
     own = {
         **{f"{service}_database_url": urls[service] for service in Service},
+        **keys.SETTINGS,
         "migrate_on_start": "false",
         "events_url": events_url,
         "clock": folder / "clock.json",

@@ -28,6 +28,7 @@ from deploy.ports import free_ports
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import open_event_log
+from tests import keys
 from tests.journey.stage import MONDAY, Stage
 
 LINK = re.compile(r"http://\S+/s/[\w-]{22}\.\d+")
@@ -117,11 +118,12 @@ async def open_cluster(
     urls: Mapping[str, str], folder: Path, *, events_url: str, smtp_url: str
 ) -> AsyncIterator[tuple[Stage, ServiceCluster]]:
     service_urls = {f"{service}_database_url": urls[service] for service in ALL}
-    settings = isolated_settings(folder, events_url=events_url, **service_urls)
+    settings = isolated_settings(folder, events_url=events_url, **service_urls, **keys.SETTINGS)
     assert settings.trigger.clock is not None
     clock = StoredClock.create(settings.trigger.clock, start=MONDAY, speed=0)
     own: dict[str, Any] = {
         **service_urls,
+        **keys.SETTINGS,
         "events_url": events_url,
         "clock": settings.trigger.clock,
         "scoring_port": settings.scoring.scoring_port,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from pathlib import Path
 
 import asyncpg
@@ -12,11 +13,13 @@ from pydantic import ValidationError
 
 from deploy.all_settings import AllSettings
 from deploy.operations import error_messages
-from deploy.operations.secret_findings import problems_of_secrets
+from deploy.operations.secret_findings import make_keys, problems_of_keys, problems_of_secrets
 from deploy.setting_names import unknown_settings
 from services.dispatcher.wiring import open_accounts
 from shared.config import Settings
+from tests import keys
 
+LINKS, ADDRESSES = keys.SETTINGS["link_keys"], keys.SETTINGS["address_keys"]
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 
@@ -56,11 +59,68 @@ def test_wrong_link_keys_are_refused(monkeypatch: pytest.MonkeyPatch, wrong: str
 def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["EARSHOT_LINK_KEYS", "EARSHOT_ADDRESS_KEYS", "EARSHOT_STAFF_SECRET"]
     assert [each.split()[0] for each in problems_of_secrets(Settings())] == wanted
-    monkeypatch.setenv("EARSHOT_LINK_KEYS", "k1:secret")
+    monkeypatch.setenv("EARSHOT_LINK_KEYS", LINKS)
     assert [each.split()[0] for each in problems_of_secrets(Settings())] == wanted[1:]
-    monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", "a1:secret")
-    monkeypatch.setenv("EARSHOT_STAFF_SECRET", "secret")
+    monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", ADDRESSES)
+    monkeypatch.setenv("EARSHOT_STAFF_SECRET", "a long staff secret")
     assert problems_of_secrets(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "weak", "problem"),
+    [
+        ("EARSHOT_LINK_KEYS", "k1:secret", "has a key of fewer than 32 characters, k1"),
+        (
+            "EARSHOT_LINK_KEYS",
+            f"{LINKS},dev:only-for-this-machine",
+            "has the development key dev, which everybody knows",
+        ),
+        ("EARSHOT_ADDRESS_KEYS", "a1:secret", "has a key of fewer than 32 characters, a1"),
+        ("EARSHOT_ADDRESS_KEYS", "dev:addresses-of-this-machine", "has the development key dev, which everybody knows"),
+        ("EARSHOT_STAFF_SECRET", "a", "has fewer than 16 characters"),
+    ],
+)
+def test_production_refuses_weak_secrets(monkeypatch: pytest.MonkeyPatch, name: str, weak: str, problem: str) -> None:
+    strong = {"EARSHOT_LINK_KEYS": LINKS, "EARSHOT_ADDRESS_KEYS": ADDRESSES, "EARSHOT_STAFF_SECRET": "x" * 16}
+    for each, secret in {**strong, name: weak}.items():
+        monkeypatch.setenv(each, secret)
+    (found,) = problems_of_secrets(Settings())
+    assert found.startswith(f"{name} {problem}: ")
+
+
+def test_older_public_key_for_addresses_stays_so_that_opt_outs_are_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_LINK_KEYS", LINKS)
+    monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", f"{ADDRESSES},dev:addresses-of-this-machine")
+    assert problems_of_keys(Settings(), sends=True, is_shared=True) == []
+
+
+def test_new_data_folder_gets_keys_of_its_own_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path / "data"))
+    make_keys(Settings())
+    first = Settings()
+    assert len(first.link_secrets["k1"]) == len(first.address_fingerprints.keys["k1"]) == 64
+    assert first.link_secrets.keys() == {"k1"}
+    assert first.link_secrets["k1"] != first.address_fingerprints.keys["k1"]
+    assert stat.S_IMODE((tmp_path / "data" / "keys.json").stat().st_mode) == 0o600
+    make_keys(Settings())
+    assert Settings() == first
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["keys.json"]
+
+
+def test_data_folder_that_was_used_keeps_its_links_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
+    (tmp_path / "postgres").mkdir()
+    make_keys(Settings())
+    assert list(Settings().link_secrets) == list(Settings().address_fingerprints.keys) == ["k1", "dev"]
+    assert Settings().signing_key == "k1"
+
+
+def test_keys_that_are_set_make_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("EARSHOT_LINK_KEYS", LINKS)
+    monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", ADDRESSES)
+    make_keys(Settings())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from shared.contract.vocabulary import Service
 from shared.database import embedded
 from shared.database.db import Database, fetch
 from shared.messaging.transport import EventLog, Message, open_log
+from tests import keys
 from tests.journey.stage import MONDAY, purchase
 from tests.upgrade import versions
 from tests.upgrade.versions import RunningVersion, until
@@ -133,6 +134,7 @@ async def setup(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[Up
     folder = parse_qs(urlsplit(postgres.admin_url).query)["host"][0]
     urls = {schema: f"postgresql://{schema}@/{name}?host={folder}" for schema in databases.MIGRATIONS}
     settings = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
+    settings["EARSHOT_LINK_KEYS"] = keys.SETTINGS["link_keys"]
     settings |= {"EARSHOT_DATABASE_URL": urls["transport"], "EARSHOT_CLOCK": str(tmp_path / "clock.json")}
     clock = StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=0)
     event_log = open_log(urls["transport"])

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from deploy import databases
+from shared import made_keys
 from shared.contract.vocabulary import Service
 from shared.database import db, embedded
 from shared.ids import first_id
 from shared.messaging import parking
 from shared.messaging.transport import Message
+from tests import keys
 
 
 async def earshot(*arguments: str, **settings: str) -> tuple[int, str]:
@@ -101,9 +103,8 @@ async def test_production_never_writes_to_an_embedded_database(command: str, tmp
     code, said = await earshot(
         *command.split(),
         EARSHOT_ENVIRONMENT="production",
-        EARSHOT_LINK_KEYS="k1:secret",
-        EARSHOT_ADDRESS_KEYS="a1:secret",
-        EARSHOT_STAFF_SECRET="secret",
+        **keys.ENVIRONMENT,
+        EARSHOT_STAFF_SECRET="a long staff secret",
         EARSHOT_DATA_DIR=str(tmp_path / "data"),
         EARSHOT_SCORING_PORT="0",
         EARSHOT_TRIGGER_PORT="0",
@@ -117,7 +118,30 @@ async def test_production_never_writes_to_an_embedded_database(command: str, tmp
 async def test_production_is_refused_with_default_secrets() -> None:
     code, said = await earshot("run", EARSHOT_ENVIRONMENT="production")
     assert code == 1
-    assert said.startswith("earshot: EARSHOT_LINK_KEYS is the development key")
+    assert said.startswith("earshot: EARSHOT_LINK_KEYS is not set, and all processes need the same keys: set id:secret")
+
+
+async def test_a_service_of_its_own_needs_keys_that_the_others_have_too(tmp_path: Path) -> None:
+    made_keys.make(tmp_path, earlier={"link_keys": {}, "address_keys": {}})
+    code, said = await earshot("run", "trigger", EARSHOT_DATA_DIR=str(tmp_path))
+    assert code == 1
+    assert said.startswith("earshot: EARSHOT_LINK_KEYS is not set, and all processes need the same keys: set id:secret")
+    assert "; EARSHOT_ADDRESS_KEYS is not set, and all processes need the same keys" in said
+
+
+async def test_messages_are_never_sent_with_links_that_everybody_can_make(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()  # a folder that was used before keys were made
+    given = {"EARSHOT_DATA_DIR": str(tmp_path), "EARSHOT_SEND": "live", "EARSHOT_SMTP_URL": "smtp://127.0.0.1:1"}
+    code, said = await earshot("run", **given)
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("earshot: EARSHOT_LINK_KEYS has the development key dev, which everybody knows")
+
+
+async def test_damaged_file_of_keys_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text('{"link_keys": []}')
+    code, said = await earshot("counts", EARSHOT_DATA_DIR=str(tmp_path))
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith(f"earshot: {tmp_path / 'keys.json'} has the keys of this data folder; expected")
 
 
 async def test_topics_are_printed_as_commands() -> None:

@@ -9,9 +9,10 @@ from deploy.all_settings import ALL, AllSettings
 from deploy.operations import address_findings
 from deploy.operations.findings import Severity
 from deploy.ports import free_ports
+from tests import keys
 from tests.integration.deploy.processes import earshot
 
-LIVE = {"send": "live", "link_keys": "k1:secret"}
+LIVE = {"send": "live", **keys.SETTINGS}
 
 
 async def test_live_start_of_all_services_at_one_address_finds_itself(urls: Mapping[str, str], tmp_path: Path) -> None:
