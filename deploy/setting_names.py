@@ -20,7 +20,9 @@ def unknown_settings(environment: Mapping[str, str]) -> list[str]:
 
 
 def _names(kind: type[Settings]) -> set[str]:
-    return {f"EARSHOT_{field.upper()}" for field in kind.model_fields}
+    """Return the names of settings, and of those that name a file with a setting."""
+    names = {f"EARSHOT_{field.upper()}" for field in kind.model_fields}
+    return names | {f"{name}_FILE" for name in names}
 
 
 def _names_of_services() -> set[str]:

@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared import database_url, made_keys
 from shared.contract.address_keys import AddressKeys
@@ -27,6 +35,14 @@ def _of_folder(setting: str, otherwise: Mapping[str, str]) -> Callable[[dict[str
         return {name: SecretStr(secret) for name, secret in found.items()}
 
     return keys
+
+
+class _Files(EnvSettingsSource):
+    """Reads a setting from the file that `EARSHOT_…_FILE` names, as container platforms mount secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = self.env_vars.get(f"{self.env_prefix}{field_name}_file".lower())
+        return Path(path).read_text().strip() if path else None, field_name, self.field_is_complex(field)
 
 
 class Settings(BaseSettings):
@@ -93,6 +109,20 @@ class Settings(BaseSettings):
     )
     shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - unused: one file for each setting
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = _Files(settings_cls)
+        if isinstance(dotenv_settings, DotEnvSettingsSource):
+            files.env_vars = {**dotenv_settings.env_vars, **files.env_vars}
+        return init_settings, env_settings, dotenv_settings, files
 
     @field_validator(
         "database_url", "trigger_database_url", "dispatcher_database_url", "scoring_database_url", "migrate_url"

@@ -97,7 +97,10 @@ def _wrong_setting(error: ErrorDetails) -> str:
 
 def _unreadable(error: SettingsError) -> str:
     field = _FIELD.search(str(error))
-    return f"{_setting(field[1]) if field else 'a setting'}: not JSON: {error.__cause__}"
+    name = _setting(field[1]) if field else "a setting"
+    if isinstance(error.__cause__, OSError):
+        return f"{name}_FILE: cannot be read: {error.__cause__}"
+    return f"{name}: not JSON: {error.__cause__}"
 
 
 def _setting(field: str) -> str:

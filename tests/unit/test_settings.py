@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from dotenv import dotenv_values
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from deploy.all_settings import AllSettings
 from deploy.operations import error_messages
@@ -47,6 +48,30 @@ def test_link_keys_are_read_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     assert settings.link_secrets == {"k2": "new", "k1": "old:er"}
     assert settings.signing_key == "k2"
+
+
+def test_setting_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keys").write_text(f"{LINKS}\n")
+    monkeypatch.setenv("EARSHOT_LINK_KEYS_FILE", str(tmp_path / "keys"))
+    (tmp_path / "secret").write_text("from a file")
+    (tmp_path / ".env").write_text(f"EARSHOT_STAFF_SECRET_FILE={tmp_path / 'secret'}\n")
+    settings = Settings()
+    assert settings.link_secrets == keys.LINK_KEYS
+    assert settings.staff_secret.get_secret_value() == "from a file"
+    assert "link_keys" in settings.model_fields_set
+    monkeypatch.setenv("EARSHOT_STAFF_SECRET", "said itself")
+    assert Settings().staff_secret.get_secret_value() == "said itself"
+    unknown = unknown_settings({"EARSHOT_LINK_KEYS_FILE": "/x", "EARSHOT_SENDS_FILE": "/x"})
+    assert unknown == ["EARSHOT_SENDS_FILE (did you mean EARSHOT_SEND_FILE?)"]
+
+
+def test_file_of_a_setting_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EARSHOT_LINK_KEYS_FILE", str(tmp_path / "nothing"))
+    with pytest.raises(SettingsError) as refused:
+        Settings()
+    said = error_messages.explain(refused.value)
+    assert said == f"EARSHOT_LINK_KEYS_FILE: cannot be read: [Errno 2] No such file or directory: '{tmp_path}/nothing'"
 
 
 @pytest.mark.parametrize("wrong", ["nosecret", "k1:", ":x", " , "])
