@@ -29,26 +29,41 @@ def read_attempts(stored: bytes | None) -> list[Attempt]:
 
 async def attempts(session: AsyncSession, ids: Sequence[UUID]) -> defaultdict[UUID, list[Attempt]]:
     """Load the contact attempts of invitations, each as of its highest revision."""
-    found: defaultdict[UUID, list[Attempt]] = defaultdict(list)
-    for row in await db.fetch(session, _STORED, ids):
-        found[row["invitation_id"]] += read_attempts(row["attempts"])
+    return await _with_older(session, ids, await _stored(session, ids))
+
+
+async def _stored(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    return {row["invitation_id"]: row["attempts"] for row in await db.fetch(session, _STORED, ids)}
+
+
+async def _with_older(
+    session: AsyncSession, ids: Sequence[UUID], stored: Mapping[UUID, bytes]
+) -> defaultdict[UUID, list[Attempt]]:
+    found = defaultdict(list, {each: read_attempts(attempts) for each, attempts in stored.items()})
     for invitation_id, *fields in await db.fetch(session, _OLDER, ids):
         found[invitation_id].append(Attempt.of(*fields))
     return defaultdict(list, {invitation_id: latest(all_) for invitation_id, all_ in found.items()})
 
 
+# A row is changed only where its attempts are those that were read: no lock of the invitation keeps others away while
+# its request has not arrived. The row is locked then, so that the second try finds what it has read.
 _STORE = """INSERT INTO progress AS p (invitation_id, attempts, outcome)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[])
 ON CONFLICT (invitation_id) DO UPDATE SET attempts = coalesce(excluded.attempts, p.attempts),
-outcome = coalesce(excluded.outcome, p.outcome)"""
+outcome = coalesce(excluded.outcome, p.outcome)
+WHERE excluded.attempts IS NULL OR p.attempts IS NULL OR p.attempts = ANY($4::bytea[]) RETURNING invitation_id"""
 
 
 async def add(session: AsyncSession, new: Mapping[UUID, Sequence[Attempt]], outcomes: Mapping[UUID, str]) -> None:
     """Store the highest revision of each attempt, and outcomes in place of earlier ones; keys are invitation ids.
 
-    The invitations must be locked. One call in a transaction, because all transactions lock rows in the order of ids.
+    One call in a transaction, because all transactions lock rows in the order of ids.
     """
-    known = await attempts(session, list(new))
     ids = sorted({*new, *outcomes})
-    merged = [_encode(latest([*known[each], *new[each]])) if each in new else None for each in ids]
-    await db.fetch(session, _STORE, ids, merged, [outcomes.get(each) for each in ids])
+    while ids:
+        stored = await _stored(session, ids)
+        known = await _with_older(session, ids, stored)
+        merged = [_encode(latest([*known[each], *new[each]])) if each in new else None for each in ids]
+        arguments = ids, merged, [outcomes.get(each) for each in ids], list(stored.values())
+        done = {row["invitation_id"] for row in await db.fetch(session, _STORE, *arguments)}
+        ids = [each for each in ids if each not in done]

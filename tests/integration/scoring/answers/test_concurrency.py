@@ -138,6 +138,35 @@ async def test_answer_to_an_invitation_that_commits_meanwhile_is_refused(
     assert await differences(scoring) == []
 
 
+def attempted(request: SurveyRequested, *, revision: int = 1, step: int = 1) -> ContactAttempted:
+    return ContactAttempted(
+        respondent_id=request.respondent_id,
+        invitation_id=request.invitation_id,
+        attempt_id=uuid7(),
+        revision=revision,
+        step=step,
+        channel=ChannelKind.EMAIL,
+        provider="smtp",
+        state=AttemptState.SENT,
+        at=NOW,
+    )
+
+
+async def test_attempts_at_the_same_moment_before_their_request_are_all_kept(scoring: Scoring) -> None:
+    """A parked attempt is handled again by another process while there is no invitation to lock yet."""
+    request = requested()
+    async with scoring.database.sessions.begin() as session:
+        await scoring.handlers(session, scoring.events(attempted(request, step=1)))
+        other = asyncio.create_task(scoring.receive(attempted(request, step=2)))
+        await asyncio.wait((other,), timeout=0.3)
+        assert not other.done()
+    await other
+    await scoring.receive(request)
+    async with scoring.database.sessions.begin() as session:
+        found = await progress.attempts(session, [request.invitation_id])
+    assert {each.step for each in found[request.invitation_id]} == {1, 2}
+
+
 async def sequences_grow_to_the_last(scoring: Scoring) -> bool:
     """Return whether each series was published under rising numbers, the last time with its current figures."""
     updates = [event.payload for event in await scoring.published("nps.updated")]
