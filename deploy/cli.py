@@ -37,7 +37,7 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
         "migrate": "Migrate schemas to their newest revision, with EARSHOT_MIGRATE_URL where that is set.",
     },
     "deploy.commands.retention": {
-        "retention": "Delete decisions and invitations that are past retention, as the services do every hour.",
+        "retention": "Delete decisions, surveys and answers that are past retention, as the services do every hour.",
     },
     "deploy.commands.topics": {
         "topics": "Print or create the Kafka topics with their partitions, retention and clean-up policy.",

@@ -23,6 +23,8 @@ class ScoringSettings(Settings):
     answer_client_burst: int = Field(default=1000, ge=1)
     client_address_header: str = ""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # who may write it; empty: all that are not public
+    # invitations with answers, attempts, page views and calls, from when they were made and answered; 0: for ever
+    answers_kept_days: int = Field(default=400, ge=0, le=36_500)
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
     scanner_reading_s: float = Field(default=1, ge=0)  # nobody reads and sends the form in less
     scanner_links_s: float = Field(default=10, ge=0)  # several links of one mail fetched within this time
@@ -46,6 +48,10 @@ class ScoringSettings(Settings):
             links=timedelta(seconds=self.scanner_links_s),
             after_send=timedelta(seconds=self.scanner_after_send_s),
         )
+
+    @property
+    def answers_kept(self) -> timedelta | None:
+        return timedelta(days=self.answers_kept_days) if self.answers_kept_days else None
 
     @property
     def desk_lease(self) -> timedelta:

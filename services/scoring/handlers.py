@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import calls
@@ -22,6 +23,7 @@ from services.scoring.domain.score import Tally
 from services.scoring.domain.webhooks import FORWARDED, LINK_READY
 from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
 from services.scoring.repository.invitations import LinkedInvitation
+from services.scoring.repository.retention import limits
 from services.scoring.repository.scores import buckets, dimensions, journeys
 from shared.clock import Clock
 from shared.contract.cloudevents import Event
@@ -47,6 +49,8 @@ from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import local_day
 
+log = structlog.get_logger()
+
 TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELIVERIES, SURVEY_CALLS)]
 
 
@@ -71,11 +75,9 @@ class Handlers:
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
-        fresh = [event.payload for event in unseen]
+        fresh = await _without_dropped(session, [event.payload for event in unseen])
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
-        if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
-            await withdrawals.lock_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
         await invitations.lock(session, invitation_ids, respondents=erased)
         changes = CounterChanges()
         for part in _until_erasures(fresh):
@@ -107,6 +109,18 @@ class Handlers:
         """Queue webhooks with the links that shops show themselves."""
         shown = [(each, step) for each in requested for step in each.plan if not step.channel.contacts]
         await webhooks.queue(session, [_link_ready(*each, self._link_secrets, self._public_url) for each in shown])
+
+
+async def _without_dropped(session: AsyncSession, payloads: Sequence[Payload]) -> list[Payload]:
+    """Lock requests and withdrawals, and leave out repeats of survey requests that are past retention."""
+    if not any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in payloads):
+        return list(payloads)
+    await withdrawals.lock_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in payloads))
+    before = await limits.dropped_before(session)
+    kept = [p for p in payloads if not (isinstance(p, SurveyRequested) and p.invitation_id < before)]
+    if dropped := len(payloads) - len(kept):
+        log.info("requests.past_retention", requests=dropped)
+    return kept
 
 
 def _link_ready(

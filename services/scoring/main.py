@@ -25,7 +25,8 @@ from services.scoring.dashboard.settings import SettingsForms
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
 from services.scoring.handlers import TOPICS, Handlers
-from services.scoring.jobs import alerts, count_journeys, publish_scores
+from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
+from services.scoring.jobs.retention import AnswerRetention
 from services.scoring.jobs.scheduler import every
 from services.scoring.repository import links
 from services.scoring.webhooks import delivery
@@ -132,6 +133,9 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
             for name, (seconds, job) in JOBS.items():
                 work = every(seconds, job, sessions=database.sessions, clock=clock)
                 running.woken_loop(health.heartbeat(name), work, tick_s=seconds, shortest_s=seconds)
+            heartbeat = health.heartbeat("retention")
+            old = AnswerRetention(database.sessions, clock, settings.answers_kept, stop, heartbeat)
+            running.loop(heartbeat, old.tick, longest_s=retention.EVERY_S)
             pause = running.until_woken(delivery.POLL_S, shortest_s=delivery.POLL_S)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks"), pause))
             context.started.set()

@@ -1,4 +1,4 @@
-"""Compares the stored counters with counters recomputed from answers, invitations and journeys."""
+"""Compares the stored counters with counters recomputed from what is kept, and the sums of what was deleted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
+from services.scoring.repository.retention import sums as dropped
 from services.scoring.repository.scores import journeys, recomputed
 from services.scoring.repository.scores.journeys import JourneyCounter
 
@@ -22,13 +23,16 @@ PAGE = 5000
 
 async def verify(session: AsyncSession) -> list[str]:
     """Return one line per counter that differs from its recomputed value; needs a REPEATABLE READ transaction."""
-    answers = _differences(await recomputed.stored(session), await recomputed.recomputed(session), nothing=Tally())
-    invited = _differences(
-        await recomputed.stored_invited(session), await recomputed.recomputed_invited(session), nothing=(0, 0)
-    )
+    answers = await recomputed.recomputed(session)
+    for key, tally in (await dropped.dropped_answers(session)).items():
+        answers[key] = answers.get(key, Tally()) + tally
+    asked = await recomputed.recomputed_invited(session)
+    for key, (invited, answered) in (await dropped.dropped_invited(session)).items():
+        kept = asked.get(key, (0, 0))
+        asked[key] = kept[0] + invited, kept[1] + answered
     return [
-        *(f"answers: {each}" for each in answers),
-        *(f"invited: {each}" for each in invited),
+        *(f"answers: {each}" for each in _differences(await recomputed.stored(session), answers, nothing=Tally())),
+        *(f"invited: {each}" for each in _differences(await recomputed.stored_invited(session), asked, nothing=(0, 0))),
         *[f"journeys: {each}" async for each in _journeys(session)],
     ]
 
@@ -36,7 +40,7 @@ async def verify(session: AsyncSession) -> list[str]:
 async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
     """Yield a line per journey counter that differs; journeys with a pending update add their stored counters."""
     pending, after = await journeys.pending(session), NIL
-    sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
+    sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal, await dropped.dropped_journeys(session))
     while ids := await journeys.page(session, after, limit=PAGE):
         stored, unreadable = await journeys.stored(session, ids)
         for id_ in sorted(unreadable):

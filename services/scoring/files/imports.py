@@ -14,19 +14,23 @@ from services.scoring.domain.dimensions import BucketKey, answer_keys, segment_v
 from services.scoring.domain.history import ImportedScore, PublishedProgram, answer_of, invitation_of
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.score import Tally
-from services.scoring.repository import answers, invitations
+from services.scoring.repository import answers, invitations, withdrawals
 from services.scoring.repository.invitations import LinkedInvitation
+from services.scoring.repository.retention import limits
 from services.scoring.repository.scores import buckets, dimensions
 from shared.database import db
 
 
 async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
     """Store and count the scores that are not stored yet; return the number of scores stored."""
+    await withdrawals.lock_requests(session, alone=False)
     known = await dimensions.admit(
         session, [value for score in scores for value in segment_values(program.id, score.segments or {})]
     )
     pairs = [(invitation_of(score, program, known=known), score) for score in reversed(scores)]
     new = {invitation.id: (invitation, score) for invitation, score in pairs}  # keeps the first of repeated scores
+    for id_ in await limits.dropped_imports(session, new):
+        del new[id_]
     # imported invitations have no answer link, so their fingerprint is random
     added = await invitations.add(
         session, [LinkedInvitation(invitation, secrets.token_bytes(32)) for invitation, _ in new.values()]

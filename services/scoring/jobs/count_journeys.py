@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.repository import live_sequence
 from services.scoring.repository.scores import journeys
-from services.scoring.repository.scores.journeys import JourneyCounter, JourneyCounts
+from services.scoring.repository.scores.journeys import JourneyCounts
 
 LIMIT = 2000
 
@@ -25,8 +23,8 @@ async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noq
     before, unreadable = await journeys.stored(session, ids)
     after = await journeys.current(session, set(ids) - unreadable)
     await journeys.store(session, {each: after.get(each) for each in ids - unreadable if _changed(each, before, after)})
-    differences = total(after.values())
-    for counter, amount in total(before.values()).items():
+    differences = journeys.total(after.values())
+    for counter, amount in journeys.total(before.values()).items():
         differences[counter] -= amount
     await journeys.add(session, differences)
     await live_sequence.note(session, {counter.program for counter, amount in differences.items() if amount})
@@ -35,12 +33,3 @@ async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noq
 
 def _changed(id_: UUID, before: Mapping[UUID, JourneyCounts], after: Mapping[UUID, JourneyCounts]) -> bool:
     return before.get(id_) != after.get(id_)
-
-
-def total(counted: Iterable[JourneyCounts]) -> defaultdict[JourneyCounter, Decimal]:
-    """Sum the counters of invitations."""
-    sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
-    for each in counted:
-        for counter, amount in each.counters.items():
-            sums[counter] += amount
-    return sums

@@ -71,6 +71,7 @@ purchases = sa.Table(
     sa.Column("amount", sa.Numeric),
     sa.Column("currency", sa.Text),
     sa.Index("purchases_respondent", "respondent_id"),
+    sa.Index("purchases_at", "at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
 )
 
 journeys = sa.Table(

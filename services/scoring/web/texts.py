@@ -52,7 +52,8 @@ _EN = {
     "moment": "One moment",
     "moment_text": "We are looking for your survey. This page tries again by itself in a few seconds.",
     "unknown": "This link does not work",
-    "unknown_text": "Perhaps part of it was lost when it was copied. Please open it from the message you got.",
+    "unknown_text": "Perhaps part of it was lost when it was copied: please open it from the message you got. "
+    "If we asked you some time ago, that survey is over. Thank you for coming.",
     "withdrawn": "This survey was withdrawn",
     "withdrawn_text": "There is nothing to answer any more. Thank you for coming.",
     "expired": "This survey is over",
@@ -113,7 +114,8 @@ _RU = {
     "moment": "Одну минуту",
     "moment_text": "Ищем ваш опрос. Через несколько секунд страница попробует ещё раз сама.",
     "unknown": "Ссылка не работает",
-    "unknown_text": "Возможно, часть её потерялась при копировании. Откройте её, пожалуйста, из нашего сообщения.",
+    "unknown_text": "Возможно, часть её потерялась при копировании: откройте её, пожалуйста, из нашего сообщения. "
+    "Если мы спрашивали вас давно, тот опрос уже завершён. Спасибо, что зашли.",
     "withdrawn": "Опрос отозван",
     "withdrawn_text": "Отвечать больше не нужно. Спасибо, что зашли.",
     "expired": "Опрос завершён",

@@ -19,6 +19,7 @@ from shared.ids import first_id
 from shared.messaging import parking
 from shared.messaging.transport import Message
 from tests import keys
+from tests.integration.scoring.stand import Scoring
 
 
 async def earshot(*arguments: str, **settings: str) -> tuple[int, str]:
@@ -169,7 +170,11 @@ async def test_retention_says_what_it_would_delete_and_deletes_it(urls: Mapping[
     database = db.Database(urls["dispatcher"], schema="dispatcher", pool_size=1)
     async with database.sessions.begin() as session:
         await db.fetch(session, _ENDED, old)
-    assert await earshot("retention", "--dry-run", **settings) == (0, "invitations\t1 rows\n")
+    scoring = Scoring(db.Database(urls["scoring"], schema="scoring", pool_size=1))
+    await scoring.asked(invitation_id=old, expires_at=datetime.now(UTC))
+    await scoring.tick()
+    await scoring.database.close()
+    assert await earshot("retention", "--dry-run", **settings) == (0, "invitations\t1 rows\nsurveys\t1 rows\n")
     code, said = await earshot("retention", **settings)
     assert (code, "retention.deleted" in said) == (0, True)
     assert await earshot("retention", **settings) == (0, "nothing is past retention\n")

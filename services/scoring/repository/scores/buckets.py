@@ -48,13 +48,14 @@ def add_statement(
     if not (tallies or invited or answered):
         return None
     keys, asked = sorted(tallies), sorted({*invited, *answered})
-    counters = [_counters(tallies[key]) for key in keys]
+    counts_by_key = [counters(tallies[key]) for key in keys]
     counts = [[invited[key] for key in asked], [answered[key] for key in asked]]
-    columns = [*_columns(keys, 4), *_columns(counters, len(COUNTERS)), *_columns(asked, 4), *counts]
+    columns = [*_columns(keys, 4), *_columns(counts_by_key, len(COUNTERS)), *_columns(asked, 4), *counts]
     return db.Write(f"{_ADD}, {_ADD_INVITED}", columns)
 
 
-def _counters(tally: Tally) -> list[int]:
+def counters(tally: Tally) -> list[int]:
+    """Return the counts in the order of COUNTERS."""
     return [*tally.by_score, *(getattr(tally, name) for name in OTHER_COUNTERS)]
 
 

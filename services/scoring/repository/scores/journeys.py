@@ -70,6 +70,15 @@ class JourneyCounts:
         }
 
 
+def total(counted: Iterable[JourneyCounts]) -> defaultdict[JourneyCounter, Decimal]:
+    """Sum the counters of invitations."""
+    sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
+    for each in counted:
+        for counter, amount in each.counters.items():
+            sums[counter] += amount
+    return sums
+
+
 _PENDING = "INSERT INTO uncounted (invitation_id) SELECT unnest($1::uuid[])"
 
 
@@ -100,6 +109,11 @@ _OPENED = """SELECT DISTINCT ON (invitation_id) invitation_id, step FROM page_vi
 WHERE invitation_id = ANY($1::uuid[]) AND NOT automatic ORDER BY invitation_id, at, id"""
 _BOUGHT = """SELECT i.id, p.source, p.event_id, p.at, p.amount, p.currency
 FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::uuid[]) ORDER BY p.at"""
+
+
+async def stop_counting(session: AsyncSession) -> None:
+    """Keep every process from counting until the end of the transaction."""
+    await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _COUNTING)
 
 
 async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:

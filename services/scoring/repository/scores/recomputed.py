@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,21 +18,27 @@ from shared.database import db
 _KEY = "program, dimension, value, day"
 _STORED = f"SELECT {_KEY}, {', '.join(COUNTERS)} FROM buckets"  # noqa: S608 - column names only
 _ANSWERS = """SELECT i.program, i.dimensions, a.* FROM answers a JOIN invitations i ON i.id = a.invitation_id
-WHERE i.counted"""
+WHERE i.counted{which}"""
 _STORED_INVITED = f"SELECT {_KEY}, invited, answered FROM invited"  # noqa: S608 - column names only
 _INVITATIONS = """SELECT i.program, i.dimensions, i.invited_day, coalesce(NOT a.suspect, false) AS answered,
 count(*) AS n FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
-WHERE i.counted AND a.mode IS DISTINCT FROM 'imported' GROUP BY 1, 2, 3, 4"""
+WHERE i.counted{which} AND a.mode IS DISTINCT FROM 'imported' GROUP BY 1, 2, 3, 4"""
+
+
+async def _of(session: AsyncSession, sql: str, ids: Sequence[UUID] | None) -> list[db.Row]:
+    if ids is None:
+        return await db.fetch(session, sql.format(which=""))
+    return await db.fetch(session, sql.format(which=" AND i.id = ANY($1::uuid[])"), list(ids))
 
 
 async def stored(session: AsyncSession) -> dict[BucketKey, Tally]:
     return {BucketKey(*row[:4]): tally_of_row(row) for row in await db.fetch(session, _STORED)}
 
 
-async def recomputed(session: AsyncSession) -> dict[BucketKey, Tally]:
-    """Compute all buckets from the answers."""
+async def recomputed(session: AsyncSession, ids: Sequence[UUID] | None = None) -> dict[BucketKey, Tally]:
+    """Compute the buckets from the answers, of these invitations or of all."""
     sums: defaultdict[BucketKey, Tally] = defaultdict(Tally)
-    for row in await db.fetch(session, _ANSWERS):
+    for row in await _of(session, _ANSWERS, ids):
         answer = answers.of_row(row)
         for key in answer_keys(row["program"], row["dimensions"], answer):
             sums[key] += answer.tally
@@ -41,10 +49,15 @@ async def stored_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, in
     return {BucketKey(*row[:4]): (row["invited"], row["answered"]) for row in await db.fetch(session, _STORED_INVITED)}
 
 
-async def recomputed_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, int]]:
-    """Compute (invited, answered) from the invitations; withdrawn unanswered ones and suspect answers do not count."""
+async def recomputed_invited(
+    session: AsyncSession, ids: Sequence[UUID] | None = None
+) -> dict[BucketKey, tuple[int, int]]:
+    """Compute (invited, answered) from these invitations or from all.
+
+    Withdrawn unanswered ones and suspect answers do not count.
+    """
     sums: defaultdict[BucketKey, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for row in await db.fetch(session, _INVITATIONS):
+    for row in await _of(session, _INVITATIONS, ids):
         for key in invited_keys(row["program"], row["dimensions"], row["invited_day"]):
             invited, answered = sums[key]
             sums[key] = invited + row["n"], answered + row["n"] * row["answered"]
