@@ -1,4 +1,4 @@
-"""Deletes invitations that are past retention, by the clock of the database; open ones are kept until they end."""
+"""Deletes invitations that are past retention, by the clock of the database, once they have ended and expired."""
 
 from __future__ import annotations
 

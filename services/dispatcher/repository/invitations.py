@@ -229,13 +229,15 @@ async def requests(session: AsyncSession, ids: Collection[UUID]) -> list[SurveyR
     return [SurveyRequested.model_validate_json(row["request"]) for row in rows]
 
 
-# --- invitations past retention: ids begin with the machine time at which they were made
+# --- invitations past retention: ids begin with the machine time at which they were made. One that has not expired
+# stays: a repeat of its request would be sent again.
 
-_DELETE_OLD = """WITH old AS MATERIALIZED (
-    SELECT id FROM invitations WHERE id < $1 AND state = 'closed' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+_IS_OLD = "id < $1 AND state = 'closed' AND expires_at <= clock_timestamp()"
+_DELETE_OLD = f"""WITH old AS MATERIALIZED (
+    SELECT id FROM invitations WHERE {_IS_OLD} ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-DELETE FROM invitations i USING old WHERE i.id = old.id RETURNING 1"""
-_COUNT_OLD = "SELECT count(*) AS n FROM invitations WHERE id < $1 AND state = 'closed'"
+DELETE FROM invitations i USING old WHERE i.id = old.id RETURNING 1"""  # noqa: S608 - a constant
+_COUNT_OLD = f"SELECT count(*) AS n FROM invitations WHERE {_IS_OLD}"  # noqa: S608 - a constant
 
 
 async def delete_old(session: AsyncSession, *, made_before: datetime, limit: int) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from services.dispatcher.jobs import retention
 from services.dispatcher.jobs.retention import InvitationRetention
-from shared.contract.events import RespondentOptedOut
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.events import CallClosed, Payload, RespondentOptedOut
+from shared.contract.vocabulary import CallOutcome, ChannelKind
 from shared.ids import first_id
-from tests.integration.dispatcher.conftest import NOW, Chain, RememberingAccount, answered, plan, request
+from tests.integration.dispatcher.conftest import NOW, Chain, RememberingAccount, answered, plan, request, withdrawn
 
 KEPT = timedelta(days=400)
 EMAIL, CALL = ChannelKind.EMAIL, ChannelKind.CALL
@@ -71,3 +72,43 @@ async def test_opt_out_of_a_deleted_invitation_holds_for_its_address(chain: Chai
     await chain.tick(email=account)
     assert account.taken == []
     assert (await chain.step(same_address.invitation_id, 1))["reason"] == "suppressed"
+
+
+async def test_invitation_that_has_not_expired_is_kept_though_it_has_ended(chain: Chain) -> None:
+    """A repeat of its request, whose id the inbox has forgotten, would be sent again."""
+    old = request(invitation_id=made(500), plan=plan((EMAIL, 0)), expires_at=datetime.now(UTC) + timedelta(days=30))
+    account = RememberingAccount()
+    await chain.take(old)
+    await chain.tick(email=account)
+    await chain.take(answered(old))
+    assert await InvitationRetention(chain.database.sessions, KEPT)() == 0
+    await chain.take(old)
+    await chain.tick(email=account)
+    assert len(account.taken) == 1
+
+
+async def test_what_arrives_for_a_deleted_invitation_sends_nothing_and_stays_not_long(chain: Chain) -> None:
+    old = request(invitation_id=made(500), plan=plan((EMAIL, 0), (CALL, 0)))
+    account = RememberingAccount()
+    await chain.take(old)
+    await chain.tick(email=account)
+    await chain.take(answered(old))
+    job = InvitationRetention(chain.database.sessions, KEPT)
+    assert await job() == 1
+    chain.clock.moment = old.expires_at + timedelta(days=500)
+    about: dict[str, Any] = {"respondent_id": old.respondent_id, "invitation_id": old.invitation_id}
+    late: list[Payload] = [
+        answered(old),
+        withdrawn(old),
+        CallClosed(**about, task_id=uuid4(), outcome=CallOutcome.EXPIRED, at=chain.clock.now()),
+        old,
+    ]
+    for payload in late:
+        await chain.take(payload)
+        await chain.take(payload)
+        await chain.tick(email=account)
+    assert len(account.taken) == 1
+    assert await job() == 1
+    await chain.tick_at(chain.clock.now() + timedelta(days=31), email=account)
+    for table in ("invitations", "early", "due", "held", "attempts", "mailbox", "calls"):
+        assert await chain.rows(f"SELECT 1 FROM {table}") == [], table  # noqa: S608 - ours
