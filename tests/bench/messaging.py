@@ -1,8 +1,9 @@
-"""`python -m tests.bench.messaging [messages]`: what the outbox and the PostgreSQL log keep of messages that passed.
+"""`python -m tests.bench.messaging [messages] [--per-second N]`: what outbox and log keep of messages that passed.
 
 Moves messages through an outbox and the log with the relay's own statements, and prints as JSON lines, every tenth of
 the way: bytes on disk, and how long a poll for the next messages takes; with and without a transaction that holds an
-old snapshot meanwhile, such as a long report. PostgreSQL has its default settings.
+old snapshot meanwhile, such as a long report. With `--per-second`, messages come at that rate, and no snapshot is held.
+PostgreSQL has its default settings.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ SELECT 'bench', number::text, '{}', $2 FROM generate_series(1, $1) AS number"""
 _SIZE = "SELECT pg_total_relation_size($1::regclass)"
 
 
-async def measure(messages: int) -> None:
-    for snapshot in (False, True):
+async def measure(messages: int, per_second: int | None) -> None:
+    for snapshot in (False,) if per_second else (False, True):
         folder = Path(tempfile.mkdtemp(prefix="eb-", dir="/tmp"))
         server = embedded.start(folder / "pg")
         try:
@@ -43,7 +44,9 @@ async def measure(messages: int) -> None:
             await databases.migrate(urls)
             database = Database(urls["trigger"], schema="trigger")
             async with _old_snapshot(database, held=snapshot):
-                await _pass(database, PostgresLog(urls["transport"]), messages, snapshot=snapshot)
+                await _pass(
+                    database, PostgresLog(urls["transport"]), messages, snapshot=snapshot, per_second=per_second
+                )
             await database.close()
         finally:
             server.stop()
@@ -60,11 +63,13 @@ async def _old_snapshot(database: Database, *, held: bool) -> AsyncIterator[None
     await connection.close()
 
 
-async def _pass(database: Database, log: PostgresLog, messages: int, *, snapshot: bool) -> None:
+async def _pass(database: Database, log: PostgresLog, messages: int, *, snapshot: bool, per_second: int | None) -> None:
     writer, leader = await database.connect(), LockLeadership(database, name="bench", wake=asyncio.Event())
     polls, step = list[float](), max(BATCH, messages // 10)
     began, spent_s = time.perf_counter(), 0.0
     for passed in range(BATCH, messages + 1, BATCH):
+        if per_second:
+            await asyncio.sleep(began + passed / per_second - time.perf_counter())
         await writer.execute(_ADD, BATCH, BODY)
         at = time.perf_counter()
         rows = await leader.next_rows()
@@ -93,4 +98,6 @@ async def _pass(database: Database, log: PostgresLog, messages: int, *, snapshot
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench.messaging")
     parser.add_argument("messages", nargs="?", type=int, default=1_000_000)
-    uvloop.run(measure(parser.parse_args().messages))
+    parser.add_argument("--per-second", type=int)
+    arguments = parser.parse_args()
+    uvloop.run(measure(arguments.messages, arguments.per_second))

@@ -1,4 +1,4 @@
-"""Makes the partitions of the next months, and drops decisions, touchpoints and counters that are past retention."""
+"""Makes the partitions of the next months, and drops decisions, touchpoints, shapes and counters past retention."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 DECISIONS = "decisions"
 FIRST = "decisions_first"  # is emptied and stays
 EVERY_S = 3600.0
+_LONGEST_BATCH = timedelta(hours=1)  # no transaction decides for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,13 @@ class RetentionJob:
         async with self.sessions.begin() as session:
             await partitions.make_ahead(session, DECISIONS, now=now)
             await quotas.delete_old(session)
+        dropped = False
         for each in await self.past(now):
             with isolated("retention", service=Service.TRIGGER, outages=True, partition=each.name):
-                await self._forget(each)
+                dropped |= await self._forget(each)
+        if dropped:
+            with isolated("retention", service=Service.TRIGGER, outages=True, table="shapes"):
+                await self._delete_shapes()
 
     async def past(self, now: datetime) -> list[Partition]:
         """Return the partitions whose decisions are all past retention."""
@@ -56,8 +61,11 @@ class RetentionJob:
             past = [each for each in found if each.ends_at <= now - self.kept]
             return past if await retention.has_first(session) else [each for each in past if each.name != FIRST]
 
-    async def _forget(self, each: Partition) -> None:
-        """Keep the keys, batch by batch, and drop the partition; may be interrupted and repeated anywhere."""
+    async def _forget(self, each: Partition) -> bool:
+        """Keep the keys, batch by batch, and drop the partition; may be interrupted and repeated anywhere.
+
+        Returns whether it was dropped.
+        """
         after: UUID | None = UUID(int=0)
         while after is not None and not self.stop.is_set():
             async with self.sessions.begin() as session:
@@ -67,6 +75,23 @@ class RetentionJob:
             async with self.sessions.begin() as session:
                 await partitions.drop(session, DECISIONS, each.name)
             log.info("retention.dropped", partition=each.name, bytes=each.bytes)
+        return after is None
+
+    async def _delete_shapes(self) -> None:
+        """Delete shapes that no row uses; reads all decisions once, and so only after a month was dropped."""
+        async with self.sessions() as session:
+            began = await partitions.machine_time(session)
+            unused = await retention.shapes(session)
+            tables = [each.name for each in await partitions.list_partitions(session, DECISIONS)] + ["touchpoints"]
+        for table in tables:
+            if self.stop.is_set():
+                return
+            async with self.sessions() as session:
+                unused -= await retention.used_shapes(session, table)
+            self.heartbeat.beat()
+        async with self.sessions.begin() as session:
+            deleted = await retention.delete_shapes(session, unused, since=began - _LONGEST_BATCH)
+        log.info("retention.shapes_deleted", shapes=deleted)
 
     async def report(self) -> list[str]:
         """Return a line for each partition that is past retention: its name, end, rows and bytes."""

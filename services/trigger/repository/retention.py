@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.touchpoints import TouchpointKind
 from shared.database import db
+from shared.ids import first_id
 
 BATCH = 2_000
 
@@ -46,3 +49,36 @@ async def count(session: AsyncSession, partition: str) -> int:
 async def has_first(session: AsyncSession) -> bool:
     """Return whether the table of before there were months has decisions."""
     return bool(await db.fetch(session, "SELECT FROM decisions_first LIMIT 1"))
+
+
+# --- shapes that nothing uses any more
+
+_USED = "SELECT DISTINCT shape FROM {table} WHERE shape IS NOT NULL"
+# Who stores a decision or touchpoint inserts its shape in the same transaction, also if it is there already, and so
+# holds a lock on the table of shapes that excludes this one.
+_LOCK_SHAPES = ("SET LOCAL lock_timeout = '2s'", "LOCK TABLE shapes IN SHARE ROW EXCLUSIVE MODE")
+_DELETE_SHAPES = """DELETE FROM shapes AS s WHERE digest = ANY($1::uuid[])
+AND NOT EXISTS (SELECT FROM decisions AS d WHERE d.id >= $2 AND d.shape = s.digest)
+AND NOT EXISTS (SELECT FROM decisions AS d JOIN touchpoints AS t
+    ON t.respondent_id = d.respondent_id AND t.kind = ANY($3::text[]) AND t.ref = d.subject
+    WHERE d.id >= $2 AND t.shape = s.digest) RETURNING 1"""
+
+
+async def shapes(session: AsyncSession) -> set[UUID]:
+    return {row["digest"] for row in await db.fetch(session, "SELECT digest FROM shapes")}
+
+
+async def used_shapes(session: AsyncSession, table: str) -> set[UUID]:
+    """Return the shapes of the rows of a partition, or of `touchpoints`; reads the whole table."""
+    return {row["shape"] for row in await db.fetch(session, _USED.format(table=table))}
+
+
+async def delete_shapes(session: AsyncSession, unused: Collection[UUID], *, since: datetime) -> int:
+    """Delete shapes that were unused at `since`, but those that were used from then on; return how many.
+
+    Raises LockNotAvailableError when the table was in use for two seconds.
+    """
+    for statement in _LOCK_SHAPES:
+        await db.fetch(session, statement)
+    kinds = [kind.value for kind in TouchpointKind]
+    return len(await db.fetch(session, _DELETE_SHAPES, list(unused), first_id(since), kinds))

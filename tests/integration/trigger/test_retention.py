@@ -14,13 +14,16 @@ import pytest
 
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.programs.quotas import QuotaKey
+from services.trigger.handlers.events import decide_events, read_event
 from services.trigger.jobs.retention import RetentionJob
 from services.trigger.repository import quotas, retention
+from shared.contract.vocabulary import InvitationOutcome
 from shared.database import db, partitions
 from shared.database.db import Database
 from shared.ids import first_id, made_at
 from tests.integration.trigger.samples import (
     NOW,
+    SETTINGS,
     cancellation,
     count,
     decide,
@@ -30,6 +33,7 @@ from tests.integration.trigger.samples import (
     purchase,
     reasons,
 )
+from tests.integration.trigger.test_feedback import answer, closed, events_of, handle
 
 KEPT = timedelta(days=400)
 MACHINE = datetime.now(UTC)
@@ -58,6 +62,8 @@ async def test_decision_lies_in_the_partition_of_the_month_it_was_made(installed
     await decide(installed, [purchase("e1", at=later(days=-3650))])
     (row,) = await _fetch(installed, "SELECT tableoid::regclass::text AS name, id FROM decisions")
     assert row["name"] == _name(made_at(row["id"]))
+    await _run(installed, MACHINE + timedelta(days=399))
+    assert await count(installed, "decisions") == 1
 
 
 async def test_partitions_are_made_ahead(installed: Database) -> None:
@@ -265,3 +271,60 @@ async def test_touchpoints_of_a_batch_are_found_by_their_key(installed: Database
         (row,) = await db.fetch(session, scans)
     assert row["seq_scan"] == 0
     assert await count(installed, "touchpoints") == 20_095
+
+
+async def test_what_arrives_about_a_forgotten_survey_is_taken(installed: Database) -> None:
+    """Answers and ends of surveys, and the quarantine, need no touchpoint."""
+    await decide(installed, [purchase("e1")])
+    (asked,) = await _fetch(installed, "SELECT invitation_id FROM touchpoints")
+    await _run(installed)
+    late = [answer(asked["invitation_id"], 3), closed(asked["invitation_id"], InvitationOutcome.DECLINED)]
+    for event in events_of(*late, *late):
+        await handle(installed, [event])
+    assert await count(installed, "touchpoints") == 0
+    assert await reasons(installed, [purchase("e2")]) == ["quarantined"]
+
+
+async def test_shapes_that_no_row_uses_any_more_are_deleted(installed: Database) -> None:
+    await decide(installed, [purchase("e1"), purchase("e2", customer={"id": "c2"})])
+    shapes = await count(installed, "shapes")
+    await _fetch(installed, "INSERT INTO shapes VALUES (gen_random_uuid(), '{}')")
+    await _as_if_made(installed, "e1", months=-1)
+    await _run(installed, MACHINE.replace(day=1) + KEPT + timedelta(days=1))
+    assert 0 < await count(installed, "shapes") < shapes
+    (kept,) = await decide(installed, [purchase("e2", customer={"id": "c2"})])
+    assert isinstance(kept, StoredDecision)
+    assert (kept.type, kept.trail[-1]["rule"]) == ("crm.purchase.completed", "unreachable")
+    await _run(installed)
+    assert await count(installed, "shapes") == 0
+
+
+async def _as_if_made(database: Database, event_id: str, *, months: int) -> None:
+    async with database.sessions.begin() as session:
+        month = made_at(_id(MACHINE, months=months)).date()
+        await db.fetch(session, "SELECT make_partition('decisions', $1::date)", month)
+        await db.fetch(
+            session, "UPDATE decisions SET id = $2 WHERE event_id = $1", event_id, _id(MACHINE, months=months)
+        )
+
+
+async def test_shape_that_is_used_again_meanwhile_stays(installed: Database) -> None:
+    began = datetime.now(UTC) - timedelta(hours=1)
+    await decide(installed, [purchase("e1", customer={"id": "c1"})])
+    await _fetch(installed, "DELETE FROM decisions")
+    await _fetch(installed, "DELETE FROM touchpoints")
+    async with installed.sessions() as session:
+        unused = await retention.shapes(session)
+    async with installed.sessions.begin() as deciding:
+        again = read_event(message(purchase("e2", customer={"id": "c2"})))
+        await decide_events(deciding, [again], now=NOW, settings=SETTINGS)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await _delete_shapes(installed, unused, since=began)
+    assert await count(installed, "shapes") == len(unused)
+    assert await _delete_shapes(installed, unused, since=began) == 0
+    assert await _delete_shapes(installed, unused, since=LATER) == len(unused)
+
+
+async def _delete_shapes(database: Database, unused: set[UUID], *, since: datetime) -> int:
+    async with database.sessions.begin() as session:
+        return await retention.delete_shapes(session, unused, since=since)
