@@ -23,6 +23,7 @@ log = structlog.get_logger()
 DECISIONS = "decisions"
 FIRST = "decisions_first"  # is emptied and stays
 EVERY_S = 3600.0
+_BLOCKS = 20_000  # of a table that are read with one statement
 _LONGEST_BATCH = timedelta(hours=1)  # no transaction decides for longer
 
 
@@ -84,11 +85,14 @@ class RetentionJob:
             unused = await retention.shapes(session)
             tables = [each.name for each in await partitions.list_partitions(session, DECISIONS)] + ["touchpoints"]
         for table in tables:
-            if self.stop.is_set():
-                return
             async with self.sessions() as session:
-                unused -= await retention.used_shapes(session, table)
-            self.heartbeat.beat()
+                blocks = await retention.blocks(session, table)
+            for first in range(0, blocks, _BLOCKS):
+                if self.stop.is_set():
+                    return
+                async with self.sessions() as session:
+                    unused -= await retention.used_shapes(session, table, first=first, most=_BLOCKS)
+                self.heartbeat.beat()
         async with self.sessions.begin() as session:
             deleted = await retention.delete_shapes(session, unused, since=began - _LONGEST_BATCH)
         log.info("retention.shapes_deleted", shapes=deleted)

@@ -53,7 +53,8 @@ async def has_first(session: AsyncSession) -> bool:
 
 # --- shapes that nothing uses any more
 
-_USED = "SELECT DISTINCT shape FROM {table} WHERE shape IS NOT NULL"
+_BLOCKS = "SELECT pg_relation_size($1::text::regclass) / current_setting('block_size')::int AS n"
+_USED = "SELECT DISTINCT shape FROM {table} WHERE shape IS NOT NULL AND ctid >= $1::tid AND ctid < $2::tid"
 # Who stores a decision or touchpoint inserts its shape in the same transaction, also if it is there already, and so
 # holds a lock on the table of shapes that excludes this one.
 _LOCK_SHAPES = ("SET LOCAL lock_timeout = '2s'", "LOCK TABLE shapes IN SHARE ROW EXCLUSIVE MODE")
@@ -68,9 +69,14 @@ async def shapes(session: AsyncSession) -> set[UUID]:
     return {row["digest"] for row in await db.fetch(session, "SELECT digest FROM shapes")}
 
 
-async def used_shapes(session: AsyncSession, table: str) -> set[UUID]:
-    """Return the shapes of the rows of a partition, or of `touchpoints`; reads the whole table."""
-    return {row["shape"] for row in await db.fetch(session, _USED.format(table=table))}
+async def blocks(session: AsyncSession, table: str) -> int:
+    return int((await db.fetch(session, _BLOCKS, table))[0]["n"])
+
+
+async def used_shapes(session: AsyncSession, table: str, *, first: int, most: int) -> set[UUID]:
+    """Return the shapes of the rows in some blocks of a partition, or of `touchpoints`."""
+    rows = await db.fetch(session, _USED.format(table=table), (first, 0), (first + most, 0))
+    return {row["shape"] for row in rows}
 
 
 async def delete_shapes(session: AsyncSession, unused: Collection[UUID], *, since: datetime) -> int:
