@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 
+from services.scoring.repository.retention import dropping
+from services.scoring.repository.retention.limits import NIL, RetentionLimit
 from shared import database_url
 from shared.contract.vocabulary import Service
 from shared.database import db, embedded
@@ -31,6 +35,7 @@ async def test_no_statement_reads_a_whole_large_table(
     with query_plans.captured() as sent:
         async with open_stage(urls, tmp_path, answer_client_rate=10**9, answer_client_burst=10**9) as stage:
             await _two_months(stage)
+            await _retention(urls["scoring"], stage)
     wrong = []
     async with _large_tables(postgres, urls) as (large, connections):
         for statement in sent:
@@ -53,6 +58,25 @@ async def _two_months(stage: Stage) -> None:
     await shop.answer((await shop.sell(40))[::2])
     for page in PAGES:
         (await stage.web.get(stage.scoring + page)).raise_for_status()
+
+
+async def _retention(url: str, stage: Stage) -> None:
+    """Delete some surveys, and take it back: the tables must stay as large as they are.
+
+    The rest runs as after that: almost nothing is past retention.
+    """
+    now = stage.clock.now()
+    limit = RetentionLimit(datetime.now(UTC), bought=now, now=now)
+    rest = replace(limit, made=limit.made - timedelta(days=400), bought=now - timedelta(days=400))
+    database = db.Database(url, schema="scoring", pool_size=1)
+    async with database.sessions() as session:
+        page = await dropping.asked(session, limit, after=NIL, most=5)
+        assert await dropping.drop(session, page, are_imported=False) == 5
+        await dropping.drop(session, await dropping.imported(session, rest, after=NIL, most=5), are_imported=True)
+        await dropping.sweep(session, rest)
+        await dropping.drop_purchases(session, rest, most=5)
+        await session.rollback()
+    await database.close()
 
 
 async def test_a_scan_of_a_large_table_is_found(postgres: embedded.Embedded, urls: Mapping[str, str]) -> None:
