@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -112,3 +113,30 @@ async def test_what_arrives_for_a_deleted_invitation_sends_nothing_and_stays_not
     await chain.tick_at(chain.clock.now() + timedelta(days=31), email=account)
     for table in ("invitations", "early", "due", "held", "attempts", "mailbox", "calls"):
         assert await chain.rows(f"SELECT 1 FROM {table}") == [], table  # noqa: S608 - ours
+
+
+async def test_retention_while_events_arrive_deletes_the_old_alone_and_sends_each_once(chain: Chain) -> None:
+    old = [request(f"o{n}", invitation_id=made(500, n), plan=plan((EMAIL, 0))) for n in range(40)]
+    new = [request(f"n{n}", invitation_id=made(1, n), plan=plan((EMAIL, 0))) for n in range(40)]
+    account, job = RememberingAccount(), InvitationRetention(chain.database.sessions, KEPT)
+    await chain.take(*old)
+    await chain.tick(email=account)
+
+    async def end() -> None:
+        for each in old:
+            await chain.take(answered(each))
+
+    async def ask() -> None:
+        for each in new:
+            await chain.take(each)
+            await chain.take(answered(each))
+
+    async def delete() -> None:
+        for _ in range(20):
+            await job()
+
+    await asyncio.gather(end(), ask(), delete(), delete())
+    await job()
+    assert await kept_ids(chain) == {each.invitation_id for each in new}
+    await chain.tick(email=account)
+    assert len(account.taken) == len(old)

@@ -13,12 +13,14 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
+from deploy.databases import MIGRATIONS
 from services.scoring.domain.bot_detection import PageView
 from services.scoring.domain.history import ImportedScore, PublishedProgram
 from services.scoring.files import imports
 from services.scoring.jobs import retention
 from services.scoring.jobs.retention import AnswerRetention
 from services.scoring.repository import page_views
+from shared import migrations
 from shared.contract.events import (
     CallWithdrawn,
     ContactAttempted,
@@ -222,6 +224,23 @@ async def test_sum_that_was_tampered_with_is_found(scoring: Scoring, table: str,
     )
     [found] = await differences(scoring)
     assert found.startswith(says)
+
+
+async def test_downgrade_leaves_the_scores_and_verify_names_the_days_of_deleted_answers(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    await history(scoring)
+    before = await figures(client)
+    await job(scoring)()
+    folder = MIGRATIONS["scoring"]
+    async with migrations._alone(scoring.database) as connection:
+        await migrations._run(connection, folder, "downgrade", to="0005")
+    await migrations.upgrade(scoring.database, folder)
+    assert await figures(client) == before
+    found = await differences(scoring)
+    days = {str(row["day"]) for row in await scoring.rows("SELECT DISTINCT day FROM buckets WHERE day < '2026-01-01'")}
+    assert {day for day in days if any(day in each for each in found)} == days
+    assert not any(str(NOW.date()) in each for each in found)
 
 
 async def test_figures_go_on_being_counted_after_a_drop(scoring: Scoring, client: httpx.AsyncClient) -> None:
