@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,7 @@ from shared.clock import Clock
 from shared.database import partitions
 from shared.database.db import Sessions
 from shared.health import Heartbeat
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
@@ -47,8 +49,9 @@ class AnswerRetention:
         limit = await self._limit(self.kept)
         deleted = await self._drop(limit, dropping.asked, are_imported=False)
         deleted += await self._drop(limit, dropping.imported, are_imported=True)
-        async with self.sessions.begin() as session:
-            await dropping.sweep(session, limit)
+        if not self.stop.is_set():
+            async with self.sessions.begin() as session:
+                await dropping.sweep(session, limit)
         await self._drop_purchases(limit)
         if deleted:
             log.info("retention.deleted", invitations=deleted)
@@ -61,16 +64,18 @@ class AnswerRetention:
         return RetentionLimit(made, bought=now - kept, now=now)
 
     async def _drop(self, limit: RetentionLimit, read: Callable[..., Awaitable[Page]], *, are_imported: bool) -> int:
-        deleted, after = 0, NIL
-        while not self.stop.is_set():
+        """Delete page by page, with pauses as long as a page took: meanwhile requests and journeys get their turn."""
+        deleted, after, is_done = 0, NIL, self.stop.is_set()
+        while not is_done:
+            began = time.monotonic()
             async with self.sessions.begin() as session:
                 await self._exclude_others(session, limit)
                 page = await read(session, limit, after=after, most=BATCH)
                 deleted += await dropping.drop(session, page, are_imported=are_imported)
             self.heartbeat.beat()
-            if len(page.answers) < BATCH:
-                break
             after = page.last
+            is_last = len(page.answers) < BATCH
+            is_done = is_last or await wait_for(self.stop, time.monotonic() - began)
         return deleted
 
     async def _exclude_others(self, session: AsyncSession, limit: RetentionLimit) -> None:
