@@ -154,6 +154,15 @@ def _transaction(session: AsyncSession) -> object:
     return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
 
 
+async def commit_without_waiting(session: AsyncSession) -> None:
+    """Let this transaction's commit return before it is on disk.
+
+    A crash of the server may undo it, together with all that was committed after it: a later commit that waits makes
+    this one durable, too. Only for what may be undone, such as a lease.
+    """
+    await fetch(session, "SET LOCAL synchronous_commit = off")
+
+
 def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
     """Call `action` after the session's transaction has committed, not if it is rolled back: for metrics."""
     event.listen(session.sync_session, "after_commit", lambda _session: action(), once=True)

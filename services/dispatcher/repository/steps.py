@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from operator import attrgetter
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.chain import first_due
-from services.dispatcher.domain.steps import LeasedStep, PlannedStep, StepResult
+from services.dispatcher.domain.steps import LeasedStep, PlannedStep, StepResult, StepState
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
@@ -58,10 +59,13 @@ RETURNING invitation_id, step, tries, due_at, account"""
 async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
     """Lease due steps, the longest due first; steps locked by other transactions are skipped.
 
-    One whose invitation has a step that is held is dropped: the end of that one plans what follows.
+    One whose invitation has a step that is held is dropped: the end of that one plans what follows. The commit does
+    not wait for the disk: if a crash of the server undoes the lease, the step is due again and cannot be marked by it.
     """
     token = uuid7()
     rows = await db.fetch(session, _CLAIM, channel, now, limit, token, LEASE)
+    if rows:
+        await db.commit_without_waiting(session)
     claimed = [LeasedStep(id_, step, token, channel, tries, due, account) for id_, step, tries, due, account in rows]
     return sorted(claimed, key=attrgetter("due_at"))
 
@@ -108,9 +112,8 @@ async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *,
 
     One may not be sent if its lease was lost, its invitation has ended, or what decides about it has changed since.
     """
-    marked = _keys(leased, await db.fetch(session, _MARK, *_columns(leased), account, LEASE))
-    await give_back(session, [each for each in leased if each.key not in marked])
-    return marked
+    rows = await db.fetch(session, _MARK, *_columns(leased), account, LEASE)
+    return await _give_back_others(session, leased, rows)
 
 
 _MOVE = f"""{_OURS}, moved AS (
@@ -156,18 +159,18 @@ async def stop(session: AsyncSession, invitations: Collection[UUID]) -> None:
 
 
 _END = """WITH ended AS (
-    DELETE FROM held h USING unnest($1::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::timestamptz[],
-        $8::uuid[]) WITH ORDINALITY AS e (invitation_id, state, tries, account, reason, due_at, call_task, number)
+    DELETE FROM held h USING unnest($1::uuid[]) WITH ORDINALITY AS e (invitation_id, number)
     WHERE h.invitation_id = e.invitation_id AND h.token = ANY($2::uuid[])
         AND (h.in_flight OR h.revision = (SELECT i.revision FROM invitations i WHERE i.id = h.invitation_id))
-    RETURNING h.step, h.channel, h.due_at AS was_due, e.*
+    RETURNING h.step, h.channel, h.due_at, e.*
 ), again AS (
     INSERT INTO due (invitation_id, step, channel, tries, account, due_at, reason)
-    SELECT invitation_id, step, channel, tries, account, coalesce(due_at, was_due), reason FROM ended
-    WHERE state = 'planned' ON CONFLICT DO NOTHING
+    SELECT invitation_id, e.step, e.channel, a.tries, a.account, coalesce(a.due_at, e.due_at), a.reason
+    FROM unnest($3::uuid[], $4::int[], $5::text[], $6::timestamptz[], $7::text[])
+        AS a (invitation_id, tries, account, due_at, reason) JOIN ended e USING (invitation_id) ON CONFLICT DO NOTHING
 ), called AS (
-    INSERT INTO open_calls (call_task, invitation_id, step)
-    SELECT call_task, invitation_id, step FROM ended WHERE call_task IS NOT NULL
+    INSERT INTO open_calls (call_task, invitation_id, step) SELECT c.call_task, invitation_id, e.step
+    FROM unnest($8::uuid[], $9::uuid[]) AS c (invitation_id, call_task) JOIN ended e USING (invitation_id)
 )
 SELECT number FROM ended"""
 
@@ -179,20 +182,21 @@ async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple
     it has changed since its lease: it is given back.
     """
     leased = [each.leased for each in results]
+    again = [each for each in results if each.state is StepState.PLANNED]
+    called = [each for each in results if each.call_task is not None]
     rows = await db.fetch(
         session,
         _END,
         *_columns(leased),
-        [each.state for each in results],
-        [each.tries for each in results],
-        [each.account for each in results],
-        [each.reason for each in results],
-        [each.due_at for each in results],
-        [each.call_task for each in results],
+        [each.leased.invitation_id for each in again],
+        [each.tries for each in again],
+        [each.account for each in again],
+        [each.due_at for each in again],
+        [each.reason for each in again],
+        [each.leased.invitation_id for each in called],
+        [each.call_task for each in called],
     )
-    ended = _keys(leased, rows)
-    await give_back(session, [each for each in leased if each.key not in ended])
-    return ended
+    return await _give_back_others(session, leased, rows)
 
 
 _END_ADOPTED = """WITH ended AS MATERIALIZED (
@@ -264,9 +268,16 @@ async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedSte
 
 def _columns(leased: Sequence[LeasedStep]) -> tuple[list[UUID], list[UUID]]:
     """Return the invitations, and the tokens, which are few: every step of a claim has the same."""
-    return [step.invitation_id for step in leased], list({step.token for step in leased})
+    # compares by identity first, where a set would hash every token in Python
+    tokens = groupby(step.token for step in leased)
+    return [step.invitation_id for step in leased], [token for token, _ in tokens]
 
 
-def _keys(leased: Sequence[LeasedStep], rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:
-    """Return the keys of the leased steps with these numbers, which begin with 1."""
-    return {leased[row["number"] - 1].key for row in rows}
+async def _give_back_others(
+    session: AsyncSession, leased: Sequence[LeasedStep], rows: Sequence[asyncpg.Record]
+) -> set[tuple[UUID, int]]:
+    """Return the keys of the leased steps with these numbers, which begin with 1; give back the others."""
+    kept = {leased[row["number"] - 1].key for row in rows}
+    if len(kept) < len(leased):
+        await give_back(session, [each for each in leased if each.key not in kept])
+    return kept

@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import handlers, repository
-from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult, StepResult, StepState
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.jobs import maintenance
 from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, reap
@@ -114,6 +115,46 @@ async def held_up(chain: Chain, work: Callable[[], Awaitable[Any]]) -> AsyncIter
                 assert not running.done()
         yield running
     await running
+
+
+async def test_only_the_claim_does_not_wait_for_the_disk(chain: Chain) -> None:
+    """What is sent must be known to be in flight after a crash of the server; a lost lease makes the step due again."""
+    await chain.take(request())
+    async with _waiting(chain) as (session, claim_waits):
+        leased = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+    async with _waiting(chain) as (session, mark_waits):
+        await steps.mark_in_flight(session, leased, account="smtp")
+    async with _waiting(chain) as (session, end_waits):
+        await steps.end(session, [StepResult(each, StepState.SENT, 1, "smtp") for each in leased])
+    assert (claim_waits, mark_waits, end_waits) == (["off"], ["on"], ["on"])
+
+
+@asynccontextmanager
+async def _waiting(chain: Chain) -> AsyncIterator[tuple[AsyncSession, list[str]]]:
+    """Open a transaction whose commit waits; the list gets whether it still does at the end."""
+    settings = list[str]()
+    async with chain.database.sessions.begin() as session:
+        await db.fetch(session, "SET LOCAL synchronous_commit = on")
+        yield session, settings
+        settings.append((await db.fetch(session, "SHOW synchronous_commit"))[0][0])
+
+
+_UNDO_LEASES = """WITH undone AS (DELETE FROM held RETURNING invitation_id, step, channel, due_at)
+INSERT INTO due (invitation_id, step, channel, due_at) SELECT * FROM undone"""
+
+
+async def test_step_whose_lease_a_crash_of_the_server_undid_is_sent_once(chain: Chain) -> None:
+    await chain.take(request())
+    first, second = RememberingAccount(), RememberingAccount()
+    sender = chain.sender(EMAIL, first)
+    claimed = await sender.claim(10, NOW)
+    rendered = await sender.renderer.render(claimed.ready, NOW)
+    await chain.rows(_UNDO_LEASES)
+    await sender.send(first, rendered.outgoing, NOW, None)
+    assert first.taken == []
+    await chain.sender(EMAIL, second).perform_due()
+    await sender.send(first, rendered.outgoing, NOW, None)
+    assert (len(first.taken), len(second.taken)) == (0, 1)
 
 
 async def test_time_lost_while_marking_is_taken_from_the_budget(chain: Chain) -> None:

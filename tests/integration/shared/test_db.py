@@ -8,6 +8,7 @@ from typing import cast
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import metrics
 from shared.database import db
@@ -55,6 +56,21 @@ async def test_every_transaction_of_a_session_begins_and_ends_by_itself(one_conn
         await db.fetch(session, "INSERT INTO twice VALUES (1)")
         await session.rollback()
         assert await db.fetch(session, "SELECT one FROM twice") == []
+
+
+async def test_only_this_transactions_commit_does_not_wait_for_the_disk(one_connection: db.Database) -> None:
+    async def setting(session: AsyncSession) -> str:
+        value: str = (await db.fetch(session, "SHOW synchronous_commit"))[0][0]
+        return value
+
+    async with one_connection.sessions.begin() as session:
+        await db.fetch(session, "SET synchronous_commit = on")
+    async with one_connection.sessions.begin() as session:
+        await db.commit_without_waiting(session)
+        assert await setting(session) == "off"
+    async with one_connection.sessions.begin() as session:
+        assert await setting(session) == "on"
+    await one_connection.close()
 
 
 async def test_statements_of_the_driver_are_rolled_back_with_the_session(one_connection: db.Database) -> None:
