@@ -4,6 +4,9 @@ The leader holds a session-level advisory lock. Behind a pooler in transaction m
 holds a lease instead: a row with an end time. It starts no batch in the last SEND_BUDGET_S seconds of its lease. If it
 published rows after its lease had ended, because its process was paused, `republish` publishes the newest state of
 their keys again.
+
+Deletions do not wait for the disk. Rows whose deletion a crash of the server undoes are the last ones that were
+published; they are published again in their order, as after a crash of the relay.
 """
 
 from __future__ import annotations
@@ -134,6 +137,7 @@ class LockLeadership:
         if self._reader is None:
             self._reader = OutboxReader(await self._database.open_unpooled())
             self._reader.connection.add_termination_listener(lambda *_: self._wake.set())
+            await self._reader.connection.execute("SET synchronous_commit = off")
         if not self._holds and not await self._lock(self._reader.connection):
             return None
         return await self._reader.next_rows()
@@ -186,6 +190,7 @@ class LeaseLeadership:
     async def _delete_or_republish(self, rows: Sequence[db.Row]) -> None:
         async with self._sessions.begin() as session:
             if await db.fetch(session, _STILL_OURS, self._holder):
+                await db.commit_without_waiting(session)
                 await db.fetch(session, _DELETE, [row["id"] for row in rows])
                 return
             log.warning("relay.was_late", rows=len(rows))

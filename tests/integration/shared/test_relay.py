@@ -118,6 +118,30 @@ async def test_event_stays_in_the_outbox_until_the_log_has_it(trigger_db: db.Dat
     assert log.fails == []
 
 
+_NOTE_COMMITS = (
+    "CREATE TABLE commits (waits text)",
+    """CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO trigger.commits VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$""",
+    "CREATE TRIGGER noted AFTER DELETE ON outbox EXECUTE FUNCTION note()",
+)
+
+
+async def test_deletion_of_published_rows_does_not_wait_for_the_disk(trigger_db: db.Database) -> None:
+    """One that a crash of the server undoes is like a relay that was killed before it: its rows are published again."""
+    async with trigger_db.sessions.begin() as session:
+        for statement in _NOTE_COMMITS:
+            await db.fetch(session, statement)
+    admin = await trigger_db.connect()
+    await admin.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {trigger_db.url.database} SET synchronous_commit = on")
+    await trigger_db.engine.dispose()
+    await add(trigger_db, "one")
+    log = Log(1, trigger_db)
+    async with running(trigger_db, log):
+        await log.done.wait()
+    assert [row["waits"] for row in await admin.fetch("SELECT waits FROM commits")] == ["off"]
+    await admin.close()
+
+
 async def test_rows_that_wait_for_a_log_that_is_away_are_counted(trigger_db: db.Database) -> None:
     await add(trigger_db, *map(str, range(3)))
     log = Log(3, trigger_db, fails=[TransportUnavailable("away")] * 1000)
