@@ -21,6 +21,8 @@ programs = sa.Table(
     sa.Column("applied_at", _Time, nullable=False),
 )
 
+# In a compact row `consent`, `attributes` and `moments` are NULL where other columns or a default say the same, and so
+# are a customer's id that is the respondent's, and times of purchases that are `known_at`.
 respondents = sa.Table(
     "respondents",
     metadata,
@@ -31,8 +33,8 @@ respondents = sa.Table(
     sa.Column("phone", sa.Text),
     sa.Column("locale", sa.Text),
     sa.Column("time_zone", sa.Text),
-    sa.Column("consent", JSONB, nullable=False, server_default="{}"),
-    sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
+    sa.Column("consent", JSONB, server_default="{}"),
+    sa.Column("attributes", JSONB, server_default="{}"),
     sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
     sa.Column("first_purchase_at", _Time),
     sa.Column("last_purchase_at", _Time),
@@ -40,13 +42,17 @@ respondents = sa.Table(
     sa.Column("last_answered_at", _Time),
     sa.Column("last_category", sa.Text),
     sa.Column("last_score", sa.Integer),
-    sa.Column("moments", JSONB, nullable=False, server_default="{}"),  # last contacts by kind and program, for caps
+    sa.Column("moments", JSONB, server_default="{}"),  # last contacts by kind and program, for caps
     sa.Column("erased_at", _Time),
     sa.Column("spread", sa.Integer, nullable=False),  # position within every cadence, see domain/sampling
     sa.Column("cleared", JSONB),  # when details were taken away, so that an older event does not bring them back
     sa.Column("address_source", sa.Text),  # the source of the event that its addresses come from
     # the default holds for rows of before this column, and of a release that does not know it yet
     sa.Column("has_older_id", sa.Boolean, nullable=False, server_default=sa.true()),
+    # of compact rows
+    sa.Column("consents", sa.Text),  # a letter for each channel: y, n, or - for unknown
+    sa.Column("program_id", sa.Text),  # of one of the last invitations
+    sa.Column("invited_at", _Time),
     sa.Index("respondents_spread", "spread", "id"),
     sa.Index("respondents_guest", sa.text("right(id, 32)"), postgresql_where=sa.text("id LIKE '%guest-%'")),
 )
@@ -54,10 +60,15 @@ respondents = sa.Table(
 addresses = sa.Table(
     "addresses",
     metadata,
-    sa.Column("fingerprint", sa.LargeBinary, primary_key=True),
-    sa.Column("respondents", sa.ARRAY(sa.Text), nullable=False),  # whose address this is now
-    sa.Column("last_contacts", JSONB, nullable=False),  # by kind and program, for caps
+    sa.Column("invited_at", _Time),
+    sa.Column("fingerprint", sa.Uuid, primary_key=True),  # the first 16 bytes
+    sa.Column("respondent_id", sa.Text),  # whose address this is now
+    sa.Column("program_id", sa.Text),  # of the invitation at `invited_at`
+    sa.Column("further", JSONB),  # other respondents, and the times of invitations by other programs
 )
+
+# one row: from when on rows are compact, see `shared/database/compact_rows.py`
+compact_rows = sa.Table("compact_rows", metadata, sa.Column("since", _Time, primary_key=True))
 
 # what many decisions and touchpoints have in common; the digest is of the document
 shapes = sa.Table(
@@ -138,11 +149,11 @@ decisions = sa.Table(
     sa.Column("program_id", sa.Text),
     sa.Column("program_version", sa.Integer),
     sa.Column("invitation_id", sa.Uuid),
-    sa.Column("trail", JSONB, nullable=False),
+    sa.Column("trail", JSONB),
     sa.Column("ignored", JSONB),  # fields that were left out, NULL if there are none
     sa.Column("shape", sa.Uuid),  # of type, program, version and trail, see `shapes`
     sa.Column("own_values", JSONB),
-    sa.Index("decisions_event", "event_id"),
+    sa.Index("decisions_event", "event_id", postgresql_using="hash"),  # ids are long and in no order
     sa.Index("decisions_respondent", "respondent_id"),
     postgresql_partition_by="RANGE (id)",  # by month; `decisions_first` has those of before there were months
 )

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.answers import AnswerVersion
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.invitations import Answer
-from services.scoring.repository.rows import COMPACT
 from shared.contract.vocabulary import AnswerMode, ChannelKind
 from shared.database import db
+from shared.database.compact_rows import COMPACT
 
 RECENT = 50
 _TYPES = {

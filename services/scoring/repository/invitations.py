@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
-from services.scoring.repository.rows import COMPACT
 from shared.database import db
+from shared.database.compact_rows import COMPACT
 from shared.messaging import codec
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document, program_version, program_title, locale, time_zone,

@@ -31,7 +31,7 @@ from shared.messaging.transport import Message
 log = structlog.get_logger()
 
 _HISTORIC = b"historic"  # instead of a digest: a backfilled event may have less data than the original one
-_COMPARED = 16  # bytes of a digest: a later version stores no more, when this one is the oldest beside it
+_COMPARED = 16  # bytes of a digest: no more are stored
 _CLOCK_SKEW = timedelta(minutes=1)  # between the clocks of two machines, not worth a word
 _AHEAD = IgnoredField("time", "ahead of the clock, counted as now")
 

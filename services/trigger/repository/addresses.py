@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.addresses import AddressRecord
+from services.trigger.domain.respondents import ContactCause
 from services.trigger.repository import new_rows
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
 _JSON = msgspec.json.Encoder()
+_INVITATION = ContactCause.INVITATION.value
 
-_LOCK = """SELECT fingerprint, respondents, last_contacts FROM addresses WHERE fingerprint = ANY($1::bytea[])
-ORDER BY fingerprint FOR UPDATE"""
+_COLUMNS = ("fingerprint", "respondent_id", "program_id", "invited_at", "further")
 
-_SAVE = """UPDATE addresses SET last_contacts = new.last_contacts,
-respondents = ARRAY(SELECT jsonb_array_elements_text(new.respondents))
-FROM unnest($1::bytea[], $2::jsonb[], $3::jsonb[]) AS new (fingerprint, respondents, last_contacts)
-WHERE addresses.fingerprint = new.fingerprint"""
+_LOCK = f"""SELECT {", ".join(_COLUMNS)} FROM addresses WHERE fingerprint = ANY($1::uuid[])
+ORDER BY fingerprint FOR UPDATE"""  # noqa: S608 - constants of this file
 
-_DELETE = "DELETE FROM addresses WHERE fingerprint = ANY($1::bytea[]) AND respondents = '{}'"
+_SAVE = f"""UPDATE addresses SET respondent_id = new.respondent_id, program_id = new.program_id,
+invited_at = new.invited_at, further = new.further
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[]) AS new ({", ".join(_COLUMNS)})
+WHERE addresses.fingerprint = new.fingerprint"""  # noqa: S608 - constants of this file
+
+_DELETE = "DELETE FROM addresses WHERE fingerprint = ANY($1::uuid[]) AND respondent_id IS NULL"
 
 _BIND = """INSERT INTO address_suppressions (fingerprint, channel, program, reason, until)
 SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
@@ -59,23 +64,19 @@ async def lock(session: AsyncSession, fingerprints: Collection[bytes]) -> dict[b
     """Lock and load the addresses that have rows, in one order in every transaction; respondents are locked before."""
     if not fingerprints:
         return {}
-    return {row["fingerprint"]: _record(row) for row in await db.fetch(session, _LOCK, sorted(fingerprints))}
+    by_key = {_key(fingerprint): fingerprint for fingerprint in sorted(fingerprints)}
+    rows = await db.fetch(session, _LOCK, list(by_key))
+    return {(known := by_key[row["fingerprint"]]): _record(row, known) for row in rows}
 
 
 async def add(session: AsyncSession, records: Collection[AddressRecord]) -> None:
     """Insert new addresses; raises Raced."""
-    columns = ("fingerprint", "respondents", "last_contacts")
-    rows = [(r.fingerprint, list(r.respondents), _JSON.encode(r.last_contacts).decode()) for r in _in_order(records)]
-    await new_rows.add(session, "addresses", columns, rows)
+    await new_rows.add(session, "addresses", _COLUMNS, [_row(record) for record in _in_order(records)])
 
 
 async def save(session: AsyncSession, records: Collection[AddressRecord]) -> None:
-    if not records:
-        return
-    ordered = _in_order(records)
-    respondents = [_JSON.encode(r.respondents).decode() for r in ordered]
-    contacts = [_JSON.encode(r.last_contacts).decode() for r in ordered]
-    await db.fetch(session, _SAVE, [r.fingerprint for r in ordered], respondents, contacts)
+    if records:
+        await db.fetch(session, _SAVE, *zip(*map(_row, _in_order(records)), strict=True))
 
 
 async def forget(session: AsyncSession, erased: Collection[Sequence[bytes]]) -> None:
@@ -85,7 +86,7 @@ async def forget(session: AsyncSession, erased: Collection[Sequence[bytes]]) -> 
     """
     every = [one for forms in erased for one in forms]
     pairs = [(one, forms[0]) for forms in erased for one in forms[1:]]
-    await db.fetch(session, _DELETE, every)
+    await db.fetch(session, _DELETE, [_key(one) for one in every])
     await db.fetch(session, _FORGET, every)
     await db.fetch(session, _REKEY, *zip(*pairs, strict=True))
     await db.fetch(session, _DELETE_SUPPRESSIONS, [old for old, _ in pairs])
@@ -109,9 +110,21 @@ def _in_order(records: Collection[AddressRecord]) -> list[AddressRecord]:
     return sorted(records, key=lambda record: record.fingerprint)  # in every transaction, to avoid deadlocks
 
 
-def _record(row: db.Row) -> AddressRecord:
-    contacts = {
-        cause: {program: datetime.fromisoformat(at) for program, at in by_program.items()}
-        for cause, by_program in row["last_contacts"].items()
-    }
-    return AddressRecord(row["fingerprint"], tuple(row["respondents"]), contacts)
+def _key(fingerprint: bytes) -> UUID:
+    return UUID(bytes=fingerprint[:16])
+
+
+def _row(record: AddressRecord) -> tuple[Any, ...]:
+    """Return a row; only an address of several respondents or programs has something in its last column."""
+    respondent_id, *others = record.respondents or (None,)
+    (program_id, invited_at), *contacts = record.last_contacts.get(_INVITATION, {}).items() or ((None, None),)
+    further = _JSON.encode((others, dict(contacts))).decode() if others or contacts else None
+    return _key(record.fingerprint), respondent_id, program_id, invited_at, further
+
+
+def _record(row: db.Row, fingerprint: bytes) -> AddressRecord:
+    others, contacts = row["further"] or ((), {})
+    respondents = () if row["respondent_id"] is None else (row["respondent_id"], *others)
+    times = {} if row["program_id"] is None else {row["program_id"]: row["invited_at"]}
+    times |= {program: datetime.fromisoformat(at) for program, at in contacts.items()}
+    return AddressRecord(fingerprint, respondents, {_INVITATION: times} if times else {})

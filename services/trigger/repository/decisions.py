@@ -17,9 +17,10 @@ from services.trigger.domain.deciding.stored_decision import EventKey, StoredDec
 from services.trigger.repository import new_rows, shapes
 from services.trigger.repository.new_rows import Raced
 from shared.contract.vocabulary import Service
-from shared.database import db, partitions
+from shared.database import compact_rows, db, partitions
 
 _AS_NUMBER = attrgetter("int")
+_DIGEST_BYTES = 16  # of a compact row: as many are compared
 _JSON = msgspec.json.Encoder()
 
 # the values of a trail that differ from decision to decision
@@ -87,7 +88,9 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
     await new_rows.add(session, "event_keys", ("key",), [(key,) for key in keys])
     trails = {d.id: shapes.shaped(_shared_part(d), own=_OWN) for d in decisions}
     await shapes.add(session, trails.values())
-    rows = [_row(d, trails[d.id]) for d in decisions]  # in the order of their ids: pages of the index become full
+    compact = bool(decisions) and await compact_rows.are_on(session)
+    # in the order of their ids: pages of the index become full
+    rows = [_row(d, trails[d.id], compact=compact) for d in decisions]
     try:
         await new_rows.add(session, "decisions", _COLUMNS, rows)
     except asyncpg.CheckViolationError as error:
@@ -97,12 +100,12 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
         raise Raced("no partition had these decisions") from None
 
 
-def _row(d: StoredDecision, trail: shapes.Shaped) -> tuple[Any, ...]:
+def _row(d: StoredDecision, trail: shapes.Shaped, *, compact: bool) -> tuple[Any, ...]:
     return (
         d.id,
         d.source,
         d.event_id,
-        d.digest,
+        d.digest[:_DIGEST_BYTES] if compact else d.digest,
         "",
         d.respondent_id,
         d.subject,
@@ -112,7 +115,7 @@ def _row(d: StoredDecision, trail: shapes.Shaped) -> tuple[Any, ...]:
         None,
         None,
         d.invitation_id,
-        "[]",
+        None if compact else "[]",
         _JSON.encode(d.ignored).decode() if d.ignored else None,
         trail.digest,
         trail.values,

@@ -1,30 +1,37 @@
-"""Respondents: the row of each is locked before anything about them is decided or published."""
+"""Respondents: the row of each is locked before anything about them is decided or published.
+
+In a compact row a value is NULL where another column or a default says the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.respondents import ContactCause, Respondent
 from services.trigger.domain.sampling import spread_of
 from services.trigger.repository import new_rows
 from shared.contract.events import Consent
-from shared.database import db
+from shared.database import compact_rows, db
 
 _JSON = msgspec.json.Encoder()
+_INVITATION = ContactCause.INVITATION.value
+_LETTERS = {True: "y", False: "n", None: "-"}
+_KNOWN = {letter: known for known, letter in _LETTERS.items()}
 
 _COLUMNS = (
     "id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at, "
     "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at, cleared, "
-    "address_source"
+    "address_source, consents, program_id, invited_at"
 )
 
-_SELECTED = f"{_COLUMNS.replace('moments', 'moments AS last_contacts')}, has_older_id"
+_SELECTED = f"{_COLUMNS}, has_older_id"
 
 _LOCK = f"SELECT {_SELECTED} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
 
@@ -33,10 +40,12 @@ phone = new.phone, locale = new.locale, time_zone = new.time_zone, consent = new
 attributes = new.attributes, purchases = new.purchases, first_purchase_at = new.first_purchase_at,
 last_purchase_at = new.last_purchase_at, known_at = new.known_at, last_answered_at = new.last_answered_at,
 last_category = new.last_category, last_score = new.last_score, moments = new.moments, erased_at = new.erased_at,
-cleared = new.cleared, address_source = new.address_source
+cleared = new.cleared, address_source = new.address_source, consents = new.consents,
+program_id = new.program_id, invited_at = new.invited_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
 $9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
-$16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[], $20::text[])
+$16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[], $20::text[], $21::text[], $22::text[],
+$23::timestamptz[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
 
 _GUESTS = "SELECT id FROM respondents WHERE id LIKE '%guest-%' AND right(id, 32) = ANY($1::text[]) ORDER BY id"
@@ -59,49 +68,97 @@ async def load_all(session: AsyncSession) -> list[Respondent]:
 
 async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
     """Insert new respondents; raises Raced."""
+    if not respondents:
+        return
     in_order = sorted(respondents, key=lambda respondent: respondent.id)  # avoids deadlocks
-    rows = [(*row, spread_of(row[0]), False) for row in _rows(in_order)]
+    rows = [(*row, spread_of(row[0]), False) for row in await _rows(session, in_order)]
     await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread", "has_older_id"), rows)
 
 
 async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
     if respondents:
-        await db.fetch(session, _SAVE, *zip(*_rows(respondents), strict=True))
+        await db.fetch(session, _SAVE, *zip(*await _rows(session, respondents), strict=True))
 
 
-def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
-    return [
-        (
-            r.id,
-            r.customer_id,
-            r.name,
-            r.email,
-            r.phone,
-            r.locale,
-            r.time_zone,
-            _JSON.encode({channel: known for channel, known in vars(r.consent).items() if known is not None}).decode(),
-            _JSON.encode(r.attributes).decode(),
-            r.purchases,
-            r.first_purchase_at,
-            r.last_purchase_at,
-            r.known_at,
-            r.last_answered_at,
-            r.last_category,
-            r.last_score,
-            _JSON.encode(r.last_contacts).decode(),
-            r.erased_at,
-            _JSON.encode(r.cleared).decode() if r.cleared else None,
-            r.address_source,
-        )
-        for r in respondents
-    ]
+async def _rows(session: AsyncSession, respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
+    row_of = _compact_row if await compact_rows.are_on(session) else _wide_row
+    return [row_of(respondent) for respondent in respondents]
+
+
+def _compact_row(r: Respondent) -> tuple[Any, ...]:
+    contacts = dict(r.last_contacts)
+    (program_id, invited_at), *others = contacts.pop(_INVITATION, {}).items() or ((None, None),)
+    if others:
+        contacts[_INVITATION] = dict(others)
+    first, last = r.first_purchase_at, r.last_purchase_at
+    return (
+        r.id,
+        None if r.known_at and r.customer_id == r.id else r.customer_id,
+        *(r.name, r.email, r.phone, r.locale, r.time_zone),
+        None,
+        _text(r.attributes),
+        r.purchases,
+        None if r.purchases and first == r.known_at else first,
+        None if r.purchases and last == r.known_at else last,
+        *(r.known_at, r.last_answered_at, r.last_category, r.last_score),
+        _text(contacts),
+        r.erased_at,
+        _text(r.cleared),
+        r.address_source,
+        _letters(r.consent.email, r.consent.sms, r.consent.call),
+        *(program_id, invited_at),
+    )
+
+
+def _wide_row(r: Respondent) -> tuple[Any, ...]:
+    """Return a row that the version before can read."""
+    return (
+        *(r.id, r.customer_id, r.name, r.email, r.phone, r.locale, r.time_zone),
+        _JSON.encode({channel: known for channel, known in vars(r.consent).items() if known is not None}).decode(),
+        _JSON.encode(r.attributes).decode(),
+        *(r.purchases, r.first_purchase_at, r.last_purchase_at),
+        *(r.known_at, r.last_answered_at, r.last_category, r.last_score),
+        _JSON.encode(r.last_contacts).decode(),
+        r.erased_at,
+        _text(r.cleared),
+        r.address_source,
+        *(None, None, None),
+    )
+
+
+def _text(document: Mapping[str, Any]) -> str | None:
+    return _JSON.encode(document).decode() if document else None
+
+
+@lru_cache(maxsize=27)  # each channel: yes, no or unknown
+def _letters(email: bool | None, sms: bool | None, call: bool | None) -> str | None:  # noqa: FBT001 - as in Consent
+    letters = "".join(_LETTERS[known] for known in (email, sms, call))
+    return None if letters == "---" else letters
+
+
+@lru_cache(maxsize=27)
+def _consent(letters: str | None) -> Consent:
+    email, sms, call = (_KNOWN[letter] for letter in letters or "---")
+    return Consent(email=email, sms=sms, call=call)
 
 
 def _respondent(row: asyncpg.Record) -> Respondent:
+    fields = dict(row)
+    consent, letters, contacts = fields.pop("consent"), fields.pop("consents"), fields.pop("moments") or {}
+    program_id, invited_at = fields.pop("program_id"), fields.pop("invited_at")
     last_contacts = {
         cause: {program: datetime.fromisoformat(at) for program, at in by_program.items()}
-        for cause, by_program in row["last_contacts"].items()
+        for cause, by_program in contacts.items()
     }
-    cleared = {name: datetime.fromisoformat(at) for name, at in (row["cleared"] or {}).items()}
-    consent = Consent(**row["consent"])
-    return Respondent(**{**row, "consent": consent, "last_contacts": last_contacts, "cleared": cleared})
+    if program_id is not None:
+        last_contacts.setdefault(_INVITATION, {})[program_id] = invited_at
+    known_at = fields["known_at"]
+    if known_at and fields["customer_id"] is None:
+        fields["customer_id"] = fields["id"]
+    if fields["purchases"]:
+        fields["first_purchase_at"] = fields["first_purchase_at"] or known_at
+        fields["last_purchase_at"] = fields["last_purchase_at"] or known_at
+    fields["attributes"] = fields["attributes"] or {}
+    fields["cleared"] = {name: datetime.fromisoformat(at) for name, at in (fields["cleared"] or {}).items()}
+    known = _consent(letters) if consent is None else Consent(**consent)
+    return Respondent(**fields, consent=known, last_contacts=last_contacts)

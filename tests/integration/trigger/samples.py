@@ -11,8 +11,9 @@ import tenacity
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.domain.respondents import Respondent
 from services.trigger.handlers.events import EventIdConflict, decide_events, read_event
-from services.trigger.repository import decisions
+from services.trigger.repository import decisions, respondents
 from services.trigger.repository.new_rows import Raced
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
@@ -81,6 +82,11 @@ async def published(database: db.Database, *, but: Sequence[str] = ("program.pub
         rows = await db.fetch(session, "SELECT body FROM outbox ORDER BY id")
     events = [codec.parse_body(row["body"]) for row in rows]
     return [event for event in events if event.type not in but]
+
+
+async def known_respondents(database: db.Database) -> list[Respondent]:
+    async with database.sessions() as session:
+        return await respondents.load_all(session)
 
 
 async def count(database: db.Database, table: str) -> int:

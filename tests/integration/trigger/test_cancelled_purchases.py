@@ -9,17 +9,23 @@ import pytest
 
 from services.trigger.repository import past_events
 from shared.contract.events import RespondentPurchased
-from shared.database import db
 from shared.database.db import Database
-from tests.integration.trigger.samples import cancellation, decide, later, published, purchase, reasons
+from tests.integration.trigger.samples import (
+    cancellation,
+    decide,
+    known_respondents,
+    later,
+    published,
+    purchase,
+    reasons,
+)
 
 BEFORE = later(hours=-2)
 
 
 async def history(database: Database) -> tuple[int, datetime | None, datetime | None]:
-    async with database.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT purchases, first_purchase_at, last_purchase_at FROM respondents")
-    return row["purchases"], row["first_purchase_at"], row["last_purchase_at"]
+    (known,) = await known_respondents(database)
+    return known.purchases, known.first_purchase_at, known.last_purchase_at
 
 
 def bought(id_: str, order: str = "o1", **rest: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from uuid import UUID
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from shared.contract.events import RespondentConsentChanged, RespondentErased, SurveyRequested, SurveyWithdrawn
 from shared.contract.vocabulary import ChannelKind
-from shared.database import db
 from shared.database.db import Database
 from tests.integration.trigger.samples import (
     CUSTOMER,
@@ -19,6 +18,7 @@ from tests.integration.trigger.samples import (
     cancellation,
     count,
     decide,
+    known_respondents,
     later,
     published,
     purchase,
@@ -167,9 +167,8 @@ async def test_every_event_gets_a_stored_reason(installed: Database) -> None:
 async def test_purchases_are_counted_once_an_order(installed: Database) -> None:
     sent = [purchase("e1", order="1"), purchase("e2", order="1"), purchase("e3", order="2")]
     await decide(installed, [*sent, body("service.completed", "e4", service={"id": "1"})])
-    async with installed.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT purchases, first_purchase_at FROM respondents")
-    assert (row["purchases"], row["first_purchase_at"]) == (2, NOW)
+    (known,) = await known_respondents(installed)
+    assert (known.purchases, known.first_purchase_at) == (2, NOW)
 
 
 async def test_bad_address_is_named_and_never_shown(installed: Database) -> None:

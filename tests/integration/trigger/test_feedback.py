@@ -40,6 +40,7 @@ from tests.integration.trigger.samples import (
     cancellation,
     count,
     decide,
+    known_respondents,
     later,
     purchase,
     reasons,
@@ -140,10 +141,9 @@ async def test_suspect_answer_is_ignored(installed: db.Database) -> None:
     invitation = await asked(installed)
     await handle(installed, events_of(answer(invitation, 0).model_copy(update={"suspect": True})))
     assert await state(installed, invitation) == "open"
-    async with installed.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT last_category, moments FROM respondents WHERE id = 'c1'")
-    assert row["last_category"] is None
-    assert "answer" not in row["moments"]
+    (known,) = await known_respondents(installed)
+    assert known.last_category is None
+    assert "answer" not in known.last_contacts
 
 
 async def test_repeated_event_is_handled_once(installed: db.Database) -> None:

@@ -27,6 +27,7 @@ from tests.integration.trigger.samples import (
     body,
     cancellation,
     decide,
+    known_respondents,
     later,
     message,
     published,
@@ -244,9 +245,9 @@ async def test_id_that_is_an_address_becomes_a_pseudonym_everywhere(installed: D
     assert (event.payload.key, event.payload.customer_id) == (GUEST, GUEST)
     async with installed.sessions() as session:
         rows = await db.fetch(session, "SELECT row_to_json(d)::text AS row FROM decisions AS d")
-        (known,) = await db.fetch(session, "SELECT id, customer_id FROM respondents")
+    (known,) = await known_respondents(installed)
     assert not [row for row in rows if "olga" in row["row"].lower()]
-    assert tuple(known) == (GUEST, GUEST)
+    assert (known.id, known.customer_id) == (GUEST, GUEST)
 
 
 async def test_guest_of_a_source_is_found_and_erased_by_the_address(
