@@ -94,6 +94,8 @@ touchpoints = sa.Table(
     sa.Column("details", JSONB),  # of rows of before `shape`
     sa.Column("shape", sa.Uuid),  # of the details, see `shapes`
     sa.Column("own_values", JSONB),
+    # of a compact row; the decision has the event, the invitation and the program, which are NULL here
+    sa.Column("decision_id", sa.Uuid),
     sa.Index(
         "touchpoints_invitation",
         "invitation_id",

@@ -71,6 +71,13 @@ class TouchpointKey(NamedTuple):
     ref: str
 
 
+class InvitationKey(NamedTuple):
+    """An invitation; it is found by its respondent."""
+
+    respondent_id: str
+    invitation_id: UUID
+
+
 class TouchpointRecord(msgspec.Struct, frozen=True):
     """The stored facts about a touchpoint.
 

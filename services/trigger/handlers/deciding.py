@@ -118,8 +118,12 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents & batch.stored])
     await decisions.add(session, batch.decisions)
     await suppressions.lift(session, batch.lifted)
-    await touchpoints.add(session, [batch.touchpoints[key] for key in batch.changed_touchpoints - batch.stored])
-    await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints & batch.stored])
+    await touchpoints.add(
+        session, [batch.touchpoints[key] for key in batch.changed_touchpoints - batch.stored], batch.decisions
+    )
+    await touchpoints.save(
+        session, [batch.touchpoints[key] for key in batch.changed_touchpoints & batch.stored], batch.decisions
+    )
     await quotas.save(session, {key: batch.quotas_used[key] for key in batch.changed_quotas})
     await _save_addresses(session, batch)
     await outbox.add(session, batch.events)

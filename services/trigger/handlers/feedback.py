@@ -15,7 +15,7 @@ from services.trigger.domain.addresses import addresses_of
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
-from services.trigger.domain.touchpoints import TouchpointState
+from services.trigger.domain.touchpoints import InvitationKey, TouchpointState
 from services.trigger.handlers.deciding import decide_internal
 from services.trigger.repository import addresses, programs, respondents, suppressions, touchpoints
 from services.trigger.repository.addresses import AddressSuppressionKey
@@ -24,6 +24,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerPayload,
     InvitationClosed,
+    InvitationPayload,
     Payload,
     RespondentOptedOut,
     RespondentReleased,
@@ -68,7 +69,11 @@ async def _update_respondents(
     session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]
 ) -> None:
     """Update the last answers and contacts, which caps and conditions use, in the database and in `locked`."""
-    invitations = {id_ for event in events if (id_ := getattr(event.payload, "invitation_id", None))}
+    invitations = {
+        InvitationKey(event.payload.key, id_)
+        for event in events
+        if (id_ := getattr(event.payload, "invitation_id", None))
+    }
     programs_by_invitation = await touchpoints.programs_of(session, invitations)
     before = dict(locked)
     for event in events:
@@ -96,10 +101,14 @@ def _updated(known: Respondent, event: Event[Payload], programs_by_invitation: M
     return known
 
 
-def _states(payloads: Sequence[Payload]) -> dict[UUID, TouchpointState]:
-    closed = {p.invitation_id: p.outcome for p in payloads if isinstance(p, InvitationClosed)}
-    states = {id_: _STATES.get(outcome, TouchpointState.CLOSED) for id_, outcome in closed.items()}
-    return states | {p.invitation_id: TouchpointState.ANSWERED for p in payloads if isinstance(p, AnswerPayload)}
+def _states(payloads: Sequence[Payload]) -> dict[InvitationKey, TouchpointState]:
+    closed = {_invitation(p): p.outcome for p in payloads if isinstance(p, InvitationClosed)}
+    states = {key: _STATES.get(outcome, TouchpointState.CLOSED) for key, outcome in closed.items()}
+    return states | {_invitation(p): TouchpointState.ANSWERED for p in payloads if isinstance(p, AnswerPayload)}
+
+
+def _invitation(payload: InvitationPayload) -> InvitationKey:
+    return InvitationKey(payload.respondent_id, payload.invitation_id)
 
 
 async def _follow_up(

@@ -26,7 +26,8 @@ _FORGET = """WITH old AS (
 ), gone AS (
     DELETE FROM touchpoints AS t USING old
     WHERE t.respondent_id = old.respondent_id AND t.kind = ANY($2::text[]) AND t.ref = old.subject
-    AND (t.event_id IS NULL OR (t.source, t.event_id) = (old.source, old.event_id))
+    AND (t.decision_id = old.id OR t.decision_id IS NULL
+        AND (t.event_id IS NULL OR (t.source, t.event_id) = (old.source, old.event_id)))
 )
 SELECT id FROM old ORDER BY id DESC LIMIT 1"""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
@@ -11,35 +12,58 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
 from services.trigger.domain import shapes as shaping
-from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TouchpointState
+from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.domain.touchpoints import (
+    InvitationKey,
+    TouchpointKey,
+    TouchpointKind,
+    TouchpointRecord,
+    TouchpointState,
+)
 from services.trigger.repository import new_rows, shapes
-from shared.database import db
+from shared.database import compact_rows, db
 
 _JSON = msgspec.json.Encoder()
 
 # the values of details that differ from touchpoint to touchpoint
 _OWN = frozenset(("number", "amount", "attributes"))
 
-_FIND = """SELECT t.*, (SELECT document FROM shapes WHERE digest = t.shape) AS document
+# the event, the invitation and the program of a compact row; with the limit, it is looked up row by row
+_DECISION = """LEFT JOIN LATERAL (
+    SELECT d.source, d.event_id, d.invitation_id, CASE WHEN d.invitation_id IS NOT NULL THEN coalesce(
+        d.program_id, (SELECT document->>'program_id' FROM shapes WHERE digest = d.shape)) END AS program_id
+    FROM decisions AS d WHERE d.id = t.decision_id LIMIT 1
+) AS d ON true"""
+
+_FIND = f"""SELECT t.respondent_id, t.kind, t.ref, coalesce(t.source, d.source) AS source,
+    coalesce(t.event_id, d.event_id) AS event_id, coalesce(t.invitation_id, d.invitation_id) AS invitation_id,
+    coalesce(t.program_id, d.program_id) AS program_id, t.state, t.reversed_at, t.delivered_at, t.details,
+    t.own_values, (SELECT document FROM shapes WHERE digest = t.shape) AS document
 FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
-JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
+JOIN touchpoints AS t USING (respondent_id, kind, ref) {_DECISION}"""  # noqa: S608 - constants of this file
 
 _COLUMNS = tuple(column.name for column in models.touchpoints.columns)
+_NOTHING = (None, None, None, None)
 _WITH_REF = ("order", "service")  # their `id` is the touchpoint's `ref`
 
 _SAVE = f"""UPDATE touchpoints AS t SET source = new.source, event_id = new.event_id,
 invitation_id = new.invitation_id, program_id = new.program_id, state = new.state,
 reversed_at = new.reversed_at, delivered_at = new.delivered_at, details = new.details, shape = new.shape,
-own_values = new.own_values
+own_values = new.own_values, decision_id = new.decision_id
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
-$9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::uuid[], $13::jsonb[]) AS new ({", ".join(_COLUMNS)})
+$9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::uuid[], $13::jsonb[], $14::uuid[])
+AS new ({", ".join(_COLUMNS)})
 WHERE (t.respondent_id, t.kind, t.ref) = (new.respondent_id, new.kind, new.ref)"""  # noqa: S608 - constants of this file
 
-_SET_STATES = """UPDATE touchpoints SET state = new.state
-FROM unnest($1::uuid[], $2::text[]) AS new (invitation_id, state)
-WHERE touchpoints.invitation_id = new.invitation_id AND touchpoints.state <> 'answered'"""
+_SET_STATES = """UPDATE touchpoints AS t SET state = new.state
+FROM unnest($1::text[], $2::uuid[], $3::text[]) AS new (respondent_id, invitation_id, state)
+WHERE t.respondent_id = new.respondent_id AND t.state <> 'answered' AND new.invitation_id
+    = coalesce(t.invitation_id, (SELECT d.invitation_id FROM decisions AS d WHERE d.id = t.decision_id))"""
 
-_PROGRAMS = "SELECT invitation_id, program_id FROM touchpoints WHERE invitation_id = ANY($1::uuid[])"
+_PROGRAMS = f"""SELECT wanted.invitation_id, coalesce(t.program_id, d.program_id) AS program_id
+FROM unnest($1::text[], $2::uuid[]) AS wanted (respondent_id, invitation_id)
+JOIN touchpoints AS t ON t.respondent_id = wanted.respondent_id {_DECISION}
+WHERE coalesce(t.invitation_id, d.invitation_id) = wanted.invitation_id"""  # noqa: S608 - constants of this file
 
 _DELETE_DETAILS = """UPDATE touchpoints SET details = NULL, shape = NULL, own_values = NULL
 WHERE respondent_id = ANY($1::text[]) AND (details IS NOT NULL OR shape IS NOT NULL)"""
@@ -66,41 +90,54 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
     return {touchpoint.key: touchpoint for touchpoint in found}
 
 
-async def add(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
-    """Insert new touchpoints; raises Raced."""
-    in_order = sorted(touchpoints, key=_invitation)  # so that pages of the index become full
-    await new_rows.add(session, "touchpoints", _COLUMNS, await _rows(session, in_order))
-
-
-async def save(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
+async def add(
+    session: AsyncSession, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision] = ()
+) -> None:
+    """Insert new touchpoints; `decisions` are those that are stored with them. Raises Raced."""
     if touchpoints:
-        await db.fetch(session, _SAVE, *zip(*await _rows(session, touchpoints), strict=True))
+        in_order = sorted(touchpoints, key=attrgetter("key"))  # so that pages of the index become full
+        await new_rows.add(session, "touchpoints", _COLUMNS, await _rows(session, in_order, decisions))
 
 
-async def _rows(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
+async def save(
+    session: AsyncSession, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision] = ()
+) -> None:
+    if touchpoints:
+        await db.fetch(session, _SAVE, *zip(*await _rows(session, touchpoints, decisions), strict=True))
+
+
+async def _rows(
+    session: AsyncSession, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision]
+) -> list[tuple[Any, ...]]:
     """Store the shapes of the details, and return the rows."""
+    compact = await compact_rows.are_on(session)
+    by_event = {(each.source, each.event_id): each for each in decisions} if compact else {}
     shaped = {t.key: shapes.shaped(_without_ref(t.details), own=_OWN) for t in touchpoints if t.details is not None}
     await shapes.add(session, shaped.values())
     return [
         (
             *t.key,
-            t.source,
-            t.event_id,
-            t.invitation_id,
-            t.program_id,
+            *(_NOTHING if decision_id else (t.source, t.event_id, t.invitation_id, t.program_id)),
             t.state,
             t.reversed_at,
             t.delivered_at,
             None,
             shaped[t.key].digest if t.key in shaped else None,
             shaped[t.key].values if t.key in shaped else None,
+            decision_id,
         )
         for t in touchpoints
+        for decision_id in (_decision_of(t, by_event),)
     ]
 
 
-def _invitation(touchpoint: TouchpointRecord) -> int:
-    return touchpoint.invitation_id.int if touchpoint.invitation_id else 0
+def _decision_of(t: TouchpointRecord, by_event: Mapping[tuple[str, str], StoredDecision]) -> UUID | None:
+    """Return the decision that has all that the touchpoint repeats; None if the touchpoint has something else."""
+    decision = by_event.get((t.source or "", t.event_id or ""))
+    if decision is None or decision.invitation_id != t.invitation_id:
+        return None
+    program_id = decision.program_id if decision.invitation_id else None
+    return decision.id if program_id == t.program_id else None
 
 
 def details_in(row: db.Row) -> dict[str, Any] | None:
@@ -118,15 +155,15 @@ def _without_ref(details: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def set_states(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:
+async def set_states(session: AsyncSession, states: Mapping[InvitationKey, TouchpointState]) -> None:
     """Set the survey states of the touchpoints of these invitations; an answered one stays answered."""
     if states:
-        await db.fetch(session, _SET_STATES, list(states), list(states.values()))
+        await db.fetch(session, _SET_STATES, *zip(*states, strict=True), list(states.values()))
 
 
-async def programs_of(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, str]:
+async def programs_of(session: AsyncSession, invitations: Collection[InvitationKey]) -> dict[UUID, str]:
     """Return the program id of each of these invitations."""
-    rows = await db.fetch(session, _PROGRAMS, list(invitations)) if invitations else []
+    rows = await db.fetch(session, _PROGRAMS, *zip(*invitations, strict=True)) if invitations else []
     return {row["invitation_id"]: row["program_id"] for row in rows}
 
 

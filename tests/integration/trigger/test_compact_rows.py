@@ -12,9 +12,17 @@ from uuid_utils.compat import uuid7
 
 from deploy.databases import MIGRATIONS
 from services.trigger.domain.addresses import AddressRecord
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.touchpoints import (
+    InvitationKey,
+    TouchpointKey,
+    TouchpointKind,
+    TouchpointRecord,
+    TouchpointState,
+)
 from services.trigger.main import install_programs
-from services.trigger.repository import addresses, respondents
+from services.trigger.repository import addresses, respondents, touchpoints
 from shared import migrations
 from shared.clock import ManualClock
 from shared.contract.events import Consent
@@ -24,6 +32,8 @@ from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,
     SETTINGS,
+    cancellation,
+    decide,
     decided,
     known_respondents,
     later,
@@ -130,6 +140,52 @@ async def test_repeated_event_is_recognized_by_either_digest(installed: Database
     assert await reasons(installed, [purchase("e1"), purchase("e1", order="another")]) == ["asked", "conflict"]
     [decision] = await decided(installed, "crm.purchase.completed")
     assert [trial["rule"] for trial in decision.trail] == ["asked"]
+
+
+_TOUCHPOINT = "SELECT source, event_id, invitation_id, program_id FROM touchpoints"
+_TOUCHPOINT_KEY = TouchpointKey("c1", TouchpointKind.ORDER, "A-1")
+
+
+async def _touchpoint(database: Database) -> TouchpointRecord:
+    async with database.sessions.begin() as session:
+        return (await touchpoints.find(session, [_TOUCHPOINT_KEY]))[_TOUCHPOINT_KEY]
+
+
+async def test_compact_touchpoint_is_that_of_before(installed: Database) -> None:
+    assert await reasons(installed, [purchase("e1", order="A-1")]) == ["asked"]
+    assert set((await _fetch(installed, _TOUCHPOINT))[0].values()) == {None}
+    [decision] = await decided(installed, "crm.purchase.completed")
+    found = await _touchpoint(installed)
+    assert (found.source, found.event_id, found.invitation_id) == ("shop", "e1", decision.invitation_id)
+    assert (found.program_id, found.state) == ("after-purchase", "open")
+    await _downgrade(installed)
+    [row] = await _fetch(installed, _TOUCHPOINT)
+    assert tuple(row.values()) == (found.source, found.event_id, found.invitation_id, found.program_id)
+
+
+async def test_touchpoint_of_an_event_without_a_survey_has_no_program(installed: Database) -> None:
+    asked, quarantined = purchase("e1"), purchase("e2", order="A-1")
+    assert await reasons(installed, [asked, quarantined]) == ["asked", "quarantined"]
+    found = await _touchpoint(installed)
+    assert (found.event_id, found.invitation_id, found.program_id, found.state) == ("e2", None, None, None)
+
+
+@pytest.mark.parametrize("compact", [True, False])
+async def test_survey_is_withdrawn_and_answered_whatever_the_row(installed: Database, *, compact: bool) -> None:
+    await set_compact(installed, compact=compact)
+    [decision] = await decide(installed, [purchase("e1", order="A-1")])
+    assert isinstance(decision, StoredDecision)
+    assert decision.invitation_id is not None
+    await set_compact(installed, compact=not compact)
+    key = InvitationKey("c1", decision.invitation_id)
+    async with installed.sessions.begin() as session:
+        assert await touchpoints.programs_of(session, [key]) == {decision.invitation_id: "after-purchase"}
+        other = {InvitationKey("c1", uuid7()): TouchpointState.CLOSED}
+        await touchpoints.set_states(session, {key: TouchpointState.ANSWERED, **other})
+    assert (await _touchpoint(installed)).state == "answered"
+    assert await reasons(installed, [cancellation("e2", order="A-1")]) == ["nothing_to_withdraw"]
+    found = await _touchpoint(installed)
+    assert (found.event_id, found.invitation_id, found.state) == ("e1", decision.invitation_id, "answered")
 
 
 ADDRESSES = {

@@ -82,6 +82,10 @@ def suppressed(*, channel: ChannelKind | None = None, until: datetime | None = N
     return RespondentSuppressed(respondent_id="c1", channel=channel, reason=SuppressionReason.HARD_BOUNCE, until=until)
 
 
+_STATE = """SELECT state FROM touchpoints AS t
+WHERE coalesce(t.invitation_id, (SELECT d.invitation_id FROM decisions AS d WHERE d.id = t.decision_id)) = $1"""
+
+
 async def asked(database: db.Database) -> UUID:
     (verdict,) = await decide(database, [purchase("e1", order="1")])
     assert isinstance(verdict, StoredDecision)
@@ -91,7 +95,7 @@ async def asked(database: db.Database) -> UUID:
 
 async def state(database: db.Database, invitation: UUID) -> str:
     async with database.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT state FROM touchpoints WHERE invitation_id = $1", invitation)
+        (row,) = await db.fetch(session, _STATE, invitation)
     return str(row["state"])
 
 

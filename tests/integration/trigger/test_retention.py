@@ -171,7 +171,7 @@ async def test_cancellation_of_a_forgotten_order_withdraws_nothing_and_is_rememb
 async def test_touchpoint_of_another_decision_stays(installed: Database) -> None:
     """The order of the dropped decision was decided by another event, whose decision is kept."""
     await decide(installed, [purchase("e1", order="A-1"), purchase("e2", order="A-1")])
-    await _fetch(installed, "UPDATE touchpoints SET event_id = 'e9'")
+    await _fetch(installed, "UPDATE touchpoints SET source = 'shop', event_id = 'e9', decision_id = NULL")
     await _run(installed)
     assert await count(installed, "touchpoints") == 1
 
