@@ -1,6 +1,7 @@
 """How requests are stored: what many invitations share is stored once, by its digest.
 
 That is what a program version says in a locale, and consent and time zone, of which there are few different ones.
+The event of a request is an array of its fields; the names would be a third of it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from pydantic import create_model
+from pydantic import BeforeValidator, create_model
 
-from shared.contract.events import Consent, Part, SurveyRequested
+from shared.contract.events import Consent, EventRef, Part, SurveyRequested
 
 _COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their own in `invitations`
 _SHARED = {
@@ -31,7 +33,21 @@ def _part(name: str, names: set[str], **more: Any) -> type[Part]:
 
 
 _Content = _part("_Content", _SHARED)
-_Own = _part("_Own", SurveyRequested.model_fields.keys() - _SHARED - _COLUMNS, consent=(Consent | None, None))
+_EVENT_FIELDS = tuple(EventRef.model_fields)
+_event_values = attrgetter(*_EVENT_FIELDS)
+
+
+def _named(event: Any) -> Any:
+    """Return the fields of an event by name; versions before stored them so."""
+    return dict(zip(_EVENT_FIELDS, event, strict=False)) if isinstance(event, list) else event
+
+
+_Own = _part(
+    "_Own",
+    SurveyRequested.model_fields.keys() - _SHARED - _COLUMNS,
+    consent=(Consent | None, None),
+    event=(Annotated[EventRef, BeforeValidator(_named)], ...),
+)
 
 
 class NewRequest(msgspec.Struct, frozen=True):
@@ -57,7 +73,8 @@ class StoredRequest(msgspec.Struct, frozen=True):
 
 def split(request: SurveyRequested) -> NewRequest:
     content = request.model_dump_json(include=_SHARED, exclude_none=True)
-    own = request.model_dump_json(exclude=_SHARED | _COLUMNS, exclude_none=True)
+    named = request.model_dump_json(exclude=_SHARED | _COLUMNS | {"event"}, exclude_none=True)
+    own = f'{named[:-1]},"event":{msgspec.json.encode(_event_values(request.event)).decode()}}}'
     return NewRequest(own, content, hashlib.blake2b(content.encode(), digest_size=16).digest())
 
 

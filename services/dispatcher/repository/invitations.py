@@ -29,10 +29,15 @@ SELECT *, $10 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::b
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
+def _id_of(new: tuple[SurveyRequested, bytes]) -> UUID:
+    return new[0].invitation_id
+
+
 async def insert(
     session: AsyncSession, new: Sequence[tuple[SurveyRequested, bytes]], *, address_keys: AddressKeys
 ) -> set[UUID]:
     """Store requests with the fingerprint of their unsubscribe link; return the ids that were new."""
+    new = sorted(new, key=_id_of)  # so that pages of the index become full
     requests = [request for request, _ in new]
     parts = [split(request) for request in requests]
     contents = sorted({each.digest: each.content for each in parts}.items())  # in one order, or inserts deadlock

@@ -486,6 +486,18 @@ async def test_request_that_cannot_be_read_stalls_no_other(chain: Chain, poison:
     assert await chain.outcome(bad.invitation_id) == "undeliverable"
 
 
+_REQUESTS = "SELECT request::text FROM requests"
+
+
+async def test_view_of_requests_names_the_fields_of_events(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    [compact] = await chain.rows(_REQUESTS)
+    assert SurveyRequested.model_validate_json(compact["request"]) == asked
+    await chain.rows("UPDATE invitations i SET request = i.request || r.request FROM requests r WHERE r.id = i.id")
+    assert await chain.rows(_REQUESTS) == [compact]
+
+
 async def test_offset_of_a_window_is_ignored(chain: Chain) -> None:
     window = Window.model_validate({"start": "09:00:00+10:00", "end": "21:00:00"})
     late = Window.model_validate({"start": "21:00:00+10:00", "end": "22:00:00+10:00"})
