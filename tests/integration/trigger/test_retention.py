@@ -276,7 +276,7 @@ async def test_touchpoints_of_a_batch_are_found_by_their_key(installed: Database
 async def test_what_arrives_about_a_forgotten_survey_is_taken(installed: Database) -> None:
     """Answers and ends of surveys, and the quarantine, need no touchpoint."""
     await decide(installed, [purchase("e1")])
-    (asked,) = await _fetch(installed, "SELECT invitation_id FROM touchpoints")
+    (asked,) = await _fetch(installed, "SELECT invitation_id FROM decisions")
     await _run(installed)
     late = [answer(asked["invitation_id"], 3), closed(asked["invitation_id"], InvitationOutcome.DECLINED)]
     for event in events_of(*late, *late):
@@ -303,9 +303,10 @@ async def _as_if_made(database: Database, event_id: str, *, months: int) -> None
     async with database.sessions.begin() as session:
         month = made_at(_id(MACHINE, months=months)).date()
         await db.fetch(session, "SELECT make_partition('decisions', $1::date)", month)
-        await db.fetch(
-            session, "UPDATE decisions SET id = $2 WHERE event_id = $1", event_id, _id(MACHINE, months=months)
-        )
+        made = _id(MACHINE, months=months)
+        (row,) = await db.fetch(session, "SELECT id FROM decisions WHERE event_id = $1", event_id)
+        await db.fetch(session, "UPDATE touchpoints SET decision_id = $2 WHERE decision_id = $1", row["id"], made)
+        await db.fetch(session, "UPDATE decisions SET id = $2 WHERE id = $1", row["id"], made)
 
 
 async def test_shape_that_is_used_again_meanwhile_stays(installed: Database) -> None:
