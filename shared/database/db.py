@@ -165,7 +165,8 @@ async def commit_without_waiting(session: AsyncSession) -> None:
 
 def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
     """Call `action` after the session's transaction has committed, not if it is rolled back: for metrics."""
-    event.listen(session.sync_session, "after_commit", lambda _session: action(), once=True)
+    waiting = [action]  # released by the call: SQLAlchemy keeps the listener in reference cycles of the session
+    event.listen(session.sync_session, "after_commit", lambda _session: waiting.pop()(), once=True)
 
 
 def lock_number(*names: str) -> int:

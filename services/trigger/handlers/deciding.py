@@ -134,8 +134,7 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     missing = Counter(batch.missing)
     shared = sum("shared_address" in trial["facts"] for each in batch.decisions for trial in each.trail[:1])
     ignored = Counter((each.type, place_of(one["field"])) for each in batch.decisions for one in each.ignored or ())
-    db.after_commit(session, lambda: _count(made, missing, ignored, shared))
-    db.after_commit(session, lambda: metrics.ID_CLASHES.labels(Service.TRIGGER).inc(batch.clashes))
+    db.after_commit(session, lambda: _count(made, missing, ignored, shared=shared, clashes=batch.clashes))
 
 
 async def _save_addresses(session: AsyncSession, batch: DecisionBatch) -> None:
@@ -147,8 +146,14 @@ async def _save_addresses(session: AsyncSession, batch: DecisionBatch) -> None:
 
 
 def _count(
-    made: Counter[tuple[str, str]], missing: Counter[tuple[str, str]], ignored: Counter[tuple[str, str]], shared: int
+    made: Counter[tuple[str, str]],
+    missing: Counter[tuple[str, str]],
+    ignored: Counter[tuple[str, str]],
+    *,
+    shared: int,
+    clashes: int,
 ) -> None:
+    metrics.ID_CLASHES.labels(Service.TRIGGER).inc(clashes)
     metrics.SHARED_ADDRESSES.labels(Service.TRIGGER).inc(shared)
     for labels, number in made.items():
         metrics.DECISIONS.labels(Service.TRIGGER, *labels).inc(number)

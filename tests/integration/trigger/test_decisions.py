@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from typing import Any
 from uuid import UUID
 
+from services.trigger.domain.deciding.batch import DecisionBatch
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from shared.contract.events import RespondentConsentChanged, RespondentErased, SurveyRequested, SurveyWithdrawn
 from shared.contract.vocabulary import ChannelKind
@@ -68,6 +70,16 @@ async def test_repeated_event_gets_its_first_decision(installed: Database) -> No
     assert (again.id, again.reason, again.decided_at) == (first.id, first.reason, NOW)
     assert await count(installed, "decisions") == 1
     assert len(await published(installed)) == 1
+
+
+async def test_committed_batch_is_released_without_garbage_collection(installed: Database) -> None:
+    """Else the batches of many seconds would stay in memory, and a collection would have to look at all of them."""
+    gc.disable()
+    try:
+        await decide(installed, [purchase("e1")])
+        assert not [each for each in gc.get_objects() if type(each) is DecisionBatch]
+    finally:
+        gc.enable()
 
 
 async def test_event_is_recognized_by_its_values_and_not_by_absent_fields(installed: Database) -> None:
