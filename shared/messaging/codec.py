@@ -40,6 +40,10 @@ class _Wire(msgspec.Struct, omit_defaults=True):
     data_base64: str | None = None
 
 
+_wire_decoder = msgspec.json.Decoder(_Wire)
+_any_decoder = msgspec.json.Decoder()
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
+
 _REQUIRED = ("specversion", "id", "source", "type", "time")
 _OPTIONAL = ("subject", "datacontenttype", "data_base64")
 _NO_NAME = "must be 1 to 200 printable characters"
@@ -82,11 +86,11 @@ def parse_body(body: bytes, headers: Mapping[str, str] | None = None) -> Event[P
     """
     if len(body) > MAX_BODY:
         raise InvalidEvent(f"body: {len(body)} bytes, at most {MAX_BODY} are accepted")
-    named = {name.lower(): value for name, value in (headers or {}).items()}
+    named = {name.lower(): value for name, value in headers.items()} if headers else {}
     binary = "ce_specversion" in named and not named.get("content-type", "").startswith(_STRUCTURED)
     attributes = _attributes(named) if binary else None
     try:
-        wire = _decode(body, _Wire) if attributes is None else _with_data(attributes, body)
+        wire = _decode(body, _wire_decoder) if attributes is None else _with_data(attributes, body)
     except InvalidEvent as error:
         return _parse_leniently(body, attributes, error)
     _check_attributes(wire)
@@ -149,7 +153,7 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_data(attributes: Mapping[str, str], body: bytes) -> _Wire:
-    _decode(body, msgspec.Raw)
+    _decode(body, _raw_decoder)
     return _convert({**attributes, "data": msgspec.Raw(body)}, "CloudEvents headers")
 
 
@@ -174,10 +178,10 @@ def _from_base64(text: str) -> bytes:
 T = TypeVar("T")
 
 
-def _decode(body: bytes, kind: type[T]) -> T:
+def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         body.decode()  # msgspec does not check the encoding of what it skips, and PostgreSQL stores only UTF-8
-        return msgspec.json.decode(body, type=kind)
+        return decoder.decode(body)
     except UnicodeDecodeError:
         raise InvalidEvent("body: not UTF-8") from None
     except msgspec.MsgspecError as error:
@@ -189,15 +193,15 @@ def _decode(body: bytes, kind: type[T]) -> T:
 def _check_attributes(wire: _Wire) -> None:
     if wire.specversion != "1.0":
         raise InvalidEvent("specversion: only 1.0 is supported")
-    for name, value in ("id", wire.id), ("source", wire.source), ("type", wire.type):
-        if not _is_name(value):
-            raise InvalidEvent(f"{name}: {_NO_NAME}")
+    if not (_is_name(wire.id) and _is_name(wire.source) and _is_name(wire.type)):
+        wrong = next(name for name in ("id", "source", "type") if not _is_name(getattr(wire, name)))
+        raise InvalidEvent(f"{wrong}: {_NO_NAME}")
     if wire.time.tzinfo is None or not 1900 <= wire.time.year < 2200:
         raise InvalidEvent(_TIME)
 
 
 def _is_name(value: str) -> bool:
-    return bool(value.strip()) and len(value) <= 200 and value.isprintable()
+    return value.isprintable() and 0 < len(value) <= 200 and not value.isspace()
 
 
 def _payload(model: type[Payload], raw: bytes) -> tuple[Payload, tuple[IgnoredField, ...]]:
@@ -233,7 +237,7 @@ def _read_leniently(model: type[Payload], found: Any) -> tuple[Payload, tuple[Ig
 
 
 def _refuse_nul(raw: bytes) -> None:
-    if any("\0" in text for text in _texts(_decode(raw, object))):
+    if any("\0" in text for text in _texts(_decode(raw, _any_decoder))):
         raise InvalidEvent("data: contains a NUL character")
 
 

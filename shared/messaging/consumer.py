@@ -21,7 +21,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions, is_transient
-from shared.database.isolated import bisect_failures, isolated
+from shared.database.isolated import bisect_failures, report_refused
 from shared.health import Heartbeat
 from shared.messaging import codec, parking
 from shared.messaging.codec import InvalidEvent
@@ -133,15 +133,13 @@ class Consumer:
 
     def read(self, message: Message) -> Event[Payload] | None:
         """Decode a message, None if the service ignores it; any error of the decoder is raised as InvalidEvent."""
-        with isolated(
-            "event",
-            service=self.service,
-            passing=(InvalidEvent,),
-            topic=message.topic,
-            position=message.position,
-        ) as guarded:
+        try:
             return self.decode(message)
-        raise InvalidEvent(f"cannot be read: {type(guarded.error).__name__}")
+        except InvalidEvent:
+            raise
+        except Exception as error:  # noqa: BLE001 - one message from outside may not stop the others
+            report_refused("event", error, service=self.service, topic=message.topic, position=message.position)
+            raise InvalidEvent(f"cannot be read: {type(error).__name__}") from None
 
     async def _park_failed(self, message: Message, error: Exception) -> None:
         reason = f"the handler failed: {type(error).__name__}"

@@ -116,8 +116,11 @@ def from_source(source: Source, message: Message) -> Message:
 
 def _as_json(message: Message, schemas: Schemas | None) -> Message:
     """Decode a message of a schema registry to JSON; raises InvalidEvent for what is neither this nor JSON."""
+    framed = avro.is_framed(message.body)
+    if not message.headers and not framed:
+        return message
     types = {name: value.lower() for name, value in message.headers.items() if name.lower() == "content-type"}
-    if not avro.is_framed(message.body):
+    if not framed:
         if any(name in value for name in _BINARY for value in types.values()):
             raise InvalidEvent(
                 "body: Avro and Protobuf can only be read as serializers of a schema registry write them"
