@@ -74,6 +74,7 @@ async def test_repeated_event_gets_its_first_decision(installed: Database) -> No
 
 async def test_committed_batch_is_released_without_garbage_collection(installed: Database) -> None:
     """Else the batches of many seconds would stay in memory, and a collection would have to look at all of them."""
+    gc.collect()
     gc.disable()
     try:
         await decide(installed, [purchase("e1")])
