@@ -17,7 +17,7 @@ from shared.contract.vocabulary import ChannelKind
 _INVITATION = ContactCause.INVITATION.value
 
 
-class AddressRecord(msgspec.Struct, frozen=True):
+class AddressRecord(msgspec.Struct, frozen=True, gc=False):
     """The respondents whose address this is, and when one was invited at it, by program."""
 
     fingerprint: bytes
@@ -38,7 +38,7 @@ class AddressRecord(msgspec.Struct, frozen=True):
         return replace(self, last_contacts={_INVITATION: {**known, program: latest}})
 
 
-class AddressHistory(msgspec.Struct, frozen=True):
+class AddressHistory(msgspec.Struct, frozen=True, gc=False):
     """What is known about a respondent's addresses: when they were invited at, and the others who have them."""
 
     last_contacts: LastContacts = msgspec.field(default_factory=dict)
@@ -132,7 +132,8 @@ class KnownAddresses:
     def _records_of(self, respondent: Respondent) -> list[AddressRecord]:
         if not self.recorded:
             return []
-        return [record for address in addresses_of(respondent) for record in self._records_at(address)]
+        known = [address for address in addresses_of(respondent) if address.lower() in self.recorded]
+        return [record for address in known for record in self._records_at(address)]
 
     def _records_at(self, address: str) -> Sequence[AddressRecord]:
         if address.lower() not in self.recorded:

@@ -15,7 +15,7 @@ from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import folded_respondent_id, respondent_id
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """The ids that a customer may be known under.
 
     `id` is the exact one, `earlier` those made with earlier keys where it is a pseudonym. `older` is the one of before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeGuard
 from uuid import UUID
@@ -16,6 +15,7 @@ from shared.contract.events import (
     AnswerPayload,
     CrmPayload,
     CustomerRef,
+    Order,
     OrderDelivered,
     Part,
     Payload,
@@ -78,7 +78,7 @@ class InvitationKey(NamedTuple):
     invitation_id: UUID
 
 
-class TouchpointRecord(msgspec.Struct, frozen=True):
+class TouchpointRecord(msgspec.Struct, frozen=True, gc=False):
     """The stored facts about a touchpoint.
 
     `source` and `event_id` name the event it was decided by. `details` are the order or service, touchpoint and
@@ -147,7 +147,7 @@ def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
     """Return the data of a completed purchase or service that later events need, without personal data; else None."""
     match payload:
         case PurchaseCompleted():
-            details = {"order": _fields(payload.order)}
+            details = {"order": _order_details(payload.order)}
         case ServiceCompleted():
             details = {"service": _fields(payload.service)}
         case _:
@@ -158,17 +158,21 @@ def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
 
 def store_of(payload: TriggerPayload) -> str | None:
     """Return the store of an event; of an answer, the store of the survey that was answered."""
-    if isinstance(payload, AnswerPayload):
+    if is_answer(payload):
         return payload.segments.get("store")
     return getattr(getattr(payload, "touchpoint", None), "store", None)
 
 
+def _order_details(order: Order) -> dict[str, Any]:
+    details = _fields(order)
+    del details["items"]
+    if order.amount is not None:
+        details["amount"] = str(order.amount)
+    return details
+
+
 def _fields(part: Part) -> dict[str, Any]:
-    return {
-        name: str(value) if isinstance(value, Decimal) else value
-        for name, value in vars(part).items()
-        if value is not None and name != "items"
-    }
+    return {name: value for name, value in vars(part).items() if value is not None}
 
 
 def with_details(payload: TriggerPayload, touchpoint: TouchpointRecord | None) -> TriggerPayload:

@@ -127,7 +127,7 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     await quotas.save(session, {key: batch.quotas_used[key] for key in batch.changed_quotas})
     await _save_addresses(session, batch)
     await outbox.add(session, batch.events)
-    if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:
+    if erased := {event.payload.key for event in batch.events if type(event.payload) is RespondentErased}:
         await parked.delete(session, erased, keys=batch.settings.address_keys)
         await touchpoints.delete_details(session, erased)
     made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)

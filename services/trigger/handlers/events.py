@@ -44,7 +44,7 @@ class EventIdConflict:
     event_id: str
 
 
-class _Incoming(msgspec.Struct, frozen=True):
+class _Incoming(msgspec.Struct, frozen=True, gc=False):
     event: Event[CrmPayload]
     key: EventKey
     identity: Identity

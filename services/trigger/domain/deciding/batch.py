@@ -185,8 +185,7 @@ class DecisionBatch:
 
     def _count_purchase(self, event: Event[TriggerPayload], respondent: Respondent, *, at: datetime) -> Respondent:
         """Count a purchase, and report it to scoring if the customer was asked within RETURN_WINDOW before it."""
-        asked = respondent.last_contacts.get(ContactCause.INVITATION, {}).values()
-        if any(asked_at < at <= asked_at + RETURN_WINDOW for asked_at in asked) and not is_historic(event.payload):
+        if _was_asked_lately(respondent, at) and not is_historic(event.payload):
             reference = event_ref(event, event.payload, at=at)
             self._publish(RespondentPurchased(respondent_id=respondent.id, event=reference))
         return respondent.with_purchase(at) if isinstance(event.payload, PurchaseCompleted) else respondent
@@ -261,6 +260,14 @@ class DecisionBatch:
             trail=[_trail_entry(trial, link_key=self.settings.link_key) for trial in decision.trail],
             ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] or None,
         )
+
+
+def _was_asked_lately(respondent: Respondent, at: datetime) -> bool:
+    """Whether the respondent was asked within RETURN_WINDOW before this time."""
+    if not respondent.last_contacts:
+        return False
+    asked = respondent.last_contacts.get(ContactCause.INVITATION, {}).values()
+    return any(asked_at < at <= asked_at + RETURN_WINDOW for asked_at in asked)
 
 
 def _may_be_return(respondent: Respondent, touchpoint: TouchpointRecord) -> bool:

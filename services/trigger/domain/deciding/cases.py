@@ -46,7 +46,7 @@ class DecisionReason(StrEnum):
     NOTHING_TO_WITHDRAW = "nothing_to_withdraw"
 
 
-class DecisionFacts(msgspec.Struct, frozen=True):
+class DecisionFacts(msgspec.Struct, frozen=True, gc=False):
     """The data that the decision about one event uses.
 
     `ignored` names the event's fields that could not be read, `groups` has the group of each program that belongs to
@@ -67,7 +67,7 @@ class DecisionFacts(msgspec.Struct, frozen=True):
 TrialFacts = Mapping[str, Any]  # without addresses and names, because they are stored and shown to staff
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, gc=False):
     """One program tried: the rule that stopped it or `asked`, its facts, and the condition fields that are missing."""
 
     reason: DecisionReason
@@ -76,7 +76,7 @@ class Trial(msgspec.Struct, frozen=True):
     missing: Sequence[str] = ()
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """`program` is the program that decided; `case` and `send_at` are set only if a survey is sent."""
 
     reason: DecisionReason

@@ -75,7 +75,7 @@ def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:
         more["unusable"] = unusable
     if case.facts.addresses.is_shared:
         more["shared_address"] = True
-    if case.ahead_s > 0:
+    if case.event.time > case.now and case.ahead_s > 0:
         more["ahead_s"] = case.ahead_s
     return Trial(reason, {**facts, **more} if more else facts, case.program, missing)
 
@@ -101,10 +101,11 @@ def updated_touchpoint(
         withdrawn = decision.reason is DecisionReason.WITHDRAWN
         state = TouchpointState.WITHDRAWN if withdrawn else touchpoint.state
         return replace(touchpoint, state=state, reversed_at=touchpoint.reversed_at or event.time)
+    changes: dict[str, Any] = {}
     if is_delivery(event.payload):
-        touchpoint = replace(touchpoint, delivered_at=touchpoint.delivered_at or event.time)
+        changes = {"delivered_at": touchpoint.delivered_at or event.time}
     elif touchpoint.event_id is None:
-        touchpoint = replace(touchpoint, source=event.source, event_id=event.id, details=details_of(event.payload))
-    if invitation_id is None or decision.program is None:
-        return touchpoint
-    return replace(touchpoint, invitation_id=invitation_id, program_id=decision.program.id, state=TouchpointState.OPEN)
+        changes = {"source": event.source, "event_id": event.id, "details": details_of(event.payload)}
+    if invitation_id is not None and decision.program is not None:
+        changes |= {"invitation_id": invitation_id, "program_id": decision.program.id, "state": TouchpointState.OPEN}
+    return replace(touchpoint, **changes) if changes else touchpoint

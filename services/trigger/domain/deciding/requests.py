@@ -13,7 +13,7 @@ from services.trigger.domain.deciding.cases import Case, consent_to
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.touchpoints import TriggerPayload
 from shared.contract.cloudevents import Event
-from shared.contract.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
+from shared.contract.events import AnswerPayload, Consent, CrmPayload, EventRef, PurchaseCompleted, SurveyRequested
 from shared.contract.vocabulary import CONTACT_CHANNELS
 
 
@@ -80,7 +80,7 @@ def _consent(*known: bool | None) -> Consent:
 
 def _customer_id(case: Case) -> str:
     match case.payload:
-        case CrmPayload(customer=customer):
+        case PurchaseCompleted(customer=customer) | CrmPayload(customer=customer):  # a superclass is matched slowly
             return customer.id
         case AnswerPayload(customer_id=customer_id):
             return customer_id

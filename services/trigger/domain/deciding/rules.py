@@ -14,9 +14,11 @@ from shared.contract.vocabulary import AnswerMode
 
 
 def _historic(case: Case) -> TrialFacts | None:
-    imported = is_answer(case.payload) and case.payload.mode is AnswerMode.IMPORTED
-    of_event = is_historic(case.event.payload)  # of a delivery, whose other payload is that of its purchase
-    return {"historic": True} if imported or of_event or is_historic(case.payload) else None
+    payload, of_event = case.payload, case.event.payload
+    imported = is_answer(payload) and payload.mode is AnswerMode.IMPORTED
+    # of a delivery, the other payload is that of its purchase
+    is_past = is_historic(payload) or (of_event is not payload and is_historic(of_event))
+    return {"historic": True} if imported or is_past else None
 
 
 def _too_old(case: Case) -> TrialFacts | None:

@@ -30,7 +30,7 @@ def _hash(key: EventKey) -> UUID:
     return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
-class StoredDecision(msgspec.Struct, frozen=True):
+class StoredDecision(msgspec.Struct, frozen=True, gc=False):
     id: UUID
     source: str
     event_id: str
