@@ -27,8 +27,9 @@ from services.dispatcher.repository import invitations, steps
 from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
-from tests.bench import cost
+from tests.bench import cost, sending_processes
 from tests.bench.frame import Measure, WrongResult
+from tests.bench.processes import WorkProcesses, open_processes
 from tests.bench.purchases import mail_server
 from tests.bench.sending_processes import (
     COMPOSER,
@@ -36,8 +37,6 @@ from tests.bench.sending_processes import (
     FROM,
     KEYS,
     NOW,
-    SendingProcesses,
-    open_sending_processes,
 )
 
 ITEMS = 8_000
@@ -54,9 +53,7 @@ class SendingBench:
     goal = 0.2
     least: Mapping[str, float] = {"a connection and an EmailMessage each": LEAST}
 
-    def __init__(
-        self, database: db.Database, port: int, server: embedded.Embedded, processes: SendingProcesses
-    ) -> None:
+    def __init__(self, database: db.Database, port: int, server: embedded.Embedded, processes: WorkProcesses) -> None:
         self._database, self._port, self._processes = database, port, processes
         self.counters: dict[str, float] = {}
         self._meter = cost.Meter(self.counters, server, processes.ids)
@@ -96,9 +93,9 @@ class SendingBench:
     async def _send(self, processes: int, measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
         with measured:
-            rate = ITEMS / await self._processes.send(processes=processes)
+            seconds, _ = await self._processes.work(processes=processes)
         await self._check(ITEMS)
-        return rate
+        return ITEMS / seconds
 
     async def naive(self) -> float:
         body = COMPOSER.compose(_request(0), step=1, channel=ChannelKind.EMAIL).body.decode()
@@ -174,7 +171,7 @@ async def open_bench() -> AsyncIterator[SendingBench]:
         database = db.Database(urls["dispatcher"], schema="dispatcher")
         resources.push_async_callback(database.close)
         processes = await resources.enter_async_context(
-            open_sending_processes(urls["dispatcher"], port, processes=PROCESSES)
+            open_processes(sending_processes.__name__, urls["dispatcher"], str(port), processes=PROCESSES)
         )
         bench = SendingBench(database, port, server, processes)
         await bench.grow()

@@ -1,13 +1,13 @@
 """Stage timers: lease 500 steps, complete 100 and plan the following with the next mark. The limit: three bulk UPDATEs.
 
-The statements are the repository's own, in the transactions of two dispatchers; one of them is a peer. Ours is measured
-with ten thousand future steps; `with_future` is the rate with 300,000 (or EARSHOT_TEST_FUTURE) divided by that, and
-`buffers_per_step` what one claimed step reads. graphile-worker, another queue on PostgreSQL, is a peer where Node is.
+The statements are the repository's own, in the transactions of two dispatchers, each a process; one of them is a peer.
+Ours is measured with ten thousand future steps; `with_future` is the rate with 300,000 (or EARSHOT_TEST_FUTURE) divided
+by that, and `buffers_per_step` what one claimed step reads. graphile-worker, another queue on PostgreSQL, is a peer
+where Node is.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -15,32 +15,27 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
 
 from deploy import databases
-from services.dispatcher.domain.steps import LeasedStep, PlannedStep, StepResult, StepState
 from services.dispatcher.repository import steps
 from services.dispatcher.sending.account_balancer import CLAIM
-from services.dispatcher.sending.sender import MARK
 from shared import database_url
-from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
-from tests.bench import cost, graphile_worker
+from tests.bench import cost, graphile_worker, timers_processes
 from tests.bench.frame import Measure, WrongResult
 from tests.bench.graphile_worker import NotHere, open_graphile_worker
+from tests.bench.processes import WorkProcesses, open_processes
+from tests.bench.timers_processes import DAY, EMAIL, NOW, perform_due
 
-ITEMS = 5_000
+ITEMS = 20_000
+ONE_BY_ONE = 300
 FEW = 10_000
 FUTURE = int(os.environ.get("EARSHOT_TEST_FUTURE", "300000"))
 DISPATCHERS = 2
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-EMAIL = ChannelKind.EMAIL
-
 _INVITATIONS = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
 SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'p', '{}', int8send(n), $3 FROM generate_series($1::int8, $2::int8) n"""
 _DUE = """INSERT INTO due (invitation_id, step, channel, due_at)
@@ -74,11 +69,13 @@ class TimersBench:
     gate = 0.33
     goal = 0.45
 
-    def __init__(self, database: db.Database, admin: asyncpg.Connection, server: embedded.Embedded) -> None:
-        self._database, self._admin = database, admin
+    def __init__(
+        self, database: db.Database, admin: asyncpg.Connection, server: embedded.Embedded, processes: WorkProcesses
+    ) -> None:
+        self._database, self._admin, self._processes = database, admin, processes
         self._next = 1
         self.counters: dict[str, float] = {}
-        self._meter = cost.Meter(self.counters, server)
+        self._meter = cost.Meter(self.counters, server, processes.ids)
         self.peers: dict[str, Measure] = {"one dispatcher": self.one_dispatcher, "one by one": self.one_by_one}
 
     async def limit(self) -> float:
@@ -110,52 +107,24 @@ class TimersBench:
     async def _dispatched_by(self, dispatchers: int, measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
         wal = await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
-        began = time.perf_counter()
         with measured:
-            await self._perform(CLAIM, MARK, dispatchers=dispatchers)
-        rate = ITEMS / (time.perf_counter() - began)
+            seconds, claimed = await self._processes.work(processes=dispatchers)
+        if claimed != ITEMS:
+            raise WrongResult(f"{claimed} of {ITEMS} steps were claimed")
         self.counters["wal_bytes_per_step"] = (
             await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn") - wal
         ) / ITEMS
         await self._check(ITEMS)
-        return rate
+        return ITEMS / seconds
 
     async def one_by_one(self) -> float:
         """Claim, mark and complete each step alone, as a job queue would."""
-        await self._fill(300)
+        await self._fill(ONE_BY_ONE)
         began = time.perf_counter()
-        await self._perform(1, 1)
-        rate = 300 / (time.perf_counter() - began)
-        await self._check(300)
+        await perform_due(self._database, claim=1, mark=1)
+        rate = ONE_BY_ONE / (time.perf_counter() - began)
+        await self._check(ONE_BY_ONE)
         return rate
-
-    async def _perform(self, claim: int, mark: int, *, dispatchers: int = 1) -> None:
-        seen: set[UUID] = set()
-        await asyncio.gather(*(self._dispatch(claim, mark, seen) for _ in range(dispatchers)))
-
-    async def _dispatch(self, claim: int, mark: int, seen: set[UUID]) -> None:
-        while leased := await self._claim(claim):
-            if not seen.isdisjoint(step.invitation_id for step in leased):
-                raise WrongResult("a step was claimed twice")
-            seen |= {step.invitation_id for step in leased}
-            sent: list[LeasedStep] = []
-            for start in range(0, len(leased), mark):
-                sent = await self._complete_and_mark(sent, leased[start : start + mark])
-            await self._complete_and_mark(sent, [])
-
-    async def _claim(self, limit: int) -> list[LeasedStep]:
-        async with self._database.sessions.begin() as session:
-            return await steps.claim_due(session, EMAIL, now=NOW, limit=limit)
-
-    async def _complete_and_mark(self, sent: list[LeasedStep], leased: list[LeasedStep]) -> list[LeasedStep]:
-        async with self._database.sessions.begin() as session:
-            if sent:
-                await steps.end(session, [StepResult(step, StepState.SENT, tries=1, account="smtp") for step in sent])
-                following = {step.invitation_id: PlannedStep(2, EMAIL, NOW + DAY) for step in sent}
-                await db.write(session, steps.plan_statement(following))
-            if leased:
-                await steps.mark_in_flight(session, leased, account="smtp")
-        return leased
 
     async def _fill(self, count: int) -> int:
         """Replace the due steps by so many new ones, each with a waiting successor; return the first one's number."""
@@ -197,7 +166,7 @@ class TimersBench:
         """Count the statements of one dispatcher, because two divide the work at random."""
         await self._fill(ITEMS)
         async with cost.statements(self._database, self.counters, items=ITEMS):
-            await self._perform(CLAIM, MARK)
+            await perform_due(self._database)
 
     async def _rate(self, future: int, there: int) -> tuple[float, float]:
         first = 1 << 40
@@ -243,10 +212,12 @@ async def open_bench() -> AsyncIterator[TimersBench]:
         owner = database_url.parse(server.admin_url).of(database=embedded.DATABASE)
         admin = await database_url.connect(owner)
         await admin.execute("SET search_path = dispatcher; SET session_replication_role = replica")  # no foreign keys
-        bench = TimersBench(database, admin, server)
-        await bench.grow()
-        await bench.count()
         async with AsyncExitStack() as resources:
+            module, url = timers_processes.__name__, urls["dispatcher"]
+            processes = await resources.enter_async_context(open_processes(module, url, processes=DISPATCHERS))
+            bench = TimersBench(database, admin, server, processes)
+            await bench.grow()
+            await bench.count()
             await _add_graphile_worker(bench, server, resources)
             yield bench
         await admin.close()
