@@ -78,6 +78,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     "services.scoring.commands.imports": {
         "import": "Import the scores of an older tool.",
     },
+    "services.scoring.commands.stores": {
+        "stores": "The list of stores, from and to CSV files.",
+    },
     "services.scoring.commands.webhooks": {
         "webhooks": "Endpoints that receive answers and alerts over HTTP.",
     },

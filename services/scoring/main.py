@@ -24,11 +24,14 @@ from services.scoring.dashboard.routes import Dashboard
 from services.scoring.dashboard.settings import SettingsForms
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
+from services.scoring.files.stores import MOST_BYTES
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
 from services.scoring.jobs.retention import AnswerRetention
 from services.scoring.jobs.scheduler import every
 from services.scoring.repository import links
+from services.scoring.stores.page import MOST_UPLOADED, StorePages
+from services.scoring.stores.routes import StoresApi
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
@@ -81,6 +84,7 @@ def build_app(
         staff_secret=settings.staff_secret.get_secret_value(),
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
+        larger={"/stores/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
     )
     staff_pages = StaffPages.of(settings)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
@@ -90,6 +94,8 @@ def build_app(
     app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(SettingsForms(sessions).router())
+    app.include_router(StorePages(sessions, staff_pages).router())
+    app.include_router(StoresApi(sessions).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())

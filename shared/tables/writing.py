@@ -14,6 +14,7 @@ from typing import IO, Any
 BOM = "\N{BYTE ORDER MARK}"  # without it Excel reads a CSV file in the encoding of its region
 _SIGNS = "=+@＝＋－＠-"  # noqa: RUF001 - full-width signs, which spreadsheets read as the others
 _FIRST = re.compile(rf"[\t\r\n]|\s*[{_SIGNS}]")
+_ESCAPED = re.compile(rf"([;,\t|\r\n]\"?\s*)'(?=[{_SIGNS}])")
 _INSIDE = re.compile(rf"([;,\t|\r\n]\"?\s*)(?=[{_SIGNS}])")
 
 
@@ -22,6 +23,12 @@ def without_formulas(text: str) -> str:
     if not _FIRST.match(text) and not _INSIDE.search(text):
         return text
     return "'" + _INSIDE.sub(r"\1'", text)
+
+
+def with_formulas(text: str) -> str:
+    """Take away the apostrophes that `without_formulas` put in, so that a file that was exported is read as it was."""
+    original = _ESCAPED.sub(r"\1", text.removeprefix("'"))
+    return original if without_formulas(original) == text else text
 
 
 class SpreadsheetWriter:

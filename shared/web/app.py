@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -60,12 +61,14 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     staff_secret: str = "",
     admit: Admit | None = None,
     max_body: int = MAX_BODY,
+    larger: Mapping[str, int] = MappingProxyType({}),
     https: bool = False,
 ) -> FastAPI:
     """Make a service's app; the table of routes says which of its paths need the staff secret, or a key for `admit`.
 
-    `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes. With
-    `https`, which says that the public URL is one, browsers are told to use nothing else.
+    `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes,
+    `larger` has the limits of paths that take more. With `https`, which says that the public URL is one, browsers are
+    told to use nothing else.
     """
     # FastAPI's traces would name paths, and a path may hold a token
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -81,7 +84,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
     app.add_middleware(Gate, service=service, secret=staff_secret, admit=admit)
-    app.add_middleware(RequestBounds, max_body=max_body)
+    app.add_middleware(RequestBounds, max_body=max_body, larger=larger)
     app.add_middleware(_SecurityHeaders, https=https)
     return app
 

@@ -46,6 +46,10 @@ class Conflict(Problem):
     status = HTTPStatus.CONFLICT
 
 
+class PreconditionFailed(Problem):
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
 class Gone(Problem):
     status = HTTPStatus.GONE
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -25,67 +26,73 @@ _OWN_HEAD = ("/s/", "/u/", "/static/", "/logos/", "/static-offline-docs/")
 class RequestBounds:
     """Refuses bodies over the limit or compressed ones, hosts that are none, and NUL in paths and queries.
 
+    `larger` has the limits of paths that take more than `max_body` bytes.
     The app gets every form as UTF-8, whatever codec the sender names.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
-        self._app, self._max_body = app, max_body
+    def __init__(self, app: ASGIApp, *, max_body: int, larger: Mapping[str, int]) -> None:
+        self._app, self._max_body, self._larger = app, max_body, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
-            bounded = self._bounded(scope)
+            most = self._larger.get(scope["path"], self._max_body)
+            bounded = _bounded(scope, most)
         except Problem as refusal:
             if isinstance(refusal, TooLarge) and not any(name == b"expect" for name, _ in scope["headers"]):
                 await _discard_body(receive)
             await problem_response(refusal)(scope, receive, send)
         else:
-            await self._app(bounded, self._counting(receive), send)
+            await self._app(bounded, _counting(receive, most), send)
 
-    def _bounded(self, scope: Scope) -> Scope:
-        """Return the scope, with other headers where they name a codec or quote a cookie; raises Problem."""
-        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            raise BadRequest("The URL contains a NUL character")
-        hosts, changed = 0, False
-        for name, value in scope["headers"]:
-            if name not in _CHECKED:
-                continue
-            if name == b"host":
-                hosts += 1
-                _check_host(value)
-            elif name == b"content-length":
-                self._check_length(value)
-            elif name == b"content-encoding":
-                _check_coding(value)
-            else:
-                changed = changed or (b"\\" in value if name == b"cookie" else b"charset" in value.lower())
-        if hosts > 1:
-            raise BadRequest("The request names two hosts")
-        return {**scope, "headers": [_cleaned(*header) for header in scope["headers"]]} if changed else scope
 
-    def _check_length(self, value: bytes) -> None:
-        if not value.isdigit() or len(value) > 15 or int(value) > self._max_body:
-            raise self._too_large()
+def _bounded(scope: Scope, most: int) -> Scope:
+    """Return the scope, with other headers where they name a codec or quote a cookie; raises Problem."""
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        raise BadRequest("The URL contains a NUL character")
+    hosts, changed = 0, False
+    for name, value in scope["headers"]:
+        if name not in _CHECKED:
+            continue
+        if name == b"host":
+            hosts += 1
+            _check_host(value)
+        elif name == b"content-length":
+            _check_length(value, most)
+        elif name == b"content-encoding":
+            _check_coding(value)
+        else:
+            changed = changed or (b"\\" in value if name == b"cookie" else b"charset" in value.lower())
+    if hosts > 1:
+        raise BadRequest("The request names two hosts")
+    return {**scope, "headers": [_cleaned(*header) for header in scope["headers"]]} if changed else scope
 
-    def _counting(self, receive: Receive) -> Receive:
-        taken = 0
 
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_body:
-                if message.get("more_body", False):
-                    await _discard_body(receive)
-                raise self._too_large()
-            return message
+def _check_length(value: bytes, most: int) -> None:
+    if not value.isdigit() or len(value) > 15 or int(value) > most:
+        raise _too_large(most)
 
-        return counted
 
-    def _too_large(self) -> Problem:
-        return TooLarge("The body is too large", f"At most {self._max_body} bytes are accepted.")
+def _counting(receive: Receive, most: int) -> Receive:
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            if message.get("more_body", False):
+                await _discard_body(receive)
+            raise _too_large(most)
+        return message
+
+    return counted
+
+
+def _too_large(most: int) -> Problem:
+    return TooLarge("The body is too large", f"At most {most} bytes are accepted.")
 
 
 class HeadAsGet:

@@ -16,6 +16,7 @@ from deploy.kafka import broker
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.score import Figure
 from services.scoring.domain.slices import Slice
+from services.scoring.domain.stores.names import NO_STORES
 from services.scoring.repository.scores import figures
 from shared.contract.topics import NPS_UPDATES
 from shared.contract.vocabulary import Service
@@ -93,7 +94,9 @@ def rolling(days: list[dict[str, Any]], *, dimension: str) -> dict[str, tuple[li
 async def live(database: Database, *, dimension: str) -> dict[str, tuple[list[int], int]]:
     dimensions = () if dimension == "all" else (dimension,)
     async with database.sessions.begin() as session:
-        found: list[Figure] = await figures.series(session, Slice("after-purchase"), dimensions=dimensions)
+        found: list[Figure] = await figures.series(
+            session, Slice("after-purchase", stores=NO_STORES), dimensions=dimensions
+        )
     return {"".join(figure.value): (list(figure.tally.by_score), figure.invited) for figure in found}
 
 

@@ -202,6 +202,7 @@ async def every_page(stage: Stage) -> Places:
     staff = {
         "dashboard-few": stage.scoring,
         "suspects": f"{stage.scoring}/suspects",
+        "stores": f"{stage.scoring}/stores",
         "statistics": f"{stage.scoring}/statistics",
         "desk": f"{stage.scoring}/desk",
         "desk-call": f"{stage.scoring}/desk/{taken.json()['task_id']}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -27,6 +27,7 @@ from services.scoring.api.answer_schemas import (
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.repository import call_queue, calls, listing
+from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
@@ -63,7 +64,7 @@ class AnswersApi:
     ) -> AnswersPage:
         """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
-            wanted = query.filter(self.address_keys)
+            wanted = replace(query.filter(self.address_keys), stores=await listed.names(session))
             rows = await listing.answers(session, wanted, after=query.answer_id(), limit=query.limit)
         page = [_answer(row) for row in rows]
         last = cursor_of(page[-1].answer_id) if len(page) == query.limit else None

@@ -32,6 +32,7 @@ from services.scoring.domain.journeys import RETURN_WITHIN, JourneyParts
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.domain.slices import Slice, split_segment
+from services.scoring.domain.stores.names import NO_STORES
 from services.scoring.repository import benchmarks
 from services.scoring.repository.annotations import Annotation, add_annotation, read_annotations, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
@@ -39,6 +40,7 @@ from services.scoring.repository.programs import programs_by_use
 from services.scoring.repository.scores import comparisons, dimensions, figures, journeys
 from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS
 from services.scoring.repository.scores.figures import MOST_COUNTED, TooManyToCount
+from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
 from shared.clock import Clock
 from shared.database.db import Sessions
@@ -77,9 +79,9 @@ class ScoreApi:
 
     async def nps(self, query: Annotated[NpsQuery, Query()]) -> Nps:
         """Read the score with its intervals, of everything or by dimensions and period; days are inclusive."""
-        selected = replace(_slice(query), definition=query.definition)
         split = query.by.split(",") if query.by else []
         async with self.sessions.begin() as session:
+            selected = replace(await _slice(session, query), definition=query.definition)
             await _check_dimensions(session, split, selected)
             try:
                 series = await figures.series(session, selected, dimensions=split, period=query.period)
@@ -96,8 +98,8 @@ class ScoreApi:
 
     async def moves(self, query: Annotated[ChangesQuery, Query()]) -> ChangesOut:
         """Compare with the previous period or the same days last year: the whole, and what changed significantly."""
-        selected = Slice(query.program)
         async with self.sessions.begin() as session:
+            selected = Slice(query.program, stores=await listed.names(session))
             now = await self._days(session, query)
             then = now.against(query.against)
             before, after = [await figures.whole(session, selected.during(days)) for days in (then, now)]
@@ -119,7 +121,7 @@ class ScoreApi:
     async def sample(self, query: Annotated[SampleQuery, Query()]) -> SampleOut:
         """Compute how many answers a margin of error needs."""
         async with self.sessions.begin() as session:
-            now = (await figures.whole(session, Slice(query.program, query.from_, query.to))).tally
+            now = (await figures.whole(session, Slice(query.program, query.from_, query.to, stores=NO_STORES))).tally
         as_now = smallest_sample(query.margin, like=now) if now.n else None
         worst = smallest_sample(query.margin)
         return SampleOut(margin=query.margin, confidence=CONFIDENCE, at_worst=worst, as_now=as_now)
@@ -129,8 +131,8 @@ class ScoreApi:
 
         A segment has no hours, and by channel and step only who answered.
         """
-        selected = _slice(query)
         async with self.sessions.begin() as session:
+            selected = await _slice(session, query)
             return FunnelOut.of(
                 funnel(await _read_journeys(session, selected)), of_segment=selected.segment is not None
             )
@@ -138,12 +140,12 @@ class ScoreApi:
     async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Count those asked in the period, and who of them bought again within 90 days; `silent` did not answer."""
         async with self.sessions.begin() as session:
-            groups = returns(await _read_journeys(session, _slice(query)))
+            groups = returns(await _read_journeys(session, await _slice(session, query)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])
 
     async def annotations(self, query: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
         """Read annotations with the score before and after each."""
-        selected = Slice(query.program)
+        selected = Slice(query.program, stores=NO_STORES)  # only the whole is read
         async with self.sessions.begin() as session:
             days = await self._days(session, query)
             marked = await read_annotations(session, query.program, days.first, days.last)
@@ -192,8 +194,9 @@ class ScoreApi:
         return query.resolve_days(today, count=DEFAULT_DAYS)
 
 
-def _slice(query: SegmentQuery) -> Slice:
-    return Slice(query.program, query.from_, query.to, split_segment(query.segment))
+async def _slice(session: AsyncSession, query: SegmentQuery) -> Slice:
+    names = await listed.names(session)
+    return Slice(query.program, query.from_, query.to, split_segment(query.segment), stores=names)
 
 
 async def _check_dimensions(session: AsyncSession, split: list[str], selected: Slice) -> None:

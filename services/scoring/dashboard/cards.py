@@ -14,6 +14,7 @@ from services.scoring.domain.changes import PRAISE, REASON, ScoreChange
 from services.scoring.domain.funnel import Funnel, ReturnGroup
 from services.scoring.domain.journeys import SILENT
 from services.scoring.domain.score import FEW, Figure, ScoreInterval, Tally
+from services.scoring.domain.stores.names import STORE
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
 from shared.contract.events import PlanStep, Reasons
@@ -128,7 +129,7 @@ def value_rows(score: ScoreData) -> list[ValueRow]:
             interval,
             few=figure.tally.n < FEW,
             below=whole is not None and interval.high < whole.low,
-            chosen=score.selected.segment == (score.by, figure.value),
+            chosen=score.selected.shown_segment == (score.by, figure.value),
             segment=f"{score.by}:{figure.value}",
         )
         for figure in ordered
@@ -242,21 +243,22 @@ def comments_row(score: ScoreData, query: DashboardQuery, *, now: datetime) -> C
             for group in (None, "detractor", "passive", "promoter")
         ],
         reason=reason_texts(query.reason, score.reason_texts, query.group) if query.reason else None,
-        rows=[_comment(row, score.reason_texts, now) for row in comments.rows],
+        rows=[_comment(row, score, now) for row in comments.rows],
         more=min(limit + MORE_COMMENTS, MOST_COMMENTS) if may_be_more else None,
         complete=comments.complete,
         filtered=bool(query.group or query.reason),
     )
 
 
-def _comment(row: asyncpg.Record, texts: Reasons, now: datetime) -> CommentRow:
+def _comment(row: asyncpg.Record, score: ScoreData, now: datetime) -> CommentRow:
+    store, texts = row["segments"].get(STORE), score.reason_texts
     category, own = category_of(row["score"]), Reasons.model_validate(row["texts"])
     praise = category is Category.PROMOTER
     return CommentRow(
         score=row["score"],
         category=category,
         text=row["comment"],
-        store=row["segments"].get("store"),
+        store=store and score.selected.stores.shown(STORE, store),
         at=rendering.moment(row["answered_at"], row["program_zone"], now=now),
         source=_source(row["mode"], row["channel"]),
         suspect=row["suspect"],

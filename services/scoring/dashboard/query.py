@@ -24,6 +24,7 @@ from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.repository.scores import comments, comparisons, counting, dimensions, figures, journeys
 from services.scoring.repository.scores.comments import CommentFilter, Comments
 from services.scoring.repository.scores.comparisons import AnnotationEffect
+from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import DaysQuery
 from shared.contract.events import PlanStep, Reasons
 from shared.zones import local_day
@@ -155,7 +156,7 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
 async def _selected(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> Slice:
     """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says."""
     segment = split_segment(query.segment)
-    every_answer = Slice(program, days.first, days.last, segment)
+    every_answer = Slice(program, days.first, days.last, segment, stores=await listed.names(session))
     if query.definition is Definition.EVERY_ANSWER:
         return every_answer
     few_enough = (await figures.whole(session, every_answer)).tally.n <= MOST_COUNTED

@@ -147,9 +147,9 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
 
 
 def _segment_text(score: ScoreData) -> str | None:
-    if score.selected.segment is None:
+    if (segment := score.selected.shown_segment) is None:
         return None
-    dimension, value = score.selected.segment
+    dimension, value = segment
     return f"{cards.dimension_name(dimension).capitalize()}: {value}"
 
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import Definition
+from services.scoring.domain.stores.names import StoreNames
 
 ALL = ("all", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Which answers count. None is no limit, days are inclusive; `segment` is a dimension and its value."""
+    """Which answers count. None is no limit, days are inclusive; `segment` is a dimension and its value.
+
+    `stores` says which stored values are one store: queries ask for all of them, and their results are summed up.
+    """
 
     program: str | None = None
     first: date | None = None
     last: date | None = None
     segment: tuple[str, str] | None = None
     definition: Definition = Definition.EVERY_ANSWER
+    stores: StoreNames = field(kw_only=True)
 
-    def kept_as(self, dimensions: Sequence[str]) -> tuple[str, str | None] | None:
-        """Return the dimension and value whose buckets sum up to this slice split by `dimensions`; value None for all.
+    def kept_as(self, dimensions: Sequence[str]) -> tuple[str, Sequence[str] | None] | None:
+        """Return the dimension and values whose buckets sum up to this slice split by `dimensions`; None for all.
 
         Returns None when no buckets do: for two dimensions, or a dimension within a segment.
         """
@@ -33,7 +38,22 @@ class Slice:
         dimension = dimensions[0] if dimensions else "all"
         if self.segment is None:
             return dimension, None
-        return self.segment if dimension == "all" else None
+        return self.counted_as if dimension == "all" else None
+
+    @property
+    def counted_as(self) -> tuple[str, Sequence[str]]:
+        """The dimension of the segment and the stored values it stands for; those of everything without a segment."""
+        dimension, value = self.segment or ALL
+        return dimension, self.stores.stored(dimension, value)
+
+    @property
+    def shown_segment(self) -> tuple[str, str] | None:
+        """The segment with the value that figures show for it: the name of the store for one of its spellings."""
+        return self.segment and (self.segment[0], self.stores.shown(*self.segment))
+
+    def shown(self, dimensions: Sequence[str], values: Sequence[str]) -> tuple[str, ...]:
+        """Return what figures show for stored values of these dimensions."""
+        return tuple(map(self.stores.shown, dimensions, values))
 
     @property
     def days(self) -> tuple[Any, ...]:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from services.scoring.models import alerts, answers, calls, dropped, invitations, journeys, scores, webhooks
+from services.scoring.models import alerts, answers, calls, dropped, invitations, journeys, scores, stores, webhooks
 from services.scoring.models.columns import metadata
 
-__all__ = ["alerts", "answers", "calls", "dropped", "invitations", "journeys", "metadata", "scores", "webhooks"]
+__all__ = [
+    "alerts",
+    "answers",
+    "calls",
+    "dropped",
+    "invitations",
+    "journeys",
+    "metadata",
+    "scores",
+    "stores",
+    "webhooks",
+]

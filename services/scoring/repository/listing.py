@@ -13,6 +13,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import BucketKey
+from services.scoring.domain.stores.names import NO_STORES, STORE, StoreNames
 from services.scoring.repository.scores.counting import Arguments
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
 from shared.database import db
@@ -42,6 +43,7 @@ class AnswerFilter:
     segments: Mapping[str, str] = field(default_factory=dict)
     invitation: UUID | None = None
     respondents: Sequence[str] | None = None
+    stores: StoreNames = NO_STORES
 
 
 _PAGE = f"SELECT {ANSWER_COLUMNS} FROM answers_v WHERE {{which}} ORDER BY answer_id LIMIT {{limit}}"  # noqa: S608 - column names only
@@ -77,13 +79,20 @@ def _which(answer_filter: AnswerFilter, arguments: Arguments, *, after: UUID | N
         "channel = {}": answer_filter.channel and str(answer_filter.channel),
         "mode = {}": answer_filter.mode and str(answer_filter.mode),
         "suspect = {}": answer_filter.suspect,
-        "segments @> {}::jsonb": json.dumps(dict(answer_filter.segments)) if answer_filter.segments else None,
+        "segments @> ANY({}::jsonb[])": _segments(answer_filter) if answer_filter.segments else None,
         "invitation_id = {}": answer_filter.invitation,
         "invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY({}))": answer_filter.respondents,
         "answer_id > {}": after,
     }
     given = [test.format(arguments.add(value)) for test, value in tests.items() if value is not None]
     return " AND ".join(given) or "true"
+
+
+def _segments(answer_filter: AnswerFilter) -> list[str]:
+    """Return the segments as JSON, one object for each name of the store."""
+    segments = dict(answer_filter.segments)
+    stores = answer_filter.stores.stored(STORE, segments[STORE]) if STORE in segments else []
+    return [json.dumps({**segments, STORE: store}) for store in stores] or [json.dumps(segments)]
 
 
 _NPS = """FROM nps_v WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2)

@@ -13,6 +13,7 @@ import pytest
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.score import Definition
 from services.scoring.domain.slices import Slice
+from services.scoring.domain.stores.names import NO_STORES
 from services.scoring.domain.webhooks import Endpoint, delivery_result, new_secret
 from services.scoring.repository import call_queue, webhooks
 from services.scoring.repository.scores import counting
@@ -21,7 +22,7 @@ from tests.integration.scoring.api.test_score_api import get
 from tests.integration.scoring.receiver import DELIVERIES, deliver, endpoint
 from tests.integration.scoring.stand import NOW, Scoring, answer_all, call_for, on_desk, requested, take
 
-WHOLE = Slice("after-purchase", date(2026, 1, 1), date(2026, 12, 31))
+WHOLE = Slice("after-purchase", date(2026, 1, 1), date(2026, 12, 31), stores=NO_STORES)
 
 
 async def test_answer_counts_on_the_day_of_the_programs_zone(scoring: Scoring) -> None:
@@ -52,7 +53,7 @@ async def test_suspect_answer_hides_no_answer_of_the_same_customer(scoring: Scor
         scoring.clock.moment += timedelta(days=1)
     doubted = requests[suspect_is].invitation_id
     await scoring.rows("UPDATE answers SET suspect = true WHERE invitation_id = $1", doubted)
-    latest = Slice(WHOLE.program, WHOLE.first, WHOLE.last, definition=Definition.LATEST_PER_CUSTOMER)
+    latest = Slice(WHOLE.program, WHOLE.first, WHOLE.last, definition=Definition.LATEST_PER_CUSTOMER, stores=NO_STORES)
     async with scoring.database.sessions.begin() as session:
         found = await counting.tallies(session, latest, dimensions=[], period=None)
     (tally,) = found.values()

@@ -251,3 +251,21 @@ async def test_odd_target_is_no_failure_of_ours(web: httpx.AsyncClient, target: 
     headers = [(name.encode(), text.encode("latin-1")) for name, text in said.items()]
     for method in ("GET", "HEAD", "POST", "OPTIONS", "PATCH", "DELETE", "TRACE"):
         assert (await web.request(method, target, headers=headers)).status_code < 500
+
+
+async def test_one_path_may_take_a_larger_body_than_the_others() -> None:
+    app = create_app(Service.SCORING, health=Health(), max_body=1000, larger={"/s/import": 2000})
+
+    @app.post("/s/import")
+    @app.post("/s/import/other")
+    async def size(request: Request) -> int:
+        return len(await request.body())
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 1500
+        yield b"x" * 1000
+
+    async with client(app) as web:
+        assert (await web.post("/s/import", content=b"x" * 2000)).json() == 2000
+        for path, content in (("/s/import", b"x" * 2001), ("/s/import", chunks()), ("/s/import/other", b"x" * 1001)):
+            assert (await web.post(path, content=content)).status_code == 413

@@ -45,7 +45,7 @@ async def latest(
 ) -> Comments:
     """Read the newest answers of a slice; those without a comment are left out unless `with_empty`."""
     segment = selected.segment if selected.segment and selected.segment[0] not in ANSWER_DIMENSIONS else None
-    total = await figures.whole(session, Slice(selected.program, segment=segment))
+    total = await figures.whole(session, Slice(selected.program, segment=segment, stores=selected.stores))
     few = max(total.invited, total.tally.n) <= MOST_SCANNED
     arguments = Arguments(selected.days)
     rows = await db.fetch(

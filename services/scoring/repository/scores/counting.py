@@ -116,18 +116,21 @@ def in_segment(selected: Slice, arguments: Arguments) -> str:
         return f" AND a.reasons ? {arguments.add(value)}"
     if dimension in _ANSWER_EXPRESSIONS:
         return f" AND {_ANSWER_EXPRESSIONS[dimension]} = {arguments.add(value)}"
-    return f" AND i.dimensions @> {arguments.add(json.dumps({dimension: value}))}::jsonb"
+    stored = [json.dumps({dimension: each}) for each in selected.counted_as[1]]
+    # an index finds each of them, and none finds `@> ANY (…)`
+    return f" AND ({' OR '.join(f'i.dimensions @> {arguments.add(each)}::jsonb' for each in stored)})"
 
 
 _SUSPECTS = f"""SELECT {", ".join(f"count(*) FILTER (WHERE score = {score})::int AS s{score}" for score in range(11))}
 FROM answers a JOIN invitations i ON i.id = a.invitation_id
-WHERE a.suspect AND i.counted AND {_DAYS.format(day="a.first_day")} AND ($4::text IS NULL OR i.dimensions->>$4 = $5)
+WHERE a.suspect AND i.counted AND {_DAYS.format(day="a.first_day")}
+AND ($4::text IS NULL OR i.dimensions->>$4 = ANY($5::text[]))
 """  # noqa: S608 - our own expressions
 
 
 async def suspects(session: AsyncSession, selected: Slice) -> Tally:
     """Count suspect answers, in `by_score` of the tally; there are few, and a partial index finds them."""
-    segment = selected.segment or (None, None)
+    segment = selected.counted_as if selected.segment else (None, None)
     return Tally(tuple((await db.fetch(session, _SUSPECTS, *selected.days, *segment))[0]))
 
 

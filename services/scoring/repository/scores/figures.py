@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,7 +32,7 @@ class TooManyToCount(Exception):
 
 _DAYS = "($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)"
 _TALLY = ", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)
-_ONE = "dimension = $4 AND ($5::text IS NULL OR value = $5)"
+_ONE = "dimension = $4 AND ($5::text[] IS NULL OR value = ANY($5))"
 _SUMS = f"""SELECT value, coalesce(to_char(day, $6), '') AS period, {_TALLY}
 FROM buckets WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - column names only
 _INVITED = f"""SELECT value, coalesce(to_char(day, $6), '') AS period,
@@ -61,9 +62,16 @@ async def series(
         }
     else:
         asked = await counting.invited(session, selected, dimensions=dimensions, period=period)
+    split = [kept[0]] if kept else dimensions
+    answers: defaultdict[FigureKey, Tally] = defaultdict(Tally)
+    for key, tally in tallies.items():
+        answers[*selected.shown(split, key[:-1]), key[-1]] += tally
+    people: defaultdict[FigureKey, Counter[bool]] = defaultdict(Counter)  # False: all who were asked
+    for key, (invited, answered) in asked.items():
+        people[*selected.shown(split, key[:-1]), key[-1]] += Counter({False: invited, True: answered})
     return [
-        Figure(key[:-1], key[-1] or None, tallies.get(key, Tally()), *asked.get(key, (0, 0)))
-        for key in sorted({*tallies, *asked})
+        Figure(key[:-1], key[-1] or None, answers[key], people[key][False], people[key][True])
+        for key in sorted({*answers, *people})
     ]
 
 
@@ -88,4 +96,7 @@ WHERE {_DAYS} AND dimension = ANY($4::text[]) GROUP BY 1, 2"""  # noqa: S608 - c
 async def tallies(session: AsyncSession, selected: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
     """Sum up all values of several dimensions in one query; ignores the segment and definition of the slice."""
     rows = await db.fetch(session, _TALLIES, *selected.days, list(dimensions))
-    return {(row["dimension"], row["value"]): tally_of_row(row) for row in rows}
+    sums: defaultdict[SeriesKey, Tally] = defaultdict(Tally)
+    for row in rows:
+        sums[row["dimension"], selected.stores.shown(row["dimension"], row["value"])] += tally_of_row(row)
+    return dict(sums)

@@ -31,7 +31,7 @@ from services.scoring.domain.journeys import (
     journey_parts,
     segment_parts,
 )
-from services.scoring.domain.slices import ALL, Slice
+from services.scoring.domain.slices import Slice
 from services.scoring.repository import progress
 from services.scoring.repository.invitations import trigger_event
 from services.scoring.repository.scores import part_numbers
@@ -199,14 +199,14 @@ def _of_before(stored: str) -> JourneyParts:
 
 _SUMS = """SELECT stage, detail, sum(amount) AS amount FROM journeys
 WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
-AND dimension = $4 AND value = $5 GROUP BY 1, 2"""
+AND dimension = $4 AND value = ANY($5::text[]) GROUP BY 1, 2"""
 
 
 async def sums(session: AsyncSession, selected: Slice) -> JourneyParts:
     """Sum up the counters of a slice; empty for a segment that only answers have, such as `mode`."""
     return {
         JourneyPart(*row[:2]): row["amount"]
-        for row in await db.fetch(session, _SUMS, *selected.days, *(selected.segment or ALL))
+        for row in await db.fetch(session, _SUMS, *selected.days, *selected.counted_as)
     }
 
 

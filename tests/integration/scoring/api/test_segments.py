@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.scoring.domain.slices import Slice
+from services.scoring.domain.stores.names import NO_STORES
 from services.scoring.repository.scores import comments, figures
 from services.scoring.repository.scores.comments import CommentFilter
 from shared.contract.events import EventRef, RespondentPurchased
@@ -87,7 +88,7 @@ async def test_score_without_operators_is_exact_in_every_series(scoring: Scoring
     for score, operator in ((10, None), (2, None), (9, "Anna"), (0, "Anna"), (10, "Anna")):
         await ask(scoring, "Khimki", score, operator=operator)
     async with scoring.database.sessions.begin() as session:
-        [store] = await figures.series(session, Slice(), dimensions=["store"])
+        [store] = await figures.series(session, Slice(stores=NO_STORES), dimensions=["store"])
     assert (store.nps, store.tally.nps_without_operators) == (20, 0)
 
 
@@ -99,7 +100,9 @@ async def test_comments_of_a_segment_are_found_either_way(
     monkeypatch.setattr(comments, "MOST_SCANNED", most)
     await ask(scoring, "Khimki", 3, comment="Slow")
     await ask(scoring, "Arbat", 9, comment="Fast")
-    which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("store", "Khimki"))
+    which = Slice(
+        "after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("store", "Khimki"), stores=NO_STORES
+    )
     async with scoring.database.sessions.begin() as session:
         found = await comments.latest(session, which, CommentFilter("detractor"), with_empty=False, limit=8)
     assert ([row["comment"] for row in found.rows], found.complete) == ((["Slow"], True) if most else ([], False))
@@ -108,7 +111,9 @@ async def test_comments_of_a_segment_are_found_either_way(
 async def test_comments_of_operators_are_a_segment_too(scoring: Scoring) -> None:
     await ask(scoring, "Khimki", 3, comment="Slow", operator="Anna")
     await ask(scoring, "Khimki", 9, comment="Fast")
-    which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("mode", "operator"))
+    which = Slice(
+        "after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("mode", "operator"), stores=NO_STORES
+    )
     async with scoring.database.sessions.begin() as session:
         found = await comments.latest(session, which, CommentFilter(), with_empty=False, limit=8)
     assert [row["comment"] for row in found.rows] == ["Slow"]
@@ -129,7 +134,7 @@ async def test_too_many_answers_are_refused_with_what_to_do(
 async def test_more_answers_than_a_counter_of_a_day_can_hold_are_summed(scoring: Scoring) -> None:
     async with scoring.database.sessions.begin() as session:
         await fetch(session, _TWO_FULL_DAYS)
-        [whole] = await figures.series(session, Slice())
+        [whole] = await figures.series(session, Slice(stores=NO_STORES))
     assert (whole.tally.n, whole.invited) == (4_000_000_000, 4_000_000_000)
 
 

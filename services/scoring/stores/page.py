@@ -1,0 +1,232 @@
+"""The staff pages of the list of stores; they need no JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import StringIO
+from typing import Annotated
+from urllib.parse import urlencode
+from zoneinfo import available_timezones
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData, UploadFile
+
+from services.scoring.domain.stores.hours import hours_text
+from services.scoring.domain.stores.imports import ImportPlan
+from services.scoring.domain.stores.store import FIELDS, InvalidStore, Store
+from services.scoring.domain.stores.texts import store_of, texts_of
+from services.scoring.files import stores as files
+from services.scoring.files.stores import MOST_BYTES
+from services.scoring.repository.stores import listed
+from services.scoring.stores import saving
+from services.scoring.stores.saving import ImportResult, StaleStore
+from services.scoring.web import forms, rendering
+from shared.database.db import Sessions
+from shared.tables.opening import InvalidFile
+from shared.web.menu import StaffPages
+from shared.web.problems import NotFound, Unprocessable
+
+MOST_UPLOADED = 4 * MOST_BYTES // 3 + 100_000  # a file as base64, with the rest of the form
+MOST_SHOWN, MOST_UNLISTED, MOST_LINES = 500, 100, 1000
+_LABELS = {
+    "code": "Code",
+    "name": "Name",
+    "spellings": "Other spellings",
+    "region": "Region",
+    "time_zone": "Time zone",
+    "hours": "Opening hours",
+    "manager": "Manager",
+    "deputy": "Deputy",
+    "review_links": "Review links",
+    "closed_since": "Closed since",
+}
+_Text = Annotated[str, Query(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class StorePages:
+    sessions: Sessions
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/stores", include_in_schema=False)
+        router.add_api_route("", self.show, methods=["GET"])
+        router.add_api_route("/edit", self.edit, methods=["GET"])
+        router.add_api_route("/edit", self.save, methods=["POST"])
+        router.add_api_route("/delete", self.delete, methods=["POST"])
+        router.add_api_route("/spelling", self.add_spelling, methods=["POST"])
+        router.add_api_route("/import", self.upload, methods=["GET"])
+        router.add_api_route("/import", self.import_csv, methods=["POST"])
+        router.add_api_route("/export", self.export, methods=["GET"])
+        return router
+
+    async def show(self, find: _Text = "", saved: _Text = "", deleted: _Text = "") -> Response:
+        return await self._list(find=find.strip(), saved=saved, deleted=deleted)
+
+    async def _list(
+        self, *, find: str = "", saved: str = "", deleted: str = "", refused: InvalidStore | None = None
+    ) -> Response:
+        async with self.sessions.begin() as session:
+            known, unlisted = await listed.read(session), await listed.unlisted(session)
+        found = [store for store in known.values() if _matches(store, find.casefold())]
+        return self._page(
+            "stores.html",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK,
+            stores=found[:MOST_SHOWN],
+            more=len(found[MOST_SHOWN:]),
+            known=known,
+            find=find,
+            saved=known.get(saved),
+            deleted=deleted if deleted and deleted not in known else "",
+            unlisted=unlisted[:MOST_UNLISTED],
+            more_unlisted=len(unlisted[MOST_UNLISTED:]),
+            refused=refused,
+        )
+
+    async def edit(self, code: _Text = "", name: _Text = "") -> Response:
+        """Show the form of a store, or without `code` that of a new one."""
+        if not code:
+            return self._form({**dict.fromkeys(FIELDS, ""), "name": name})
+        async with self.sessions.begin() as session:
+            store = (await listed.read(session)).get(code)
+        if store is None:
+            raise NotFound("No such store")
+        return self._form(texts_of(store), version=store.version)
+
+    async def save(self, request: Request) -> Response:
+        form = await forms.read(request)
+        texts, version = {name: _field(form, name) for name in FIELDS}, _field(form, "version")
+        try:
+            store = store_of(texts)
+            async with self.sessions.begin() as session:
+                await saving.save(session, store, expected=lambda current: _version_of(current) == version)
+        except InvalidStore as error:
+            return self._form(texts, version=version, error=error)
+        except StaleStore as error:
+            return self._stale(texts, error.current, version=version)
+        return _back(saved=store.code)
+
+    def _stale(self, texts: Mapping[str, str], current: Store | None, *, version: str) -> Response:
+        """Show the form again as it was typed, with what is stored now; the next press replaces that."""
+        if not version:
+            error = InvalidStore("code", "a store with this code is in the list already; open it there to change it")
+            return self._form(texts, error=error)
+        stored = texts_of(current) if current else {}
+        differ = {name: stored[name] for name in stored if stored[name].split() != texts[name].split()}
+        return self._form(texts, version=_version_of(current), stale=True, differ=differ, gone=current is None)
+
+    async def delete(self, request: Request) -> Response:
+        form = await forms.read(request)
+        code, version = _field(form, "code"), _field(form, "version")
+        try:
+            async with self.sessions.begin() as session:
+                await saving.remove(session, code, expected=lambda each: _version_of(each) == version)
+        except StaleStore as error:
+            if error.current is not None:
+                return self._form(texts_of(error.current), version=error.current.version, kept=True)
+        return _back(deleted=code)
+
+    async def add_spelling(self, request: Request) -> Response:
+        """Give a name that events have to the store whose code or name was chosen."""
+        form = await forms.read(request)
+        try:
+            async with self.sessions.begin() as session:
+                store = await saving.add_spelling(session, _field(form, "value"), named=_field(form, "store").strip())
+        except InvalidStore as error:
+            return await self._list(refused=error)
+        return _back(saved=store.code)
+
+    async def upload(self) -> Response:
+        return self._import_page()
+
+    async def import_csv(self, request: Request) -> Response:
+        """Say what a file would change, and store it when that was seen and confirmed."""
+        async with request.form(max_files=1, max_fields=10, max_part_size=MOST_UPLOADED) as form:
+            content, confirmed = await _content(form), _field(form, "store")
+        try:
+            result = await saving.import_file(
+                self.sessions, content, dry_run=not confirmed, good_only=confirmed == "good"
+            )
+        except InvalidFile as error:
+            return self._import_page(problem=str(error))
+        return self._import_page(result=result, file=base64.b64encode(content).decode(), confirmed=bool(confirmed))
+
+    async def export(self) -> Response:
+        async with self.sessions.begin() as session:
+            known = await listed.read(session)
+        text = StringIO()
+        files.write(text, known.values())
+        headers = {"content-disposition": 'attachment; filename="stores.csv"'}
+        return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _form(
+        self, texts: Mapping[str, str], *, version: str = "", error: InvalidStore | None = None, **more: object
+    ) -> Response:
+        status = HTTPStatus.CONFLICT if more else HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
+        shown = {"stale": False, "differ": {}, "gone": False, "kept": False} | more
+        zones = sorted(available_timezones())
+        return self._page("store.html", status=status, texts=texts, version=version, error=error, zones=zones, **shown)
+
+    def _import_page(
+        self, *, problem: str = "", result: ImportResult | None = None, file: str = "", confirmed: bool = False
+    ) -> Response:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
+        return self._page(
+            "stores_import.html",
+            status=status,
+            problem=problem,
+            result=result,
+            lists=_lists(result.plan) if result else [],
+            most_lines=MOST_LINES,
+            file=file,
+            confirmed=confirmed,
+        )
+
+    def _page(self, template: str, *, status: HTTPStatus, **values: object) -> Response:
+        shown = {"pages": self.staff_pages, "labels": _LABELS, "hours": hours_text}
+        return rendering.page(template, status=status, **shown, **values)
+
+
+def _lists(plan: ImportPlan) -> list[tuple[str, str, list[str]]]:
+    """Return title, id and lines of each list that says what a file would do."""
+    bad = [f"Line {each.line}: {each.reason}" for each in plan.bad[:MOST_LINES]]
+    changed = [
+        f"{each.store.name} ({each.store.code}): {', '.join(_LABELS[name].lower() for name in each.fields)}"
+        for each in plan.changed[:MOST_LINES]
+    ]
+    added = [f"{store.name} ({store.code})" for store in plan.added[:MOST_LINES]]
+    return [("Bad lines", "bad", bad), ("Changed", "changed", changed), ("Added", "added", added)]
+
+
+def _matches(store: Store, text: str) -> bool:
+    return any(text in each.casefold() for each in (*store.names, store.region or "", store.manager or ""))
+
+
+def _version_of(store: Store | None) -> str:
+    return store.version if store else ""
+
+
+def _field(form: FormData, name: str) -> str:
+    """Return a field with line feeds between its lines; browsers send carriage returns too."""
+    value = form.get(name)
+    return value.replace("\r\n", "\n") if isinstance(value, str) else ""
+
+
+def _back(**shown: str) -> Response:
+    return RedirectResponse(f"/stores?{urlencode(shown)}", HTTPStatus.SEE_OTHER)
+
+
+async def _content(form: FormData) -> bytes:
+    """Return the bytes of the chosen file, or of the one that the page before had."""
+    file = form.get("file")
+    if isinstance(file, UploadFile):
+        return await file.read()
+    try:
+        return base64.b64decode(_field(form, "kept"), validate=True)
+    except binascii.Error:
+        raise Unprocessable("The form cannot be read", "Choose the file again.") from None

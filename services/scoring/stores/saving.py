@@ -1,0 +1,90 @@
+"""Saves, deletes and imports stores; whoever changes the list waits for the others to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.stores import imports
+from services.scoring.domain.stores.imports import ImportPlan
+from services.scoring.domain.stores.store import MOST_STORES, InvalidStore, Store, checked, refuse_taken
+from services.scoring.files import stores as files
+from services.scoring.repository.stores import listed
+from shared.database.db import Sessions
+
+Expected = Callable[[Store | None], bool]
+
+
+class StaleStore(Exception):
+    """The store is no longer what the caller expected; `current` is None where there is none."""
+
+    def __init__(self, current: Store | None) -> None:
+        super().__init__()
+        self.current = current
+
+
+async def save(session: AsyncSession, store: Store, *, expected: Expected) -> None:
+    """Add a store or replace the one with its code; raises StaleStore and InvalidStore."""
+    await listed.lock(session)
+    known = await listed.read(session)
+    _check(known.get(store.code), expected)
+    refuse_taken(store, known)
+    if store.code not in known and len(known) >= MOST_STORES:
+        raise InvalidStore("code", f"the list has {MOST_STORES} stores already")
+    await listed.put(session, [store])
+
+
+async def remove(session: AsyncSession, code: str, *, expected: Expected) -> bool:
+    """Delete a store; returns whether there was one. Raises StaleStore."""
+    await listed.lock(session)
+    current = (await listed.read(session)).get(code)
+    _check(current, expected)
+    await listed.remove(session, code)
+    return current is not None
+
+
+def _check(current: Store | None, expected: Expected) -> None:
+    if not expected(current):
+        raise StaleStore(current)
+
+
+async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> Store:
+    """Give a spelling to the store that has a code or name; returns the store. Raises InvalidStore."""
+    await listed.lock(session)
+    known = await listed.read(session)
+    found = known.get(named) or next((each for each in known.values() if named in each.names), None)
+    if found is None:
+        raise InvalidStore("spellings", "no store has this code or name")
+    store = checked(replace(found, spellings=(*found.spellings, spelling)))
+    refuse_taken(store, known)
+    await listed.put(session, [store])
+    return store
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did, or would do where it is not `stored`."""
+
+    plan: ImportPlan
+    stored: bool
+    layout: str
+    ignored: Sequence[str]
+
+
+async def import_file(sessions: Sessions, content: bytes, *, dry_run: bool, good_only: bool) -> ImportResult:
+    """Compare a CSV file with the list, and store it unless it is a dry run or a line is bad; raises InvalidFile.
+
+    With `good_only` the good lines are stored although others are bad.
+    """
+    file = await asyncio.to_thread(files.read, content)
+    async with sessions.begin() as session:
+        await listed.lock(session)
+        known = await listed.read(session)
+        plan = await asyncio.to_thread(imports.plan, known, file.rows, file.bad)
+        stored = not dry_run and (good_only or not plan.bad)
+        if stored and plan.stores:
+            await listed.put(session, plan.stores)
+    return ImportResult(plan, stored, file.layout, file.ignored)
