@@ -32,6 +32,10 @@ PAGES = (
         "/",
         "/desk",
         "/suspects",
+        "/stores",
+        "/stores/edit",
+        "/stores/import",
+        "/stores/export",
         "/decisions",
         "/mailbox",
         "/invitations",
@@ -73,6 +77,10 @@ FORMS: Mapping[str, Sequence[str]] = {
     "/benchmarks/remove": ("name", "back"),
     "/mail": ("brand", "locale", "template", "repeat", "address"),
     "/suppressions/{}/release": (),
+    "/stores/edit": ("code", "name", "spellings", "time_zone", "hours", "review_links", "closed_since", "version"),
+    "/stores/delete": ("code", "version"),
+    "/stores/spelling": ("value", "store"),
+    "/stores/import": ("kept", "store"),
 }
 PARAMETERS = (
     *(

@@ -200,7 +200,7 @@ def _lists(plan: ImportPlan) -> list[tuple[str, str, list[str]]]:
         for each in plan.changed[:MOST_LINES]
     ]
     added = [f"{store.name} ({store.code})" for store in plan.added[:MOST_LINES]]
-    return [("Bad lines", "bad", bad), ("Changed", "changed", changed), ("Added", "added", added)]
+    return [("Bad lines", "bad", bad), ("Changes", "changes", changed), ("New stores", "new", added)]
 
 
 def _matches(store: Store, text: str) -> bool:

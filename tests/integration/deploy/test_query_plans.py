@@ -23,8 +23,29 @@ from tests.query_plans import Statement
 EVENTS = 400
 LIKE_EVENTS = 100_000_000
 PAGES = (
-    *("/", "/decisions", "/invitations", "/sources", "/suspects", "/replies", "/suppressions", "/desk", "/mailbox"),
-    *("/v1/nps", "/v1/nps?by=store", "/v1/funnel", "/v1/answers", "/v1/decisions", "/v1/mailbox", "/v1/invitations"),
+    *(
+        "/",
+        "/decisions",
+        "/invitations",
+        "/sources",
+        "/suspects",
+        "/stores",
+        "/replies",
+        "/suppressions",
+        "/desk",
+        "/mailbox",
+    ),
+    *(
+        "/v1/nps",
+        "/v1/nps?by=store",
+        "/v1/nps?segment=store:x",
+        "/v1/stores",
+        "/v1/funnel",
+        "/v1/answers",
+        "/v1/decisions",
+        "/v1/mailbox",
+        "/v1/invitations",
+    ),
 )
 COUNTERS = ("buckets", "invited", "journeys")  # they grow with days and stores, and a score of all time reads them all
 
