@@ -23,6 +23,7 @@ FILE = """Код;Название;Другие названия;Регион;Ч�
 
 async def looked_at(page: Page, name: str, faults: list[str]) -> None:
     """Keep pictures, and add what axe finds; nothing is wider than the narrowest phone."""
+    await page.wait_for_load_state()  # a text can be seen before the style sheets are there
     for width, size in (("320", NARROW), ("1280", DESKTOP)):
         await page.set_viewport_size(size)
         assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
