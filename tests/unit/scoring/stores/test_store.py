@@ -71,6 +71,7 @@ def test_store_is_read_from_its_own_texts(spellings: tuple[str, ...]) -> None:
 def test_day_of_closing_is_read_as_people_write_it() -> None:
     assert store_of({"closed_since": "31.12.2026"}, base=ARBAT).closed_since == date(2026, 12, 31)
     assert store_of({"closed_since": "2026-12-31 10:00Z"}, base=ARBAT).closed_since == date(2026, 12, 31)
+    assert store_of({"closed_since": " "}, base=replace(ARBAT, closed_since=date(2026, 12, 31))).closed_since is None
     with pytest.raises(InvalidStore, match="expected a day"):
         store_of({"closed_since": "soon"}, base=ARBAT)
 
