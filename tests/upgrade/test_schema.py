@@ -78,17 +78,10 @@ async def test_an_older_schema_is_named_with_its_cure(empty: Mapping[str, str], 
         await _check(empty["trigger"], newer(tmp_path))
 
 
-async def test_a_migration_says_what_it_did(empty: Mapping[str, str]) -> None:
-    url, head = {"trigger": empty["trigger"]}, Migrations(TRIGGER).head
-    said = [str((await databases.migrate(url))["trigger"]) for _ in range(2)]
-    assert said[0].startswith(f"empty → {head}-")
-    assert said[1].startswith(f"unchanged, {head}-")
-
-
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("ALTER TABLE decisions DROP COLUMN trail", "lacks decisions column trail jsonb not null"),
+        ("ALTER TABLE decisions DROP COLUMN trail", "lacks decisions column trail jsonb"),
         ("ALTER TABLE decisions ALTER subject SET NOT NULL", "has decisions column subject text not null"),
         ("ALTER TABLE quotas ALTER used TYPE bigint", "lacks quotas column used integer not null"),
         ("ALTER TABLE parked ALTER parked_at DROP DEFAULT", "has parked column parked_at timestamp with time zone"),
@@ -123,8 +116,9 @@ async def test_an_edited_schema_is_one_line_for_the_person_who_starts_it(
 
 
 async def test_migrate_says_where_each_schema_stands(empty: Mapping[str, str]) -> None:
-    code, message = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["trigger"])
-    assert (code, message) == (0, f"trigger: {await _check(empty['trigger'])}\n")
+    for stood in ("empty →", "unchanged,"):
+        code, message = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["trigger"])
+        assert (code, message) == (0, f"trigger: {stood} {await _check(empty['trigger'])}\n")
 
 
 async def test_a_role_that_may_not_look_is_told_so_in_one_line(empty: Mapping[str, str]) -> None:
