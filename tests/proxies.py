@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import databases
@@ -90,11 +90,11 @@ async def _running(*command: str, port: int, log: Path, environment: Mapping[str
 
 
 async def _until_it_answers(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
-    async with asyncio.timeout(60), httpx.AsyncClient() as web:
+    async with asyncio.timeout(60), httpx2.AsyncClient() as web:
         while process.returncode is None:
             try:
                 await web.get(f"http://127.0.0.1:{port}/healthz")
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 await asyncio.sleep(0.05)
             else:
                 return

@@ -10,7 +10,7 @@ from rich.console import Console
 from shared.contract.vocabulary import counted
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
     from deploy.demo.shop import Shop
     from deploy.demo.simulated_people import SimulatedPeople
@@ -21,7 +21,7 @@ _CONTACTS = {"email 1": "mail", "email 2": "repeat", "sms 3": "text message", "c
 
 @dataclass(slots=True)
 class DemoProgress:
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     scoring_url: str
     clock: StoredClock
     shop: Shop

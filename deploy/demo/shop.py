@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 from rich.console import Console
 
 from deploy import all_in_one
@@ -64,7 +64,7 @@ console = Console(highlight=False)
 class Shop:
     """Sends purchases to trigger's public API, and cancels some of them."""
 
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     trigger_url: str
     clock: StoredClock
     chance: random.Random = field(default_factory=random.Random)
@@ -163,7 +163,7 @@ async def _run_demo(settings: AllSettings, clock: StoredClock, stop: asyncio.Eve
         print_addresses(settings, ALL)
         ready.set()
 
-    async with httpx.AsyncClient(timeout=10) as web, asyncio.TaskGroup() as tasks:
+    async with httpx2.AsyncClient(timeout=10) as web, asyncio.TaskGroup() as tasks:
         tasks.create_task(all_in_one.run(settings, stop, ready=started))
         await ready.wait()
         await _until_ready(web, settings, stop)
@@ -192,7 +192,7 @@ async def _run_demo(settings: AllSettings, clock: StoredClock, stop: asyncio.Eve
         tasks.create_task(_run_clock(clock, stop))
 
 
-async def _day_of_decline(web: httpx.AsyncClient, scoring: str, clock: StoredClock) -> date:
+async def _day_of_decline(web: httpx2.AsyncClient, scoring: str, clock: StoredClock) -> date:
     """Return the day on which DECLINING_STORE gets worse; the first start stores it as an annotation."""
     known = (await web.get(f"{scoring}/v1/annotations", params={"from": "2000-01-01", "to": "2199-01-01"})).json()
     for note in known:
@@ -217,13 +217,13 @@ def store_quality(decline: date) -> StoreQuality:
     return of
 
 
-async def _until_ready(web: httpx.AsyncClient, settings: AllSettings, stop: asyncio.Event) -> None:
+async def _until_ready(web: httpx2.AsyncClient, settings: AllSettings, stop: asyncio.Event) -> None:
     for service in ALL:
         while not stop.is_set():
             try:
                 if (await web.get(f"{address(settings, service)}/readyz")).is_success:
                     break
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 pass
             await wait_for(stop, 0.1)
 
@@ -232,7 +232,7 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
     while not await wait_for(stop, every_s):
         try:
             await action()
-        except* httpx.HTTPError:
+        except* httpx2.HTTPError:
             if not stop.is_set():
                 console.print("  … no answer, trying again")
 

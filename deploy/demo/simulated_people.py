@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-import httpx
+import httpx2
 
 LINK = re.compile(r"https?://[^\s\"'<>]+/s/[\w-]{22}\.\d+")
 _MADE_UP_ADDRESS = re.compile(r"customer-(\d{7})@example\.com|\+7900(\d{7})")
@@ -115,7 +115,7 @@ class SimulatedPeople:
 
     def __init__(
         self,
-        web: httpx.AsyncClient,
+        web: httpx2.AsyncClient,
         *,
         dispatcher: str,
         scoring: str,
@@ -165,13 +165,13 @@ class SimulatedPeople:
     async def _follow(self, link: str, person: Person, *, score: int, at: datetime) -> None:
         browser = {"user-agent": person.browser} if self._lifelike else {}
         page = await self._web.get(link, params={"score": score}, headers=browser)
-        if page.status_code != httpx.codes.OK:
+        if page.status_code != httpx2.codes.OK:
             return  # withdrawn or expired since
         if self._reading_time_s is not None:
             await asyncio.sleep(self._reading_time_s())
         sent = {**self._hidden_fields(page), "score": score}
         saved = await self._web.post(link, data=sent, headers=browser, follow_redirects=True)
-        if saved.status_code != httpx.codes.OK:
+        if saved.status_code != httpx2.codes.OK:
             return
         comment = person.comment(at, score)
         reasons = re.findall(r'name="reasons"[^>]*value="([^"]+)"', saved.text)
@@ -182,7 +182,7 @@ class SimulatedPeople:
                 form |= {"callback": "1", "best_time": "any"}
             await self._web.post(link, data=form, headers=browser)
 
-    def _hidden_fields(self, page: httpx.Response) -> dict[str, str]:
+    def _hidden_fields(self, page: httpx2.Response) -> dict[str, str]:
         """Return a form's hidden fields; none without `reading_time_s`, because they would show an instant answer."""
         hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
         return dict(hidden) if self._lifelike else {}
@@ -204,7 +204,7 @@ class SimulatedPeople:
 
     async def _take(self, operator: str) -> dict[str, Any] | None:
         answer = await self._web.post(f"{self._scoring}/v1/desk/take", json={"operator": operator})
-        if answer.status_code == httpx.codes.NO_CONTENT:
+        if answer.status_code == httpx2.codes.NO_CONTENT:
             return None
         taken: dict[str, Any] = answer.raise_for_status().json()
         return taken
@@ -225,7 +225,7 @@ class SimulatedPeople:
         else:
             disposition = "refused" if chance > 0.9 else "no_answer"
             sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, "disposition": disposition})
-        if sent.status_code != httpx.codes.CONFLICT:  # the respondent answered online meanwhile
+        if sent.status_code != httpx2.codes.CONFLICT:  # the respondent answered online meanwhile
             sent.raise_for_status()
 
 

@@ -19,7 +19,7 @@ from datetime import time as day_time
 from itertools import groupby
 from pathlib import Path
 
-import httpx
+import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -151,7 +151,7 @@ async def replay(
             event_log = open_event_log(settings.trigger, events_url)
             resources.push_async_callback(event_log.close)
             watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
-            web = await resources.enter_async_context(httpx.AsyncClient(timeout=60))
+            web = await resources.enter_async_context(httpx2.AsyncClient(timeout=60))
             people = SimulatedPeople(
                 web,
                 dispatcher=address(settings, Service.DISPATCHER),

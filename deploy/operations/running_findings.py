@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 
-import httpx
+import httpx2
 
 from deploy.all_settings import ALL, AllSettings
 from deploy.operations.findings import Finding
@@ -18,7 +18,7 @@ _NOT_READY = "repair the cause; the service continues by itself"
 
 async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     reported: set[str] = set()  # services of one process report the same
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as web:
+    async with httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as web:
         for service in ALL:
             port = settings.port(service)
             if not _is_busy(settings.trigger.host, port):
@@ -45,14 +45,14 @@ def _is_busy(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-async def _ask(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
+async def _ask(web: httpx2.AsyncClient, address: str) -> list[Finding] | None:
     """Ask a service for its health; None when no service of Earshot answers at this address."""
     try:
         alive, ready = await web.get(f"{address}/livez"), await web.get(f"{address}/readyz")
         loops: list[str] = alive.json().get("loops", [])
         problems: Mapping[str, str] = ready.json().get("problems", {})
         warnings: Mapping[str, str] = ready.json().get("warnings", {})
-    except (httpx.HTTPError, ValueError, AttributeError):
+    except (httpx2.HTTPError, ValueError, AttributeError):
         return None
     if HTTPStatus.NOT_FOUND in (alive.status_code, ready.status_code):
         return None

@@ -1,8 +1,8 @@
-"""HTTP client for providers, and the only module that uses httpx. Its errors say whether a request may have been read.
+"""HTTP client for providers, and the only module that uses httpx2. Its errors say whether a request may have been read.
 
-httpx 0.28 loses pool slots permanently when a request is cancelled or times out waiting for the pool. So requests wait
-for a semaphore of the pool's size, never for the pool, and a request that exceeds its time is not cancelled: it ends by
-itself.
+The pool of httpx 0.28, from which httpx2 comes, lost slots for ever when a request was cancelled or timed out waiting
+for one. So requests wait for a semaphore of the pool's size, never for the pool, and a request that exceeds its time is
+not cancelled: it ends by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 import tenacity
 
 MOST_BYTES = 5_000_000  # of a reply
@@ -68,11 +68,11 @@ class HttpClient:
         max_connections: int = 20,
         late_s: float = LATE_S,
     ) -> None:
-        self._client = httpx.AsyncClient(
+        self._client = httpx2.AsyncClient(
             base_url=base_url,
             auth=auth,
-            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-            timeout=httpx.Timeout(connect=3, write=5, read=8, pool=None),
+            limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            timeout=httpx2.Timeout(connect=3, write=5, read=8, pool=None),
             trust_env=False,
         )
         self._late_s = late_s
@@ -110,9 +110,9 @@ class HttpClient:
             self._free -= 1
             try:
                 reply: Reply = await _connecting()(self._send_once, call, deadline)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
                 raise NotSent from error
-            except httpx.HTTPError as error:
+            except httpx2.HTTPError as error:
                 raise MaybeSent from error
             finally:
                 self._free += 1
@@ -143,7 +143,7 @@ class HttpClient:
         await self._client.aclose()
 
 
-async def _bounded(response: httpx.Response, *, until: float) -> bytes:
+async def _bounded(response: httpx2.Response, *, until: float) -> bytes:
     """Read a body; raises MaybeSent when it is longer than MOST_BYTES or still arrives at `until`, machine time."""
     body = bytearray()
     async for chunk in response.aiter_bytes():
@@ -156,7 +156,7 @@ async def _bounded(response: httpx.Response, *, until: float) -> bytes:
 def _connecting() -> tenacity.AsyncRetrying:
     """Retry once after a failed connection: the other side cannot have read anything."""
     return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
+        retry=tenacity.retry_if_exception_type((httpx2.ConnectError, httpx2.ConnectTimeout)),
         stop=tenacity.stop_after_attempt(2),
         wait=tenacity.wait_random(0, 0.2),
         reraise=True,
@@ -164,8 +164,8 @@ def _connecting() -> tenacity.AsyncRetrying:
 
 
 def tls() -> ssl.SSLContext:
-    """Make a TLS context that verifies certificates; `SSL_CERT_FILE` names additional authorities."""
-    return httpx.create_ssl_context()
+    """Make a TLS context that verifies certificates; by the authorities of the system, or of `SSL_CERT_FILE`."""
+    return httpx2.create_ssl_context()
 
 
 async def post_pinned(
@@ -176,10 +176,10 @@ async def post_pinned(
     Follows no redirect and reads no body. Each call uses a client of its own, so it may be cancelled: limit its time
     with `asyncio.timeout`. Raises NotSent or MaybeSent.
     """
-    there = httpx.URL(url)
+    there = httpx2.URL(url)
     try:
         async with (
-            httpx.AsyncClient(verify=context, timeout=None, trust_env=False) as client,  # noqa: S113 - the caller's
+            httpx2.AsyncClient(verify=context, timeout=None, trust_env=False) as client,
             client.stream(
                 "POST",
                 there.copy_with(host=address),
@@ -189,7 +189,7 @@ async def post_pinned(
             ) as response,
         ):
             return response.status_code
-    except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
         raise NotSent from error
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise MaybeSent from error

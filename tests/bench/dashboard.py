@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 
 import asyncpg
-import httpx
+import httpx2
 import uvloop
 
 from services.scoring.config import ScoringSettings
@@ -94,7 +94,7 @@ async def fill(connection: asyncpg.Connection, answers: int) -> None:
     await connection.execute("VACUUM ANALYZE")
 
 
-async def measure(client: httpx.AsyncClient, path: str) -> tuple[float, float]:
+async def measure(client: httpx2.AsyncClient, path: str) -> tuple[float, float]:
     """Request a page TIMES times; return the median and the slowest in milliseconds."""
     taken = []
     for _ in range(TIMES):
@@ -111,7 +111,7 @@ async def main(answers: int) -> None:
         await fill(connection, answers)
         await connection.close()
         app = build_app(ScoringSettings(), database=database, clock=ManualClock(NOW))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
             print(f"{answers:,} answers: median, slowest in milliseconds")  # noqa: T201 - a report
             for name, path in PAGES.items():
                 median, slowest = await measure(client, path)

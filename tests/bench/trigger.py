@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 from uuid_utils.compat import uuid7
 
 from deploy import databases
@@ -186,11 +186,11 @@ class TriggerBench:
             await asyncio.gather(*(send() for _ in range(50)))
             return 2000 / (time.perf_counter() - began)
 
-    def _client(self) -> httpx.AsyncClient:
+    def _client(self) -> httpx2.AsyncClient:
         app = main.build_app(self._settings, self._database, self._clock)
         headers = {"content-type": "application/cloudevents+json"}
-        return httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
+        return httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
         )
 
     async def _append(self, events: Sequence[dict[str, Any]]) -> None:

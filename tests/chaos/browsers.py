@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-import httpx
+import httpx2
 
 from shared.contract.vocabulary import Service
 from tests.chaos.participants import SCORE, Participants
@@ -62,7 +62,7 @@ class Browsers:
         length = f"{_FORM}content-length: {len(body)}\r\n" if body else ""
         return f"{kind} HTTP/1.1\r\nhost: 127.0.0.1\r\n{length}\r\n{body}".encode()
 
-    async def send_test_mails(self, web: httpx.AsyncClient) -> None:
+    async def send_test_mails(self, web: httpx2.AsyncClient) -> None:
         """Send test mails without end, over the accounts that customers' mails use."""
         while True:
             form = {"address": "staff@example.com", "brand": "Kofe Point"}

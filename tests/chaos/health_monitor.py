@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import httpx
+import httpx2
 from aiokafka.errors import KafkaError
 
 from deploy.demo import quiescence
@@ -60,7 +60,7 @@ class HealthMonitor:
     databases: Mapping[Service, db.Database]
     event_log: EventLog
     clock: StoredClock
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     kafka_url: str  # empty with the postgres transport, which has no group members
     undetected: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -96,11 +96,11 @@ class HealthMonitor:
         if time.monotonic() - self._answered.setdefault(running, running.up_since) > SILENT_S:
             self._answered[running] = time.monotonic()
             self.wrong.append(f"{running.role.name} answered neither /livez nor /readyz for {SILENT_S:g} s")
-        if livez not in (None, httpx.codes.OK):
+        if livez not in (None, httpx2.codes.OK):
             self.wrong.append(f"{running.role.name} answers {livez} at /livez")
-        if readyz not in (None, httpx.codes.OK):
+        if readyz not in (None, httpx2.codes.OK):
             self.faults[f"not ready, {running.role.service}"] += 1
-        return readyz == httpx.codes.OK
+        return readyz == httpx2.codes.OK
 
     async def _status(self, running: ServiceProcess, path: str) -> int | None:
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from shared.clock import StoredClock
 from shared.contract import cloudevents
@@ -61,7 +61,7 @@ class Participants:
     def link(invitation: UUID, step: int = 1) -> str:
         return f"/s/{links.token(LINK_KEYS, 'k1', Purpose.ANSWER, invitation)}.{step}"
 
-    async def sell(self, web: httpx.AsyncClient, count: int) -> None:
+    async def sell(self, web: httpx2.AsyncClient, count: int) -> None:
         """Send so many purchases, half by HTTP, half by the event log."""
         events = [self._purchase(number) for number in range(self.sold, self.sold + count)]
         self.sold += count
@@ -91,7 +91,7 @@ class Participants:
             else:
                 messages = messages[APPENDED_AT_ONCE:]
 
-    async def _post(self, web: httpx.AsyncClient, events: Sequence[dict[str, Any]]) -> None:
+    async def _post(self, web: httpx2.AsyncClient, events: Sequence[dict[str, Any]]) -> None:
         """Post until each event is acknowledged with its decision."""
         waiting = list(events)
         while waiting:
@@ -104,7 +104,7 @@ class Participants:
             self.posts |= decided
             waiting = [each for each in waiting if each["id"] not in decided]
 
-    async def ask(self, web: httpx.AsyncClient, service: Service, path: str, **request: Any) -> httpx.Response | None:
+    async def ask(self, web: httpx2.AsyncClient, service: Service, path: str, **request: Any) -> httpx2.Response | None:
         """Send a POST to a random process of the service; None without an answer."""
         if not (up := self.processes.up(service)):
             return None
@@ -117,7 +117,7 @@ class Participants:
             self.refused[f"{service} {answer.status_code}"] += 1
         return answer
 
-    async def respond(self, web: httpx.AsyncClient, share: float) -> None:
+    async def respond(self, web: httpx2.AsyncClient, share: float) -> None:
         """Let a share of those without a response respond, and repeat every response that was not acknowledged."""
         pending = {each: event for event, each in self.invited.items() if each not in self.responses}
         chosen = self.rng.sample(list(pending), int(len(pending) * share))
@@ -133,12 +133,12 @@ class Participants:
 
         await asyncio.gather(*(send(each, response) for each, response in repeated.items()))
 
-    async def _send_response(self, web: httpx.AsyncClient, invitation: UUID, response: str, event: str) -> bool:
+    async def _send_response(self, web: httpx2.AsyncClient, invitation: UUID, response: str, event: str) -> bool:
         """Send a response once; True when it was acknowledged."""
         link = self.link(invitation)
         if response == "answered":
             answer = await self.ask(web, Service.SCORING, link, data={"score": str(SCORE)})
-            return answer is not None and answer.status_code == httpx.codes.SEE_OTHER
+            return answer is not None and answer.status_code == httpx2.codes.SEE_OTHER
         if response == "declined":
             answer = await self.ask(web, Service.SCORING, f"{link}/stop", data={"sure": "1"})
             return answer is not None and answer.is_success

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from deploy import databases
 from deploy.ports import free_ports
@@ -24,7 +24,7 @@ REACH_POINT_S = 45.0  # when the crash point is not reached by then, the process
 END_S = 30.0  # after SIGTERM; 15 s are promised, on an idle machine
 START_S = 180.0
 RETRY_S = 2.0
-CONNECTION_ERRORS = (httpx.HTTPError, AttributeError)  # anyio on uvloop raises AttributeError for one just cut
+CONNECTION_ERRORS = (httpx2.HTTPError, AttributeError)  # anyio on uvloop raises AttributeError for one just cut
 CONSUMER_POINTS = ("published", "handled", "handling")
 
 
@@ -232,7 +232,7 @@ class Processes:
         return True
 
     async def _answers(self, running: ServiceProcess) -> bool:
-        async with httpx.AsyncClient() as web:
+        async with httpx2.AsyncClient() as web:
             while running.process.returncode is None:
                 try:
                     await web.get(f"{running.url}/healthz")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from deploy import databases
 from deploy.kafka.cluster import Cluster
@@ -71,7 +71,7 @@ class ChaosSetup:
     oracle: Oracle
     event_log: EventLog
     clock: StoredClock
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     wrong: list[str] = field(default_factory=list)
 
@@ -103,7 +103,7 @@ async def open_setup(plan: Plan) -> AsyncIterator[ChaosSetup]:
         resources.push_async_callback(event_log.close)
         own_databases = await resources.enter_async_context(open_databases(urls))
         providers = await resources.enter_async_context(open_providers(plan.seed))
-        web = await resources.enter_async_context(httpx.AsyncClient())
+        web = await resources.enter_async_context(httpx2.AsyncClient())
         environment = _environment(folder, urls, events_url, providers)
         processes = Processes(environment, plan.logs, rng, plan.kills, plan.roles_to_cover)
         resources.callback(processes.kill_all)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from deploy import databases
 from services.dispatcher.domain.receipts import Reference
@@ -106,7 +106,7 @@ async def run(inputs: int, *, seed: int, mails: bool = True) -> FuzzReport:
                     tasks.create_task(fuzz.put_mails(int(inputs * MAILS) if mails else 0))
                     tasks.create_task(fuzz.ingest(int(inputs * LINES)))
                 await fuzz.look()
-            except* (OSError, httpx.HTTPError, TimeoutError) as error:
+            except* (OSError, httpx2.HTTPError, TimeoutError) as error:
                 report.ends.append(f"{error.exceptions[0]!r}, process {running.process.returncode}")
             watching.cancel()
             report.ends += _crashes(running.log.read_text(errors="replace"))
@@ -160,7 +160,7 @@ class Fuzz:
 
     @property
     def port(self) -> int:
-        return httpx.URL(self.address).port or 80
+        return httpx2.URL(self.address).port or 80
 
     @property
     def settings(self) -> Settings:
@@ -196,7 +196,7 @@ class Fuzz:
                     asked = {"customer": f"known-{number}"}
                     given = await self.running.web.post(f"{self.address}/v1/links", json=asked)
                     if given.is_success:
-                        path = httpx.URL(given.json()["url"]).path
+                        path = httpx2.URL(given.json()["url"]).path
                         found |= {path, f"{path}/stop"}
         mailed = (await self.running.web.get(f"{self.address}/v1/mailbox")).text
         return sorted(found | set(re.findall(r"/u/[A-Za-z0-9_-]{22}", mailed)))
@@ -356,7 +356,7 @@ class Fuzz:
             while True:
                 given = await self.running.web.post(f"{self.address}/v1/links", json={"customer": customer})
                 if given.is_success:
-                    return httpx.URL(given.json()["url"]).path
+                    return httpx2.URL(given.json()["url"]).path
                 await asyncio.sleep(0.2)
 
 

@@ -15,7 +15,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
+import httpx2
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -143,7 +143,7 @@ async def open_cluster(
             await cluster.start("trigger", "trigger")
             await cluster.start("dispatcher", "dispatcher")
             await cluster.start("dispatcher-2", "dispatcher", **second)
-            web = await resources.enter_async_context(httpx.AsyncClient(timeout=30))
+            web = await resources.enter_async_context(httpx2.AsyncClient(timeout=30))
             event_log = open_event_log(settings.trigger, events_url)
             resources.push_async_callback(event_log.close)
             watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
@@ -156,11 +156,11 @@ async def open_cluster(
                 await cluster.kill(name)
 
 
-async def until_ready(web: httpx.AsyncClient, base: str) -> None:
+async def until_ready(web: httpx2.AsyncClient, base: str) -> None:
     async with asyncio.timeout(60):
         while True:
             try:
                 if (await web.get(f"{base}/readyz")).is_success:
                     return
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 await asyncio.sleep(0.1)

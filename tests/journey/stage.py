@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 
 from deploy import all_in_one
 from deploy.addresses import address
@@ -31,7 +31,7 @@ class Stage:
     settings: AllSettings
     clock: StoredClock
     watch: quiescence.QuiescenceWatch
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     urls: Mapping[str, str]
 
     @property
@@ -76,7 +76,7 @@ class Stage:
         figures: dict[str, Any] = answer.raise_for_status().json()
         return figures
 
-    async def answer(self, link: str, score: object, **more: object) -> httpx.Response:
+    async def answer(self, link: str, score: object, **more: object) -> httpx2.Response:
         answered = await self.web.post(link, data={"score": str(score), **more}, follow_redirects=True)
         await self.settle()
         return answered
@@ -132,7 +132,7 @@ async def open_stage(
             event_log = open_event_log(settings.trigger, events_url or urls["transport"])
             resources.push_async_callback(event_log.close)
             watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
-            web = await resources.enter_async_context(httpx.AsyncClient(timeout=30))
+            web = await resources.enter_async_context(httpx2.AsyncClient(timeout=30))
             stage = Stage(settings, clock, watch, web, urls)
             await stage.settle()
             yield stage

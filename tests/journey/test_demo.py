@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import databases
@@ -106,7 +106,7 @@ async def test_demo_moves_the_score_stops_at_once_and_goes_on(folder: Path) -> N
 
 async def test_demo_leaves_the_mail_of_whoever_tries_it_to_them(folder: Path) -> None:
     """A purchase like the README's while the sample shop sells: the simulated people do not answer for Olga."""
-    async with demo(folder) as running, httpx.AsyncClient() as web:
+    async with demo(folder) as running, httpx2.AsyncClient() as web:
         await running.reads("answers? in all")
         now = StoredClock(folder / ".data/demo/clock.json").now()
         event = purchase(at=now, id="c-1", email="olga@example.com", phone=None)
@@ -133,16 +133,16 @@ async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(folder: Pa
 
 @pytest.mark.parametrize(("active", "applied"), [(True, 1), (False, 0)])
 async def test_demo_lets_a_program_that_was_switched_off_rest(tmp_path: Path, *, active: bool, applied: int) -> None:
-    put: list[httpx.Request] = []
+    put: list[httpx2.Request] = []
 
-    def trigger(request: httpx.Request) -> httpx.Response:
+    def trigger(request: httpx2.Request) -> httpx2.Response:
         if request.method == "PUT":
             put.append(request)
         known = {"id": shop.PROGRAM["id"], "document": {"active": active}}
-        return httpx.Response(200, json={"programs": [known]})
+        return httpx2.Response(200, json={"programs": [known]})
 
     clock = StoredClock.create(tmp_path / "clock.json", start=datetime(2026, 3, 1, tzinfo=UTC), speed=0)
-    async with httpx.AsyncClient(transport=httpx.MockTransport(trigger)) as web:
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(trigger)) as web:
         await shop.Shop(web, "http://127.0.0.1:8001", clock).apply_program()
     assert len(put) == applied
 

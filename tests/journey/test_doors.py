@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode, urljoin
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import all_in_one
@@ -31,7 +31,7 @@ async def test_outside_listener_serves_public_paths_only(urls: Mapping[str, str]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(all_in_one.run(settings, stop, ready=lambda _urls: ready.set()))
         await ready.wait()
-        async with httpx.AsyncClient(timeout=20) as web:
+        async with httpx2.AsyncClient(timeout=20) as web:
             seen = {
                 path: (await web.get(f"http://{OUTSIDE}:{settings.port(service)}{path}")).status_code
                 for service, path in (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from playwright.async_api import Browser, FloatRect, Locator, Page, expect
 
@@ -123,7 +123,7 @@ class Season:
         return self.chance.choice(group)
 
     async def make_calls(self) -> None:
-        while (taken := await self.desk("take")).status_code == httpx.codes.OK:
+        while (taken := await self.desk("take")).status_code == httpx2.codes.OK:
             task, luck = taken.json(), self.chance.random()
             if luck < ANSWERED["call"]:
                 await self.desk(f"{task['task_id']}/answer", score=self.score_of(task["summary"]), reasons=[])
@@ -131,7 +131,7 @@ class Season:
             else:
                 await self.desk(f"{task['task_id']}/outcome", disposition="refused" if luck > 0.5 else "no_answer")
 
-    async def desk(self, action: str, **said: object) -> httpx.Response:
+    async def desk(self, action: str, **said: object) -> httpx2.Response:
         body = {"operator": OPERATOR, **said}
         answer = await self.stage.web.post(f"{self.stage.scoring}/v1/desk/{action}", json=body)
         return answer.raise_for_status()

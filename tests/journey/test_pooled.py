@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import all_in_one, databases
@@ -59,7 +59,7 @@ async def test_event_becomes_an_invitation_behind_a_pooler_in_transaction_mode(
         dispatcher_port=dispatcher,
     )
     stop, up = asyncio.Event(), asyncio.Event()
-    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks, httpx.AsyncClient(timeout=30) as http:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks, httpx2.AsyncClient(timeout=30) as http:
         tasks.create_task(all_in_one.run(settings, stop, ready=lambda _urls: up.set()))
         await up.wait()
         event = {

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import all_in_one
@@ -64,7 +64,7 @@ async def test_survey_goes_on_although_no_loop_looks_for_work_by_itself(
     async with trigger_db.sessions.begin() as session:
         await apply_program(session, read_program(PROGRAM), now=now)
     log = open_log(urls["transport"])
-    async with asyncio.timeout(60), running(urls, tmp_path) as settings, httpx.AsyncClient() as web:
+    async with asyncio.timeout(60), running(urls, tmp_path) as settings, httpx2.AsyncClient() as web:
         await web.post(f"{address(settings, Service.TRIGGER)}/v1/events", json=[purchase(at=now)])
         mails = f"{address(settings, Service.DISPATCHER)}/v1/mailbox"
         while len(messages := (await web.get(mails)).json()["messages"]) < 2:  # the second is a step that became due

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 import pytest
 
 from deploy.kafka.broker import end_with_parent
@@ -53,14 +53,14 @@ class SchemaRegistryServer(AbstractContextManager["SchemaRegistryServer"]):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/subjects", timeout=1).status_code == HTTPStatus.OK
-        except httpx.TransportError:
+            return httpx2.get(f"{self.url}/subjects", timeout=1).status_code == HTTPStatus.OK
+        except httpx2.TransportError:
             return False
 
     def register(self, subject: str, schema: Any, *, kind: str = "AVRO", references: Any = ()) -> int:
         """Register a schema and return its id."""
         body = {"schema": json.dumps(schema), "schemaType": kind, "references": list(references)}
-        reply = httpx.post(f"{self.url}/subjects/{subject}/versions", json=body, timeout=20)
+        reply = httpx2.post(f"{self.url}/subjects/{subject}/versions", json=body, timeout=20)
         return int(reply.raise_for_status().json()["id"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -119,8 +119,8 @@ def test_unknown_path_has_no_prefix_and_gets_its_404_from_scoring(path: str) -> 
 
 async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mapping[Service, FastAPI]) -> None:
     for service, app in apps.items():
-        transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as web:
+        transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as web:
             for prefix in (p for p in TABLE if p.audience not in (Audience.STAFF, Audience.PROBE) and not p.everywhere):
                 answer = await web.get(f"{prefix.path}/service")
                 named = answer.json().get("service") if answer.status_code == 200 else None

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import databases
@@ -43,7 +43,7 @@ class UpgradeSetup:
     settings: Mapping[str, str]
     clock: StoredClock
     event_log: EventLog
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
 
     async def rows(self, schema: str, sql: str) -> list[tuple[Any, ...]]:
         database = Database(self.urls[schema], schema=schema, pool_size=1)
@@ -97,7 +97,7 @@ class UpgradeSetup:
     async def answer(self, version: RunningVersion, link: str, score: int) -> None:
         path = urlsplit(link).path
         answer = await self.web.post(f"{version.at(Service.SCORING)}{path}", data={"score": str(score)})
-        assert answer.status_code < httpx.codes.BAD_REQUEST, answer.text
+        assert answer.status_code < httpx2.codes.BAD_REQUEST, answer.text
 
     async def links(self, version: RunningVersion) -> list[str]:
         """Find the link of each mail, oldest first."""
@@ -138,7 +138,7 @@ async def setup(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[Up
     settings |= {"EARSHOT_DATABASE_URL": urls["transport"], "EARSHOT_CLOCK": str(tmp_path / "clock.json")}
     clock = StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=0)
     event_log = open_log(urls["transport"])
-    async with httpx.AsyncClient(timeout=30) as web:
+    async with httpx2.AsyncClient(timeout=30) as web:
         yield UpgradeSetup(urls, settings, clock, event_log, web)
     await event_log.close()
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from deploy.databases import ROOT
@@ -101,11 +101,11 @@ class RunningVersion:
     def at(self, service: Service) -> str:
         return f"http://127.0.0.1:{self.ports[service]}"
 
-    async def is_ready(self, web: httpx.AsyncClient) -> bool:
+    async def is_ready(self, web: httpx2.AsyncClient) -> bool:
         assert self.process.returncode is None, self.log.read_text()[-3000:]
         try:
             answers = [await web.get(f"{self.at(service)}/readyz") for service in Service]
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
         return all(answer.is_success for answer in answers)
 
@@ -130,7 +130,7 @@ async def migrate(code: Path, settings: Mapping[str, str]) -> str:
     return output.decode()
 
 
-async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> RunningVersion:
+async def start(code: Path, web: httpx2.AsyncClient, settings: Mapping[str, str]) -> RunningVersion:
     """Start all services of the version in this folder, and wait until they are ready."""
     ports = dict(zip(Service, free_ports(3), strict=True))
     own = {f"EARSHOT_{service.upper()}_PORT": str(port) for service, port in ports.items()}

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from deploy import databases
 from deploy.all_settings import ALL
@@ -27,7 +27,7 @@ class Earshot:
 
     process: asyncio.subprocess.Process
     addresses: Mapping[str, str]
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     log: Path
 
     async def status(self, path: str, *, service: str = "scoring") -> int:
@@ -44,7 +44,7 @@ class Earshot:
                 try:
                     if await self.status("/readyz") == status:
                         return
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     await asyncio.sleep(0.1)
 
     async def until_it_says(self, text: str) -> None:
@@ -56,9 +56,9 @@ class Earshot:
         async with asyncio.timeout(10):
             while True:
                 try:
-                    async with httpx.AsyncClient() as fresh:
+                    async with httpx2.AsyncClient() as fresh:
                         await fresh.get(self.addresses["trigger"] + "/healthz")
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     return
 
     async def told_to_stop(self) -> float:
@@ -93,7 +93,7 @@ async def earshot(urls: Mapping[str, str], folder: Path, **settings: str) -> Asy
         )
     addresses = {str(service): f"http://127.0.0.1:{port}" for service, port in ports.items()}
     try:
-        async with httpx.AsyncClient(timeout=60) as web:
+        async with httpx2.AsyncClient(timeout=60) as web:
             yield Earshot(process, addresses, web, log)
     finally:
         if process.returncode is None:

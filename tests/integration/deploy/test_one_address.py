@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from shared.web.routes import TABLE
@@ -131,7 +131,7 @@ async def test_addresses_of_a_start_that_fails_are_never_printed(urls: Mapping[s
 
 async def raw(running: Earshot, method: str, target: str, *headers: str, host: str = "") -> tuple[int, str]:
     """Send this request line and return the status and the first bytes of the body."""
-    there = httpx.URL(running.addresses["scoring"])
+    there = httpx2.URL(running.addresses["scoring"])
     reader, writer = await asyncio.open_connection(there.host, there.port)
     lines = (f"{method} {target} HTTP/1.1", f"Host: {host or there.netloc.decode()}", "Connection: close", *headers)
     writer.write("\r\n".join((*lines, "", "")).encode())

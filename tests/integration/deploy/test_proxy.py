@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from deploy import all_in_one
@@ -65,7 +65,7 @@ def test_nginx_conf_has_the_prefixes_of_the_table() -> None:
 class Site:
     """What the world sees: the proxy's address; behind it three processes."""
 
-    web: httpx.AsyncClient
+    web: httpx2.AsyncClient
     urls: Mapping[str, str]
 
     async def key(self) -> dict[str, str]:
@@ -108,7 +108,7 @@ async def site(
             await started
         await resources.enter_async_context(PROXIES[proxy](ports, port, folder, staff=staff))
         base = f"http://127.0.0.1:{port}"
-        web = await resources.enter_async_context(httpx.AsyncClient(base_url=base, timeout=30))
+        web = await resources.enter_async_context(httpx2.AsyncClient(base_url=base, timeout=30))
         yield Site(web, urls)
 
 
@@ -201,7 +201,7 @@ async def test_respondents_behind_a_proxy_are_limited_each_by_their_own_address(
     }
     async with site(proxy, urls, tmp_path, **limits) as shown:
         first, second = (
-            httpx.AsyncClient(base_url=shown.web.base_url, transport=httpx.AsyncHTTPTransport(local_address=source))
+            httpx2.AsyncClient(base_url=shown.web.base_url, transport=httpx2.AsyncHTTPTransport(local_address=source))
             for source in ("127.0.0.2", "127.0.0.3")
         )
         async with first, second:

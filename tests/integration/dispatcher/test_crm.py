@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.responses import JSONResponse, Response
 
@@ -214,7 +214,7 @@ async def test_callback_makes_the_task_due_again(chain: Chain, portal: Portal, c
     settings = DispatcherSettings(_env_file=None, bitrix24_token="token")
     app = main.build_app(settings, chain.database, chain.clock)
     form = {"event": "ONTASKUPDATE", "data[FIELDS_AFTER][ID]": "1", "auth[application_token]": "guess"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") as hook:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://inside") as hook:
         assert (await hook.post("/hooks/bitrix24", data=form)).status_code == 403
         await crm()
         assert await chain.outcome(asked.invitation_id) is None

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from services.dispatcher import main
@@ -67,7 +67,7 @@ async def test_service_takes_a_request_from_the_log_and_ends_when_told(
                     ServiceContext(urls["dispatcher"], event_log, ManualClock(NOW), stop, listener),
                 )
             )
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
                 while not (await client.get("/v1/mailbox")).json()["messages"]:
                     continue
             while await event_log.lag("somebody-else", ["survey.deliveries"]) < 1:

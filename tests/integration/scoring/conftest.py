@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.config import ScoringSettings
@@ -17,9 +17,9 @@ def scoring(scoring_db: Database) -> Scoring:
 
 
 @pytest.fixture
-async def client(scoring: Scoring) -> AsyncIterator[httpx.AsyncClient]:
+async def client(scoring: Scoring) -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client of the application."""
     app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client

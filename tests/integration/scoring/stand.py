@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers import calls
@@ -191,6 +191,6 @@ async def on_desk(scoring: Scoring, **changes: Any) -> UUID:
     return call.task_id
 
 
-async def take(client: httpx.AsyncClient, operator: str = "Anna") -> dict[str, Any] | None:
+async def take(client: httpx2.AsyncClient, operator: str = "Anna") -> dict[str, Any] | None:
     response = await client.post("/v1/desk/take", json={"operator": operator})
     return response.json() if response.status_code == 200 else None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import pytest
 from msgspec.structs import asdict
 from uuid_utils.compat import uuid7
@@ -162,7 +162,7 @@ async def test_highest_revision_counts_whichever_version_stored_it(scoring: Scor
 
 
 async def test_message_that_the_version_before_sent_is_known_to_the_answer_page(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await scoring.asked()
     await _attempt_of_the_version_before(scoring, attempt_of(request, uuid7(), 1, AttemptState.SENT))

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from ipaddress import ip_network
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.config import ScoringSettings
@@ -60,7 +60,7 @@ async def test_suspect_answer_hides_no_answer_of_the_same_customer(scoring: Scor
     assert (tally.n, tally.by_score[(10, 9)[suspect_is]]) == (1, 1)
 
 
-async def test_lease_of_a_call_lasts_as_long_as_the_setting_says(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_lease_of_a_call_lasts_as_long_as_the_setting_says(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await on_desk(scoring)
     assert await take(client)
     (row,) = await scoring.rows("SELECT lease_until - clock_timestamp() AS left FROM call_tasks")
@@ -68,7 +68,7 @@ async def test_lease_of_a_call_lasts_as_long_as_the_setting_says(scoring: Scorin
     assert lease - timedelta(minutes=1) < row["left"] <= lease
 
 
-async def test_call_of_a_withdrawn_survey_is_not_in_the_queue(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_call_of_a_withdrawn_survey_is_not_in_the_queue(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     """Dispatcher's withdrawal of the call arrives later, on another topic."""
     request = await scoring.asked()
     await scoring.receive(call_for(request))
@@ -97,7 +97,7 @@ async def test_withdrawal_waits_for_its_request_that_is_not_committed_yet(scorin
     assert state == [{"state": "withdrawn"}]
 
 
-async def test_what_moved_says_which_side_came_before(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_what_moved_says_which_side_came_before(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [2] * 30)
     scoring.clock.moment += timedelta(days=5)
     await answer_all(scoring, [10] * 30)

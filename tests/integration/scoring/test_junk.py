@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import pytest
 
 from tests.integration.scoring.stand import Scoring, call_for, link_of
@@ -73,7 +73,7 @@ PARTS = "".join(
 
 
 @pytest.mark.parametrize("path", ["/v1/nps", "/v1/answers", "/", "/desk", "/s/junk.1", "link"])
-async def test_arbitrary_query_causes_no_server_error(path: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_arbitrary_query_causes_no_server_error(path: str, scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     await scoring.score(request, 9)
     path = link_of(request.invitation_id) if path == "link" else path
@@ -83,7 +83,7 @@ async def test_arbitrary_query_causes_no_server_error(path: str, scoring: Scorin
 
 
 @pytest.mark.parametrize("path", ["/v1/desk/take", "answer", "outcome", "/desk/take", "by hand", "link", "stop"])
-async def test_arbitrary_body_causes_no_server_error(path: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_arbitrary_body_causes_no_server_error(path: str, scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     call = call_for(request)
     await scoring.receive(call)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import cast
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,8 +59,8 @@ async def test_request_to_a_hanging_database_is_refused_in_time_and_counted_once
 ) -> None:
     database, log, clock = _database(urls), open_log(urls["transport"]), ManualClock(NOW)
     await install_programs(database, clock)
-    transport = httpx.ASGITransport(build_app(TriggerSettings(_env_file=None), database, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+    transport = httpx2.ASGITransport(build_app(TriggerSettings(_env_file=None), database, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
         async with hanging(admin):
             async with asyncio.timeout(LONGEST_S):
                 answers = await asyncio.gather(*(http.post("/v1/events", json=purchase(f"e{n}")) for n in range(6)))
@@ -78,8 +78,8 @@ async def test_answer_that_a_hanging_database_has_not_confirmed_is_not_called_sa
     scoring = Scoring(db.Database(url, schema="scoring", options=OPTIONS))
     link = link_of((await scoring.asked()).invitation_id)
     app = scoring_app(ScoringSettings(_env_file=None), database=scoring.database, clock=scoring.clock)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         async with hanging(admin), asyncio.timeout(LONGEST_S):
             refused = [await http.post(link, data={"score": "9"}) for _ in range(2)]
         assert [answer.status_code for answer in refused] == [503, 503]

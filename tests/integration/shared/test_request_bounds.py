@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI, Form, Request
 from starlette.requests import ClientDisconnect
@@ -86,12 +86,12 @@ def bounded(*, https: bool = False) -> FastAPI:
 
 
 @pytest.fixture
-async def web() -> AsyncIterator[httpx.AsyncClient]:
+async def web() -> AsyncIterator[httpx2.AsyncClient]:
     async with client(bounded()) as made:
         yield made
 
 
-async def cost_of(web: httpx.AsyncClient, *, content: bytes, headers: Mapping[str, str], path: str = "/u/x") -> float:
+async def cost_of(web: httpx2.AsyncClient, *, content: bytes, headers: Mapping[str, str], path: str = "/u/x") -> float:
     """Return the process seconds of a request, in which no server error may happen."""
     before = time.process_time()
     answer = await web.post(path, content=content, headers=headers)
@@ -102,7 +102,7 @@ async def cost_of(web: httpx.AsyncClient, *, content: bytes, headers: Mapping[st
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("written", ["charset=%s", 'charset="%s"', "CharSet = %s", "charset*=utf-8''%s"])
 async def test_form_is_read_as_utf8_whatever_codec_its_sender_names(
-    web: httpx.AsyncClient, codec: str, written: str
+    web: httpx2.AsyncClient, codec: str, written: str
 ) -> None:
     kind = f"{MULTIPART}; {written % codec}"
     read = await web.post("/u/x", content=PART % "Приветь-a9b".encode(), headers={"content-type": kind})
@@ -133,7 +133,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_no_form_costs_more_than_reading_it(web: httpx.AsyncClient, name: str) -> None:
+async def test_no_form_costs_more_than_reading_it(web: httpx2.AsyncClient, name: str) -> None:
     kind, content = HOSTILE[name]
     assert await cost_of(web, content=content, headers={"content-type": kind}) < 1.0
 
@@ -152,7 +152,7 @@ async def test_no_form_costs_more_than_reading_it(web: httpx.AsyncClient, name: 
     ],
     ids=["arrays", "objects", "closed", "digits", "number", "exponent", "numbers", "names"],
 )
-async def test_no_json_costs_more_than_reading_it(web: httpx.AsyncClient, content: bytes) -> None:
+async def test_no_json_costs_more_than_reading_it(web: httpx2.AsyncClient, content: bytes) -> None:
     headers = {"content-type": "application/json; charset=punycode"}
     assert await cost_of(web, content=content, headers=headers, path="/u/x/body") < 1.0
 
@@ -160,12 +160,12 @@ async def test_no_json_costs_more_than_reading_it(web: httpx.AsyncClient, conten
 @pytest.mark.parametrize(
     "cookie", ['a="' + "\\" * 30_000 + '"', 'a="' + "\\1" * 15_000 + '"', ";" * 30_000, "=;" * 15_000, '"' * 30_000]
 )
-async def test_no_cookie_costs_more_than_reading_it(web: httpx.AsyncClient, cookie: str) -> None:
+async def test_no_cookie_costs_more_than_reading_it(web: httpx2.AsyncClient, cookie: str) -> None:
     assert await cost_of(web, content=b"", headers={"cookie": cookie}) < 0.3
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "gzip, gzip"])
-async def test_compressed_body_is_refused_before_it_is_read(web: httpx.AsyncClient, coding: str) -> None:
+async def test_compressed_body_is_refused_before_it_is_read(web: httpx2.AsyncClient, coding: str) -> None:
     answer = await web.post("/u/x", content=b"\x1f\x8b" * 100, headers={"content-encoding": coding})
     assert (answer.status_code, answer.json()["title"]) == (415, "The body is compressed")
     plain = await web.post(
@@ -176,17 +176,17 @@ async def test_compressed_body_is_refused_before_it_is_read(web: httpx.AsyncClie
 
 @pytest.mark.parametrize("path", ["/mailbox", "/mailbox/", "/u/x", "/docs", "/nowhere", "/static/../x"])
 @pytest.mark.parametrize("host", BAD_HOSTS)
-async def test_host_that_is_none_is_a_bad_request(web: httpx.AsyncClient, host: str, path: str) -> None:
+async def test_host_that_is_none_is_a_bad_request(web: httpx2.AsyncClient, host: str, path: str) -> None:
     answer = await web.get(path, headers={b"host": host.encode()})
     assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8001", "[::1]:8001", "localhost:", "LOCALHOST"])
-async def test_host_of_this_machine_is_taken(web: httpx.AsyncClient, host: str) -> None:
+async def test_host_of_this_machine_is_taken(web: httpx2.AsyncClient, host: str) -> None:
     assert (await web.get("/mailbox", headers={"host": host})).status_code == 200
 
 
-async def test_two_hosts_are_a_bad_request(web: httpx.AsyncClient) -> None:
+async def test_two_hosts_are_a_bad_request(web: httpx2.AsyncClient) -> None:
     answer = await web.get("/mailbox", headers=[("host", "localhost"), ("host", "evil.example")])
     assert answer.status_code == 400
 
@@ -194,12 +194,12 @@ async def test_two_hosts_are_a_bad_request(web: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "origin", ["http://[", "http://[abc]", "null", "", "http://", "//", "\\", "a" * 5000, "http://a:b"]
 )
-async def test_odd_origin_is_another_site(web: httpx.AsyncClient, origin: str) -> None:
+async def test_odd_origin_is_another_site(web: httpx2.AsyncClient, origin: str) -> None:
     assert (await web.post("/mailbox", headers={"origin": origin})).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "[::1]"])
-async def test_redirect_names_a_path_and_no_host(web: httpx.AsyncClient, host: str) -> None:
+async def test_redirect_names_a_path_and_no_host(web: httpx2.AsyncClient, host: str) -> None:
     answer = await web.get("/mailbox/?a=1", headers={"host": host})
     assert (answer.status_code, answer.headers["location"]) == (307, "/mailbox?a=1")
 
@@ -207,7 +207,7 @@ async def test_redirect_names_a_path_and_no_host(web: httpx.AsyncClient, host: s
 @pytest.mark.parametrize(
     "path", ["/mailbox", "/healthz", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/static/earshot.css"]
 )
-async def test_head_is_answered_as_get_without_a_body(web: httpx.AsyncClient, path: str) -> None:
+async def test_head_is_answered_as_get_without_a_body(web: httpx2.AsyncClient, path: str) -> None:
     head, get = await web.head(path), await web.get(path)
     assert (head.status_code, get.status_code, head.content) == (200, 200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
@@ -238,7 +238,7 @@ async def test_client_that_hangs_up_during_a_form_is_no_failure_of_ours() -> Non
 
 
 @pytest.mark.parametrize("length", ["", "-1", "+5", "1e3", "0x10", "٣", "5, 5", "9" * 5000])
-async def test_odd_content_length_is_refused(web: httpx.AsyncClient, length: str) -> None:
+async def test_odd_content_length_is_refused(web: httpx2.AsyncClient, length: str) -> None:
     headers = {b"content-length": length.encode()}
     assert (await web.post("/u/x", content=b"what=", headers=headers)).status_code in (400, 413)
 
@@ -246,7 +246,7 @@ async def test_odd_content_length_is_refused(web: httpx.AsyncClient, length: str
 @pytest.mark.parametrize(
     "target", ["/u/%00", "/u/%ff%fe", "/u/%ED%A0%80", "/u/" + "x" * 5000, "/u/x?a=%00", "/u/x?a=%ff&%ED%A0%80=%"]
 )
-async def test_odd_target_is_no_failure_of_ours(web: httpx.AsyncClient, target: str) -> None:
+async def test_odd_target_is_no_failure_of_ours(web: httpx2.AsyncClient, target: str) -> None:
     said = {"range": "bytes=5-1,-", "expect": "200-maybe", "accept": "\xff", "cookie": "operator=%00%ff; \xff=1"}
     headers = [(name.encode(), text.encode("latin-1")) for name, text in said.items()]
     for method in ("GET", "HEAD", "POST", "OPTIONS", "PATCH", "DELETE", "TRACE"):

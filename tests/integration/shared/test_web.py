@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
@@ -71,23 +71,23 @@ def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
     return app
 
 
-def client(app: FastAPI, *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app, client=(peer, 5000), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+def client(app: FastAPI, *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(app, client=(peer, 5000), raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 
 @pytest.fixture
-async def local() -> AsyncIterator[httpx.AsyncClient]:
+async def local() -> AsyncIterator[httpx2.AsyncClient]:
     async with client(app_with()) as made:
         yield made
 
 
-async def test_this_machine_is_staff_without_a_secret(local: httpx.AsyncClient) -> None:
+async def test_this_machine_is_staff_without_a_secret(local: httpx2.AsyncClient) -> None:
     assert (await local.get("/staff")).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host"])
-async def test_proxied_request_reaches_no_staff_page(local: httpx.AsyncClient, name: str) -> None:
+async def test_proxied_request_reaches_no_staff_page(local: httpx2.AsyncClient, name: str) -> None:
     for path in ("/staff", "/uly", "/metrics", "/docs", "/openapi.json"):
         assert (await local.get(path, headers={name: "127.0.0.1"})).status_code == 403
     assert (await local.get("/u/page", headers={name: "127.0.0.1"})).status_code == 200
@@ -111,12 +111,12 @@ async def test_secret_opens_staff_pages_to_whoever_knows_it() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}])
-async def test_form_of_another_site_changes_nothing(local: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_form_of_another_site_changes_nothing(local: httpx2.AsyncClient, headers: dict[str, str]) -> None:
     assert (await local.post("/staff", headers=headers)).status_code == 403
     assert (await local.post("/staff", headers={"origin": "http://127.0.0.1:8001"})).status_code == 200
 
 
-async def test_body_over_the_limit_is_refused_announced_or_not(local: httpx.AsyncClient) -> None:
+async def test_body_over_the_limit_is_refused_announced_or_not(local: httpx2.AsyncClient) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b"x" * 100
@@ -128,7 +128,7 @@ async def test_body_over_the_limit_is_refused_announced_or_not(local: httpx.Asyn
 
 @pytest.mark.parametrize(("header", "pieces_read"), [({}, 20), ({"expect": "100-continue"}, 0)])
 async def test_refused_body_is_read_first_unless_the_client_waits_to_send_it(
-    local: httpx.AsyncClient, header: dict[str, str], pieces_read: int
+    local: httpx2.AsyncClient, header: dict[str, str], pieces_read: int
 ) -> None:
     sent = []
 
@@ -142,7 +142,7 @@ async def test_refused_body_is_read_first_unless_the_client_waits_to_send_it(
     assert (refused.status_code, len(sent)) == (413, pieces_read)
 
 
-async def test_errors_are_problem_details_and_quote_nothing(local: httpx.AsyncClient) -> None:
+async def test_errors_are_problem_details_and_quote_nothing(local: httpx2.AsyncClient) -> None:
     answers = {kind: await local.get(f"/u/broken/{kind}") for kind in ("bug", "database", "unstorable", "problem")}
     assert {kind: answer.status_code for kind, answer in answers.items()} == {
         "bug": 500,
@@ -161,19 +161,19 @@ async def test_errors_are_problem_details_and_quote_nothing(local: httpx.AsyncCl
     }
 
 
-async def test_wrong_input_names_the_place_and_not_the_value(local: httpx.AsyncClient) -> None:
+async def test_wrong_input_names_the_place_and_not_the_value(local: httpx2.AsyncClient) -> None:
     answer = await local.post("/u/count", json={"number": "olga@example.com"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["where"] == "body.number"
     assert "olga" not in answer.text
 
 
-async def test_nul_in_an_address_is_refused(local: httpx.AsyncClient) -> None:
+async def test_nul_in_an_address_is_refused(local: httpx2.AsyncClient) -> None:
     assert (await local.get("/u/page?x=%00")).status_code == 400
     assert (await local.get("/u/broken/%00")).status_code == 400
 
 
-async def test_every_answer_carries_security_headers(local: httpx.AsyncClient) -> None:
+async def test_every_answer_carries_security_headers(local: httpx2.AsyncClient) -> None:
     for path in ("/u/page", "/nowhere", "/u/broken/bug"):
         headers = (await local.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -181,7 +181,7 @@ async def test_every_answer_carries_security_headers(local: httpx.AsyncClient) -
         assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_docs_load_nothing_from_outside(local: httpx.AsyncClient) -> None:
+async def test_docs_load_nothing_from_outside(local: httpx2.AsyncClient) -> None:
     page = await local.get("/docs")
     assert page.status_code == 200
     assert "http://" not in page.text
@@ -219,7 +219,7 @@ async def test_loop_that_stands_still_is_named() -> None:
 
 
 async def test_answer_that_does_not_begin_in_time_is_try_again(
-    local: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    local: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_app, "ANSWER_S", 0.05)
     told = await local.get("/u/hangs")
@@ -228,7 +228,7 @@ async def test_answer_that_does_not_begin_in_time_is_try_again(
 
 
 async def test_slow_body_does_not_count_as_time_to_answer(
-    local: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    local: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_app, "ANSWER_S", 0.05)
 
@@ -241,7 +241,7 @@ async def test_slow_body_does_not_count_as_time_to_answer(
     assert (sent.status_code, sent.text) == (200, "1")
 
 
-async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> None:
+async def test_metrics_count_by_route_and_service(local: httpx2.AsyncClient) -> None:
     await local.get("/u/broken/problem")
     text = (await local.get("/metrics")).text
     assert 'route="/u/broken/{kind}",service="dispatcher",status="409"' in text
@@ -249,13 +249,13 @@ async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> N
 
 async def test_outside_listener_serves_public_paths_only() -> None:
     inside = app_with()
-    transport = httpx.ASGITransport(gate.PublicOnly(inside, service=Service.DISPATCHER), client=("127.0.0.1", 1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as outside:
+    transport = httpx2.ASGITransport(gate.PublicOnly(inside, service=Service.DISPATCHER), client=("127.0.0.1", 1))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as outside:
         assert (await outside.get("/u/page")).status_code == 200
         assert (await outside.get("/staff")).status_code == 404
 
 
-async def test_requests_are_measured_by_route_and_never_by_path(local: httpx.AsyncClient) -> None:
+async def test_requests_are_measured_by_route_and_never_by_path(local: httpx2.AsyncClient) -> None:
     for path in ("/u/broken/bug", "/u/page/", "/u/plain/a-token", "/static/nothing", "/nowhere/a-token"):
         await local.get(path)
     measured = [line for line in (await local.get("/metrics")).text.splitlines() if "http_seconds_count" in line]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.config import TriggerSettings
@@ -41,7 +41,7 @@ async def installed(trigger_db: Database, clock: ManualClock) -> Database:
 @pytest.fixture
 async def client(
     settings: TriggerSettings, installed: Database, clock: ManualClock
-) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(settings, installed, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(build_app(settings, installed, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
         yield http

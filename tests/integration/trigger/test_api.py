@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.handlers.mapped_events import read_message
@@ -30,7 +30,7 @@ from tests.integration.trigger.samples import (
 EVENTS = "/v1/events"
 
 
-async def test_single_event_is_answered_with_its_decision(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_single_event_is_answered_with_its_decision(client: httpx2.AsyncClient, installed: Database) -> None:
     answer = await client.post(EVENTS, json=purchase("e1"))
     assert answer.status_code == 202
     decided = answer.json()
@@ -49,7 +49,7 @@ async def test_single_event_is_answered_with_its_decision(client: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("days", [1.01, 30, 80 * 365])
-async def test_event_of_the_day_after_tomorrow_is_refused(client: httpx.AsyncClient, days: float) -> None:
+async def test_event_of_the_day_after_tomorrow_is_refused(client: httpx2.AsyncClient, days: float) -> None:
     event = purchase("e1", at=later(days=days))
     answer = await client.post(EVENTS, json=event)
     assert (answer.status_code, answer.json()["detail"][:35]) == (422, "time: more than a day in the future")
@@ -59,7 +59,7 @@ async def test_event_of_the_day_after_tomorrow_is_refused(client: httpx.AsyncCli
         read_message(message(event), {}, received=NOW)
 
 
-async def test_event_of_tomorrow_counts_as_now(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_event_of_tomorrow_counts_as_now(client: httpx2.AsyncClient, installed: Database) -> None:
     answer = await client.post(EVENTS, json=purchase("e1", at=later(hours=23)))
     assert (answer.status_code, answer.json()["reason"]) == (202, "asked")
     (asked,) = [event.payload for event in await published(installed) if event.type == "survey.requested"]
@@ -67,7 +67,7 @@ async def test_event_of_tomorrow_counts_as_now(client: httpx.AsyncClient, instal
     assert asked.send_at == NOW
 
 
-async def test_binary_mode_is_read_with_percent_encoded_headers(client: httpx.AsyncClient) -> None:
+async def test_binary_mode_is_read_with_percent_encoded_headers(client: httpx2.AsyncClient) -> None:
     event = purchase("e1")
     headers = {
         "ce-specversion": "1.0",
@@ -81,7 +81,7 @@ async def test_binary_mode_is_read_with_percent_encoded_headers(client: httpx.As
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/cloudevents-batch+json; charset=utf-8"])
-async def test_array_is_answered_in_order(client: httpx.AsyncClient, media_type: str) -> None:
+async def test_array_is_answered_in_order(client: httpx2.AsyncClient, media_type: str) -> None:
     sent = [
         purchase("e1", order="1"),
         {**purchase("e2"), "type": "crm.unknown"},
@@ -98,7 +98,7 @@ async def test_array_is_answered_in_order(client: httpx.AsyncClient, media_type:
 
 
 async def test_same_event_a_thousand_times_in_one_array_is_one_decision(
-    client: httpx.AsyncClient, installed: Database
+    client: httpx2.AsyncClient, installed: Database
 ) -> None:
     results = (await client.post(EVENTS, json=[purchase("e1")] * 1000)).json()["results"]
     assert len({one["decision_id"] for one in results}) == 1
@@ -140,7 +140,7 @@ BAD_EVENTS: list[tuple[str | bytes, str]] = [
 ]
 
 
-async def test_bad_event_is_refused_with_its_reason(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_bad_event_is_refused_with_its_reason(client: httpx2.AsyncClient, installed: Database) -> None:
     for content, detail in BAD_EVENTS:
         answer = await client.post(EVENTS, content=content, headers={"content-type": "application/json"})
         assert answer.status_code == 422, detail
@@ -149,7 +149,7 @@ async def test_bad_event_is_refused_with_its_reason(client: httpx.AsyncClient, i
     assert await count(installed, "decisions") == 0
 
 
-async def test_strange_numbers_are_taken_or_refused_but_never_fail(client: httpx.AsyncClient) -> None:
+async def test_strange_numbers_are_taken_or_refused_but_never_fail(client: httpx2.AsyncClient) -> None:
     texts = ["1e400", "-0.0", "9" * 4000, "1" + "0" * 5000, "1e-400", "18446744073709551616"]
     statuses = []
     for place, text in enumerate(texts):
@@ -162,17 +162,17 @@ async def test_strange_numbers_are_taken_or_refused_but_never_fail(client: httpx
     assert statuses[1] == 202
 
 
-async def test_other_content_type_is_refused(client: httpx.AsyncClient) -> None:
+async def test_other_content_type_is_refused(client: httpx2.AsyncClient) -> None:
     answer = await client.post(EVENTS, content=json.dumps(purchase("e")), headers={"content-type": "text/plain"})
     assert answer.status_code == 422
 
 
-async def test_too_many_events_and_too_large_a_body_are_refused(client: httpx.AsyncClient) -> None:
+async def test_too_many_events_and_too_large_a_body_are_refused(client: httpx2.AsyncClient) -> None:
     assert (await client.post(EVENTS, json=[0] * 1001)).status_code == 422
     assert (await client.post(EVENTS, content=b" " * 5_000_000)).status_code == 413
 
 
-async def test_event_by_http_and_log_is_decided_once(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_event_by_http_and_log_is_decided_once(client: httpx2.AsyncClient, installed: Database) -> None:
     sent = [
         purchase(f"e{number}", customer={"id": f"c{number % 5}", "email": f"{number % 5}@x.test"})
         for number in range(40)
@@ -185,13 +185,13 @@ async def test_event_by_http_and_log_is_decided_once(client: httpx.AsyncClient, 
     assert await count(installed, "decisions") == 40
 
 
-async def test_one_id_for_many_customers_at_once_never_fails(client: httpx.AsyncClient) -> None:
+async def test_one_id_for_many_customers_at_once_never_fails(client: httpx2.AsyncClient) -> None:
     sent = [purchase("e1", customer={**CUSTOMER, "id": f"c{number}"}) for number in range(12)]
     answers = await asyncio.gather(*(client.post(EVENTS, json=one) for one in sent))
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 11
 
 
-async def test_decisions_are_searched_by_customer_or_event(client: httpx.AsyncClient, clock: ManualClock) -> None:
+async def test_decisions_are_searched_by_customer_or_event(client: httpx2.AsyncClient, clock: ManualClock) -> None:
     await client.post(EVENTS, json=[purchase("e1"), purchase("e2")])
     clock.moment = later(days=1)
     await client.post(EVENTS, json=purchase("e3", customer={"id": "c2", "email": "bob@shop.example"}))
@@ -211,7 +211,7 @@ async def test_decisions_are_searched_by_customer_or_event(client: httpx.AsyncCl
     assert (await client.get("/v1/decisions", params={"limit": 0})).status_code == 422
 
 
-async def test_erasing_a_respondent_is_an_event_like_another(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_erasing_a_respondent_is_an_event_like_another(client: httpx2.AsyncClient, installed: Database) -> None:
     await client.post(EVENTS, json=purchase("e1", customer={**CUSTOMER, "id": "a/b"}))
     answer = await client.post("/v1/respondents/A%2Fb/erase")
     assert "only to contact it no more" in answer.json()["kept"]
@@ -231,7 +231,7 @@ conditions: {field: order.amount, operator: ge, value: 100}
 
 
 async def test_program_is_applied_once_per_content_and_published(
-    client: httpx.AsyncClient, installed: Database
+    client: httpx2.AsyncClient, installed: Database
 ) -> None:
     first = await client.put("/v1/programs", content=DOCUMENT)
     assert (first.status_code, first.json()["version"], first.json()["changed"]) == (200, 1, True)
@@ -250,7 +250,7 @@ async def test_program_is_applied_once_per_content_and_published(
     assert versions == [("after-purchase", 1), ("big-baskets", 1), ("big-baskets", 2)]
 
 
-async def test_trail_keeps_every_program_tried(client: httpx.AsyncClient) -> None:
+async def test_trail_keeps_every_program_tried(client: httpx2.AsyncClient) -> None:
     await client.put("/v1/programs", content=DOCUMENT)
     sent = purchase("e1")
     sent["data"]["order"]["amount"] = 30
@@ -280,28 +280,28 @@ BAD_PROGRAMS: list[tuple[str | bytes, str]] = [
 ]
 
 
-async def test_bad_program_is_refused_with_the_place(client: httpx.AsyncClient) -> None:
+async def test_bad_program_is_refused_with_the_place(client: httpx2.AsyncClient) -> None:
     for document, where in BAD_PROGRAMS:
         answer = await client.put("/v1/programs", content=document)
         assert answer.status_code == 422, where
         assert where in [error["where"] for error in answer.json()["errors"]]
 
 
-async def test_operations(client: httpx.AsyncClient) -> None:
+async def test_operations(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/")).headers["location"] == "/decisions"
     assert (await client.get("/readyz")).status_code == 200
     assert "earshot_decisions_total" in (await client.get("/metrics")).text
     assert "/v1/events" in (await client.get("/openapi.json")).json()["paths"]
 
 
-async def test_proxied_request_reaches_nothing_without_the_secret(client: httpx.AsyncClient) -> None:
+async def test_proxied_request_reaches_nothing_without_the_secret(client: httpx2.AsyncClient) -> None:
     proxied = {"x-forwarded-for": "203.0.113.9"}
     assert (await client.post(EVENTS, json=purchase("e1"), headers=proxied)).status_code == 403
     for path in ("/v1/decisions", "/v1/programs", "/docs"):
         assert (await client.get(path, headers=proxied)).status_code == 403
 
 
-async def test_log_reads_the_same_event(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_log_reads_the_same_event(client: httpx2.AsyncClient, installed: Database) -> None:
     sent = body("service.completed", "e1", service={"id": "1"})
     decided = (await client.post(EVENTS, content=message(sent).body)).json()
     assert decided["reason"] == "asked"
@@ -309,7 +309,7 @@ async def test_log_reads_the_same_event(client: httpx.AsyncClient, installed: Da
     assert await count(installed, "decisions") == 1
 
 
-async def test_page_explains_decisions_and_escapes_input(client: httpx.AsyncClient) -> None:
+async def test_page_explains_decisions_and_escapes_input(client: httpx2.AsyncClient) -> None:
     await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>"), cancellation("e3", order="order of e1")])
     shown = (await client.get("/decisions", params={"customer": "C1"})).text
     assert "A cap blocks the survey" in shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -25,11 +25,11 @@ OUTSIDE = {"x-forwarded-for": "203.0.113.9"}
 @pytest.fixture
 async def outside(
     installed: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     monkeypatch.setattr(api_keys, "CACHE_S", 0.0)
     settings = TriggerSettings(_env_file=None, staff_secret="staff", events_per_second=0.01)
-    transport = httpx.ASGITransport(build_app(settings, installed, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://earshot.example", headers=OUTSIDE) as http:
+    transport = httpx2.ASGITransport(build_app(settings, installed, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://earshot.example", headers=OUTSIDE) as http:
         yield http
 
 
@@ -46,7 +46,7 @@ async def create_key(runner: CliRunner, *words: str) -> tuple[dict[str, str], st
     return {"authorization": f"Bearer {result.stdout.strip()}"}, result.stderr.split("\t")[0]
 
 
-async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
+async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx2.AsyncClient, earshot: CliRunner) -> None:
     key, _ = await create_key(earshot)
     assert (await outside.post(EVENTS, json=purchase("e1"))).status_code == 401
     assert (await outside.post(EVENTS, json=purchase("e1"), headers=key)).json()["reason"] == "asked"
@@ -65,7 +65,7 @@ async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx.As
 
 
 async def test_revoked_expired_and_unknown_keys_are_refused_alike(
-    outside: httpx.AsyncClient, earshot: CliRunner, installed: Database
+    outside: httpx2.AsyncClient, earshot: CliRunner, installed: Database
 ) -> None:
     revoked, id_ = await create_key(earshot)
     assert (await outside.post(EVENTS, json=purchase("e1"), headers=revoked)).status_code == 202
@@ -93,7 +93,7 @@ async def test_only_a_digest_of_a_key_is_kept(earshot: CliRunner, trigger_db: Da
     assert row["expires_at"] is None
 
 
-async def test_key_over_its_rate_limit_is_told_when_to_retry(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
+async def test_key_over_its_rate_limit_is_told_when_to_retry(outside: httpx2.AsyncClient, earshot: CliRunner) -> None:
     key, _ = await create_key(earshot)
     other, _ = await create_key(earshot)
     assert (await outside.post(EVENTS, json=[purchase("e1")] * 1000, headers=key)).status_code == 202
@@ -106,7 +106,7 @@ async def test_key_over_its_rate_limit_is_told_when_to_retry(outside: httpx.Asyn
     assert (await outside.post(EVENTS, json=purchase("e4"), headers=staff)).status_code == 202
 
 
-async def test_single_events_at_once_share_a_transaction(outside: httpx.AsyncClient, installed: Database) -> None:
+async def test_single_events_at_once_share_a_transaction(outside: httpx2.AsyncClient, installed: Database) -> None:
     staff = {"authorization": "Bearer staff"}
     sent = [purchase(f"e{number}", customer={"id": f"c{number}", "email": "a@shop.example"}) for number in range(100)]
     answers = await asyncio.gather(*(outside.post(EVENTS, json=one, headers=staff) for one in sent))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger import main
@@ -70,7 +70,7 @@ async def parked(database: Database) -> list[str]:
 
 
 async def test_event_of_a_batch_that_cannot_be_handled_is_answered_alone(
-    poisoned: Database, client: httpx.AsyncClient
+    poisoned: Database, client: httpx2.AsyncClient
 ) -> None:
     events = [purchase(id_) for id_ in ("e1", "poison", "e2", "e3")]
     answer = await client.post("/v1/events", json=events)

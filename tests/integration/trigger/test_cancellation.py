@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.config import TriggerSettings
@@ -29,10 +29,10 @@ async def service_db(installed: Database, urls: Mapping[str, str]) -> AsyncItera
 @pytest.fixture
 async def cancellable(
     service_db: Database, settings: TriggerSettings, clock: ManualClock
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     """A request that is cancelled at a given await."""
-    transport = httpx.ASGITransport(build_app(settings, service_db, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
+    transport = httpx2.ASGITransport(build_app(settings, service_db, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
         yield client
 
 
@@ -49,9 +49,9 @@ async def _is_asked(outside: Database, *names: str) -> None:
 
 
 async def test_event_that_was_answered_is_decided(
-    cancellable: httpx.AsyncClient, service_db: Database, installed: Database
+    cancellable: httpx2.AsyncClient, service_db: Database, installed: Database
 ) -> None:
-    async def kept(turn: int, response: httpx.Response) -> None:
+    async def kept(turn: int, response: httpx2.Response) -> None:
         assert response.status_code == 202
         await _is_asked(installed, f"e{turn}")
 
@@ -61,9 +61,9 @@ async def test_event_that_was_answered_is_decided(
 
 
 async def test_events_of_others_are_decided_when_one_of_them_leaves(
-    cancellable: httpx.AsyncClient, service_db: Database, installed: Database
+    cancellable: httpx2.AsyncClient, service_db: Database, installed: Database
 ) -> None:
-    beside: dict[str, asyncio.Task[httpx.Response]] = {}
+    beside: dict[str, asyncio.Task[httpx2.Response]] = {}
 
     async def work(turn: int) -> None:
         beside[f"o{turn}"] = asyncio.create_task(cancellable.post("/v1/events", json=_sale(f"o{turn}")))

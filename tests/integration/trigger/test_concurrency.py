@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
+import httpx2
 
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.handlers.feedback import on_feedback
@@ -78,7 +78,7 @@ def feedback_about(sent: Sequence[Event[Payload]]) -> list[Payload]:
     return told
 
 
-async def test_all_inputs_at_once_ask_nobody_twice(installed: Database, client: httpx.AsyncClient) -> None:
+async def test_all_inputs_at_once_ask_nobody_twice(installed: Database, client: httpx2.AsyncClient) -> None:
     chance = random.Random(5)
     sent = sent_by_a_shop(chance)
     document = read_program(next(iter(PROGRAMS.glob("*.yaml"))).read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from shared.database.db import Database
@@ -14,7 +14,7 @@ from tests.integration.trigger.samples import count, purchase
 DRY = {"dry_run": "true"}
 
 
-async def post(client: httpx.AsyncClient, event: Any, **params: str) -> tuple[int, dict[str, Any]]:
+async def post(client: httpx2.AsyncClient, event: Any, **params: str) -> tuple[int, dict[str, Any]]:
     answer = await client.post("/v1/events", json=event, params=params)
     reply: dict[str, Any] = answer.json()
     return answer.status_code, reply
@@ -24,7 +24,7 @@ async def stored(database: Database) -> list[int]:
     return [await count(database, table) for table in ("decisions", "respondents", "touchpoints", "outbox")]
 
 
-async def test_dry_run_decides_and_stores_nothing(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_dry_run_decides_and_stores_nothing(client: httpx2.AsyncClient, installed: Database) -> None:
     before = await stored(installed)
     for _ in range(2):
         status, reply = await post(client, purchase("e1", touchpoint={"store": [1]}), **DRY)
@@ -36,21 +36,21 @@ async def test_dry_run_decides_and_stores_nothing(client: httpx.AsyncClient, ins
     assert (await post(client, purchase("e1")))[1]["reason"] == "asked"
 
 
-async def test_dry_run_of_a_batch_sees_the_events_before_each(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_dry_run_of_a_batch_sees_the_events_before_each(client: httpx2.AsyncClient, installed: Database) -> None:
     status, reply = await post(client, [purchase("e1"), purchase("e2"), {}], **DRY)
     assert status == 200
     assert [each.get("reason", each.get("status")) for each in reply["results"]] == ["asked", "quarantined", 422]
     assert await count(installed, "decisions") == 0
 
 
-async def test_dry_run_knows_the_stored_decision_of_a_repeated_event(client: httpx.AsyncClient) -> None:
+async def test_dry_run_knows_the_stored_decision_of_a_repeated_event(client: httpx2.AsyncClient) -> None:
     await post(client, purchase("e1"))
     assert (await post(client, purchase("e1"), **DRY))[1]["reason"] == "asked"
     assert (await post(client, purchase("e1", order="other"), **DRY))[0] == 409
     assert (await post(client, purchase("e2"), **DRY))[1]["reason"] == "quarantined"
 
 
-async def test_dry_run_of_a_bad_event_is_refused_as_the_event_is(client: httpx.AsyncClient) -> None:
+async def test_dry_run_of_a_bad_event_is_refused_as_the_event_is(client: httpx2.AsyncClient) -> None:
     assert (await post(client, purchase("e1", customer={}), **DRY))[0] == 422
 
 
@@ -67,7 +67,7 @@ async def test_dry_run_of_a_bad_event_is_refused_as_the_event_is(client: httpx.A
     ],
 )
 async def test_unknown_or_repeated_parameter_is_refused(
-    client: httpx.AsyncClient, installed: Database, method: str, path: str
+    client: httpx2.AsyncClient, installed: Database, method: str, path: str
 ) -> None:
     answer = await client.request(method, path, content=json.dumps(purchase("e1")))
     assert answer.status_code == 422
@@ -77,7 +77,7 @@ async def test_unknown_or_repeated_parameter_is_refused(
 
 @pytest.mark.parametrize("broken", [b"NaN", b'"\\ud800"', b'"\xff"', b"9" * 5000, b'"\\u0000"'])
 async def test_detail_that_is_no_json_loses_neither_its_event_nor_the_others(
-    client: httpx.AsyncClient, broken: bytes
+    client: httpx2.AsyncClient, broken: bytes
 ) -> None:
     body = json.dumps([purchase("e1"), purchase("e2", attributes={"x": "?"})]).encode().replace(b'"?"', broken)
     for raw in (body, b"\xef\xbb\xbf" + body):

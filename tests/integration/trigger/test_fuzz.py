@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import httpx
+import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -177,7 +177,7 @@ def test_every_kind_of_event_is_among_what_is_fuzzed() -> None:
 
 @settings(fuzzed, max_examples=INPUTS // 50)
 @given(data=st.data())
-async def test_no_request_causes_a_server_error(client: httpx.AsyncClient, data: st.DataObject) -> None:
+async def test_no_request_causes_a_server_error(client: httpx2.AsyncClient, data: st.DataObject) -> None:
     if not OPERATIONS:
         document = (await client.get("/openapi.json")).json()
         schema = schemathesis.openapi.from_dict(document)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import REGISTRY
 
@@ -171,7 +171,7 @@ def test_event_keeps_the_namespace_it_names_itself() -> None:
 
 
 @pytest.mark.parametrize("namespace", ["Shop A", "shop:a", " ", "a" * 51, "-a", 7])
-async def test_namespace_that_cannot_be_read_refuses_the_event(client: httpx.AsyncClient, namespace: object) -> None:
+async def test_namespace_that_cannot_be_read_refuses_the_event(client: httpx2.AsyncClient, namespace: object) -> None:
     answer = await client.post("/v1/events", json=purchase("e1", customer=customer("42", namespace=namespace)))
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("customer.namespace:")
@@ -184,14 +184,14 @@ def test_id_too_long_with_its_namespace_is_refused() -> None:
         read_message(from_source(source, message(sent)), {"shop-a": source}, received=NOW)
 
 
-async def test_blank_namespace_is_none(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_blank_namespace_is_none(client: httpx2.AsyncClient, installed: Database) -> None:
     for number, namespace in enumerate((None, "")):
         sent = purchase(f"e{number}", customer=customer("42", namespace=namespace))
         assert (await client.post("/v1/events", json=sent)).status_code == 202
     assert await people(installed) == ["42"]
 
 
-async def test_api_finds_and_erases_within_a_namespace(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_api_finds_and_erases_within_a_namespace(client: httpx2.AsyncClient, installed: Database) -> None:
     for shop in ("shop-a", "shop-b"):
         await decide(installed, [purchase("e1", source=shop, customer=customer("42", namespace=shop))])
 
@@ -211,7 +211,7 @@ async def test_api_finds_and_erases_within_a_namespace(client: httpx.AsyncClient
 
 
 async def test_older_decisions_are_found_by_the_id_as_the_crm_writes_it(
-    client: httpx.AsyncClient, installed: Database
+    client: httpx2.AsyncClient, installed: Database
 ) -> None:
     await decide(installed, [purchase("e1", source="shop-a", customer=customer("ab"))])
     await make_older(installed)
@@ -251,7 +251,7 @@ async def test_id_that_is_an_address_becomes_a_pseudonym_everywhere(installed: D
 
 
 async def test_guest_of_a_source_is_found_and_erased_by_the_address(
-    client: httpx.AsyncClient, installed: Database
+    client: httpx2.AsyncClient, installed: Database
 ) -> None:
     sent = purchase("e1", source="shop-a", customer=customer("olga@example.com", namespace="shop-a"))
     assert (await decided(installed, [sent]))[0].respondent_id == f"ns:shop-a:{GUEST}"

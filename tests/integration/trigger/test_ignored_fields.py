@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger import main
@@ -50,7 +50,7 @@ async def stored(database: Database) -> list[list[str]]:
     return [fields(row["ignored"] or []) for row in rows]
 
 
-async def post(client: httpx.AsyncClient, event: Any, **options: Any) -> dict[str, Any]:
+async def post(client: httpx2.AsyncClient, event: Any, **options: Any) -> dict[str, Any]:
     answer = await client.post("/v1/events", json=event, **options)
     assert answer.status_code == 202, answer.text
     reply: dict[str, Any] = answer.json()
@@ -58,7 +58,7 @@ async def post(client: httpx.AsyncClient, event: Any, **options: Any) -> dict[st
 
 
 async def test_reply_decision_and_counter_name_what_was_left_out(
-    client: httpx.AsyncClient, installed: Database
+    client: httpx2.AsyncClient, installed: Database
 ) -> None:
     labels = ("trigger", "crm.purchase.completed", "touchpoint.store")
     before = metrics.IGNORED_FIELDS.labels(*labels)._value.get()
@@ -74,14 +74,14 @@ async def test_reply_decision_and_counter_name_what_was_left_out(
     assert "touchpoint.store" in page
 
 
-async def test_each_event_of_a_batch_names_what_was_left_out_of_it(client: httpx.AsyncClient) -> None:
+async def test_each_event_of_a_batch_names_what_was_left_out_of_it(client: httpx2.AsyncClient) -> None:
     events = [purchase("e1"), purchase("e2", **BROKEN), {**purchase("e3"), "data": {}}]
     first, second, third = (await post(client, events))["results"]
     assert (first["ignored"], fields(second["ignored"])) == ([], NAMED)
     assert third["status"] == 422
 
 
-async def test_structured_event_with_data_in_base64_is_decided(client: httpx.AsyncClient) -> None:
+async def test_structured_event_with_data_in_base64_is_decided(client: httpx2.AsyncClient) -> None:
     event = purchase("e1")
     event["data_base64"] = base64.b64encode(json.dumps(event.pop("data")).encode()).decode()
     assert (await post(client, event))["reason"] == "asked"
@@ -92,13 +92,13 @@ async def test_structured_event_with_data_in_base64_is_decided(client: httpx.Asy
     [(timedelta(seconds=5), []), (timedelta(hours=2), ["time"]), (timedelta(hours=24), ["time"])],
 )
 async def test_event_ahead_of_the_clock_counts_as_now_and_is_named(
-    client: httpx.AsyncClient, ahead: timedelta, named: list[str]
+    client: httpx2.AsyncClient, ahead: timedelta, named: list[str]
 ) -> None:
     reply = await post(client, purchase("e1", at=NOW + ahead))
     assert (reply["reason"], fields(reply["ignored"])) == ("asked", named)
 
 
-async def test_event_more_than_a_day_ahead_is_refused(client: httpx.AsyncClient) -> None:
+async def test_event_more_than_a_day_ahead_is_refused(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/v1/events", json=purchase("e1", at=NOW + timedelta(days=1, seconds=1)))
     assert answer.status_code == 422
 

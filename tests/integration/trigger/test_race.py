@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.config import TriggerSettings
@@ -36,7 +36,7 @@ async def crm_log(request: pytest.FixtureRequest, urls: Mapping[str, str]) -> As
 async def test_thousand_concurrent_events_of_one_customer_ask_once(  # noqa: PLR0917 - fixtures
     settings: TriggerSettings,
     installed: Database,
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
     event_log: EventLog,
     crm_log: EventLog,
     clock: ManualClock,

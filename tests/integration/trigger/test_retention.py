@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
@@ -140,7 +140,7 @@ async def test_nothing_is_dropped_where_decisions_are_kept_for_ever(installed: D
 
 
 async def test_repeat_of_a_dropped_event_is_answered_as_a_repeat(
-    installed: Database, client: httpx.AsyncClient
+    installed: Database, client: httpx2.AsyncClient
 ) -> None:
     await decide(installed, [purchase("e1")])
     await _run(installed)

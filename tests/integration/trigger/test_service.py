@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import yaml
 from prometheus_client import REGISTRY
@@ -152,7 +152,7 @@ async def test_start_waits_for_a_database_that_is_gone(
         service = asyncio.create_task(main.run(settings, around))
         await asyncio.wait((service,), timeout=1)
         assert not service.done()
-    async with httpx.AsyncClient(timeout=30) as web:
+    async with httpx2.AsyncClient(timeout=30) as web:
         programs = await web.get(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/programs")
     stop.set()
     await service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.config import TriggerSettings
@@ -24,12 +24,12 @@ NOBODY = {"id": "till-7"}
 PLAN = [{"channel": "link"}, {"channel": "email", "after": "1d"}]
 
 
-async def post(client: httpx.AsyncClient, event: Any) -> Any:
+async def post(client: httpx2.AsyncClient, event: Any) -> Any:
     return (await client.post(EVENTS, json=event)).raise_for_status().json()
 
 
 async def test_reply_holds_the_link_and_its_qr_picture(
-    client: httpx.AsyncClient, installed: Database, settings: TriggerSettings
+    client: httpx2.AsyncClient, installed: Database, settings: TriggerSettings
 ) -> None:
     await apply(installed, priority=10, plan=PLAN)
     event = purchase("e1", customer=NOBODY)
@@ -45,7 +45,7 @@ async def test_reply_holds_the_link_and_its_qr_picture(
     assert await post(client, event) == decided
 
 
-async def test_links_of_a_batch_come_without_pictures(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_links_of_a_batch_come_without_pictures(client: httpx2.AsyncClient, installed: Database) -> None:
     await apply(installed, priority=10, plan=PLAN)
     events = [purchase(f"e{number}", customer={"id": f"till-{number}"}) for number in range(3)]
     links = [each["link"] for each in (await post(client, events))["results"]]
@@ -53,14 +53,16 @@ async def test_links_of_a_batch_come_without_pictures(client: httpx.AsyncClient,
     assert {each["qr_svg"] for each in links} == {None}
 
 
-async def test_only_surveys_whose_plan_has_the_step_have_a_link(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_only_surveys_whose_plan_has_the_step_have_a_link(
+    client: httpx2.AsyncClient, installed: Database
+) -> None:
     assert (await post(client, purchase("e1")))["link"] is None
     assert (await post(client, purchase("e2", customer=NOBODY)))["reason"] == "unreachable"
     await apply(installed, priority=10, plan=PLAN, conditions={"field": "order.amount", "operator": "gt", "value": 5})
     assert (await post(client, purchase("e3", customer=NOBODY)))["link"] is None
 
 
-async def test_customer_who_opted_out_gets_no_link(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_customer_who_opted_out_gets_no_link(client: httpx2.AsyncClient, installed: Database) -> None:
     await apply(installed, plan=PLAN, priority=10)
     opted_out = KnownSuppressionKey("till-7", None, None, SuppressionReason.OPT_OUT)
     async with installed.sessions.begin() as session:
@@ -69,7 +71,7 @@ async def test_customer_who_opted_out_gets_no_link(client: httpx.AsyncClient, in
     assert (decided["reason"], decided["link"]) == ("suppressed", None)
 
 
-async def test_address_that_comes_later_is_published_once(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_address_that_comes_later_is_published_once(client: httpx2.AsyncClient, installed: Database) -> None:
     await apply(installed, plan=PLAN, priority=10)
     known = {**NOBODY, "email": "ann@shop.example"}
     await post(client, body("customer.updated", "e0", customer={**NOBODY, "phone": "+79161234567"}))
@@ -82,7 +84,7 @@ async def test_address_that_comes_later_is_published_once(client: httpx.AsyncCli
     ]
 
 
-async def test_stored_decisions_show_no_link(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_stored_decisions_show_no_link(client: httpx2.AsyncClient, installed: Database) -> None:
     await apply(installed, plan=PLAN, priority=10)
     url = (await post(client, purchase("e1", customer=NOBODY)))["link"]["url"]
     shown = (await client.get("/v1/decisions", params={"event": "e1"})).raise_for_status().text

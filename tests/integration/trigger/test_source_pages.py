@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.trigger.config import TriggerSettings
@@ -23,14 +23,14 @@ from tests.integration.trigger.vendors import SHOPIFY_ORDER
 
 
 @pytest.fixture
-async def staff(sources: TriggerSettings, installed: Database, clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(sources, installed, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+async def staff(sources: TriggerSettings, installed: Database, clock: ManualClock) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(build_app(sources, installed, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
         yield http
 
 
 async def hook(
-    http: httpx.AsyncClient,
+    http: httpx2.AsyncClient,
     document: dict[str, Any],
     *,
     topic: str = "orders/fulfilled",
@@ -40,11 +40,11 @@ async def hook(
     return (await http.post("/v1/hooks/my-shopify", content=body, headers=headers)).status_code
 
 
-async def page(http: httpx.AsyncClient, source: str) -> str:
+async def page(http: httpx2.AsyncClient, source: str) -> str:
     return (await http.get("/sources", params={"source": source})).raise_for_status().text
 
 
-async def test_page_shows_decisions_wrong_signatures_and_what_was_ignored(staff: httpx.AsyncClient) -> None:
+async def test_page_shows_decisions_wrong_signatures_and_what_was_ignored(staff: httpx2.AsyncClient) -> None:
     assert await hook(staff, SHOPIFY_ORDER) == 202
     assert await hook(staff, SHOPIFY_ORDER, topic="orders/paid") == 202
     for _ in range(2):
@@ -58,7 +58,7 @@ async def test_page_shows_decisions_wrong_signatures_and_what_was_ignored(staff:
 
 
 async def test_parked_message_is_handled_by_a_press_once_it_can_be_read(
-    staff: httpx.AsyncClient, installed: Database
+    staff: httpx2.AsyncClient, installed: Database
 ) -> None:
     unreadable, readable = {**SHOPIFY_ORDER, "id": None}, SHOPIFY_ORDER
     async with installed.sessions.begin() as session:
@@ -92,7 +92,7 @@ def vendor_headers(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-async def test_overview_lists_configured_sources_and_those_of_recent_events(staff: httpx.AsyncClient) -> None:
+async def test_overview_lists_configured_sources_and_those_of_recent_events(staff: httpx2.AsyncClient) -> None:
     await staff.post("/v1/events", json=purchase("e1", source="shop/one"))
     shown = (await staff.get("/sources")).raise_for_status().text
     assert {"my-shopify", "my-woocommerce", "my-bitrix24", "erp", "crm.events"} <= set(
@@ -104,7 +104,7 @@ async def test_overview_lists_configured_sources_and_those_of_recent_events(staf
 
 
 async def test_unreadable_events_of_kafka_are_shown_without_their_contents(
-    staff: httpx.AsyncClient, installed: Database
+    staff: httpx2.AsyncClient, installed: Database
 ) -> None:
     async with installed.sessions.begin() as session:
         await parking.park(
@@ -116,11 +116,11 @@ async def test_unreadable_events_of_kafka_are_shown_without_their_contents(
 
 
 @pytest.mark.parametrize("name", ["unknown", "%' OR 1=1", "<b>", "a" * 200])
-async def test_unknown_source_is_not_found(staff: httpx.AsyncClient, name: str) -> None:
+async def test_unknown_source_is_not_found(staff: httpx2.AsyncClient, name: str) -> None:
     assert (await staff.get("/sources", params={"source": name})).status_code == 404
 
 
-async def test_message_with_what_was_left_out_names_it(staff: httpx.AsyncClient) -> None:
+async def test_message_with_what_was_left_out_names_it(staff: httpx2.AsyncClient) -> None:
     event = purchase("e1", customer={"id": "c1", "email": "ann@shop.example", "phone": "12"})
     await staff.post("/v1/events", json=event)
     assert "customer.phone" in await page(staff, "shop")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import REGISTRY
 
@@ -65,16 +65,16 @@ def sources(tmp_path: Path) -> TriggerSettings:
 @pytest.fixture
 async def outside(
     sources: TriggerSettings, installed: Database, clock: ManualClock
-) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(sources, installed, clock))
-    async with httpx.AsyncClient(
+) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(build_app(sources, installed, clock))
+    async with httpx2.AsyncClient(
         transport=transport, base_url="https://hooks.example/v1/hooks", headers={"x-forwarded-for": "203.0.113.9"}
     ) as http:
         yield http
 
 
 async def shop(
-    http: httpx.AsyncClient, topic: str, document: dict[str, Any], *, with_: str = "new"
+    http: httpx2.AsyncClient, topic: str, document: dict[str, Any], *, with_: str = "new"
 ) -> tuple[int, str | None]:
     body, headers = vendors.shopify(topic, document, secret=with_)
     answer = await http.post("/my-shopify", content=body, headers=headers)
@@ -93,7 +93,7 @@ async def parked(database: Database) -> list[str]:
 
 
 async def test_shopify_order_is_asked_about_when_it_is_fulfilled(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     assert await shop(outside, "orders/paid", SHOPIFY_ORDER) == (202, "ignored")
     assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
@@ -108,7 +108,7 @@ async def test_shopify_order_is_asked_about_when_it_is_fulfilled(
 
 
 async def test_shopify_order_is_fulfilled_delivered_cancelled_and_redacted(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     cancelled = {**SHOPIFY_ORDER, "cancelled_at": "2026-03-01T06:40:00-05:00", "cancel_reason": "customer"}
     assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
@@ -134,7 +134,7 @@ async def test_shopify_order_is_fulfilled_delivered_cancelled_and_redacted(
     ]
 
 
-async def test_replayed_webhook_changes_nothing(outside: httpx.AsyncClient, installed: Database) -> None:
+async def test_replayed_webhook_changes_nothing(outside: httpx2.AsyncClient, installed: Database) -> None:
     for _ in range(3):
         assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
     changed = {**SHOPIFY_ORDER, "current_total_price": "1.00"}
@@ -143,7 +143,7 @@ async def test_replayed_webhook_changes_nothing(outside: httpx.AsyncClient, inst
 
 
 async def test_both_secrets_are_valid_while_one_is_replaced_and_any_other_is_refused_and_counted(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     labels = {"service": "trigger", "source": "my-shopify", "result": "refused"}
     before = REGISTRY.get_sample_value("earshot_source_webhooks_total", labels) or 0
@@ -160,7 +160,7 @@ async def test_both_secrets_are_valid_while_one_is_replaced_and_any_other_is_ref
 
 
 async def test_what_cannot_be_mapped_is_parked_once_with_the_path_that_failed(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     guest = {**SHOPIFY_ORDER, "customer": None, "email": None}
     for _ in range(2):
@@ -176,7 +176,7 @@ async def test_what_cannot_be_mapped_is_parked_once_with_the_path_that_failed(
 
 
 async def test_parked_delivery_is_replayed_once_its_order_is_known(
-    outside: httpx.AsyncClient, sources: TriggerSettings, installed: Database, event_log: EventLog, clock: ManualClock
+    outside: httpx2.AsyncClient, sources: TriggerSettings, installed: Database, event_log: EventLog, clock: ManualClock
 ) -> None:
     assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "parked")
     logs = main.EventLogs(event_log, event_log, event_log)
@@ -192,7 +192,7 @@ async def test_parked_delivery_is_replayed_once_its_order_is_known(
 
 
 async def test_captured_order_replayed_as_an_erasure_erases_nobody(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
     for topic in ("customers/redact", "orders/cancelled", "orders/updated"):
@@ -201,7 +201,7 @@ async def test_captured_order_replayed_as_an_erasure_erases_nobody(
 
 
 async def test_erasure_replayed_under_another_webhook_id_erases_once(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     body, headers = vendors.shopify("customers/redact", SHOPIFY_REDACT, secret="new")
     for replayed in ("w1", "w2"):
@@ -223,8 +223,8 @@ async def test_erasure_that_only_a_header_asks_for_is_parked(
       data: {customer.id: customer.id}
 """
     (sources.sources / "shopify.yaml").write_text(f"id: my-shopify\nkind: shopify\nmapping:{rule}")
-    transport = httpx.ASGITransport(build_app(sources, installed, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="https://hooks.example/v1/hooks") as http:
+    transport = httpx2.ASGITransport(build_app(sources, installed, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="https://hooks.example/v1/hooks") as http:
         assert await shop(http, "customers/redact", SHOPIFY_ORDER) == (202, "parked")
     assert await parked(installed) == [
         "type: an erasure needs a condition on a field of the body, because headers are not signed"
@@ -237,8 +237,8 @@ async def test_unknown_source_is_told_how_to_configure_one(
 ) -> None:
     assert sources.sources is not None
     (sources.sources / "topic.yaml").write_text("{id: erp-topic, kind: kafka, topics: [t]}")
-    transport = httpx.ASGITransport(build_app(sources, installed, clock))
-    async with httpx.AsyncClient(transport=transport, base_url="https://hooks.example/v1/hooks") as http:
+    transport = httpx2.ASGITransport(build_app(sources, installed, clock))
+    async with httpx2.AsyncClient(transport=transport, base_url="https://hooks.example/v1/hooks") as http:
         answer = await http.post(path, content=b"{}")
     assert answer.status_code == 404
     assert "EARSHOT_SOURCES" in answer.json()["detail"]
@@ -258,7 +258,7 @@ async def test_unknown_source_is_told_how_to_configure_one(
     ],
 )
 async def test_body_of_another_format_is_parked_with_what_to_choose(
-    outside: httpx.AsyncClient, installed: Database, body: bytes, reason: str
+    outside: httpx2.AsyncClient, installed: Database, body: bytes, reason: str
 ) -> None:
     headers = {"X-Shopify-Hmac-Sha256": vendors.signed(body, "new"), "X-Shopify-Topic": "orders/fulfilled"}
     assert (await outside.post("/my-shopify", content=body, headers=headers)).json() == {"result": "parked"}
@@ -266,19 +266,19 @@ async def test_body_of_another_format_is_parked_with_what_to_choose(
     assert told.startswith(reason)
 
 
-async def test_body_may_begin_with_a_byte_order_mark(outside: httpx.AsyncClient) -> None:
+async def test_body_may_begin_with_a_byte_order_mark(outside: httpx2.AsyncClient) -> None:
     body = b"\xef\xbb\xbf" + json.dumps(SHOPIFY_ORDER).encode()
     headers = {"X-Shopify-Hmac-Sha256": vendors.signed(body, "new"), "X-Shopify-Topic": "orders/fulfilled"}
     assert (await outside.post("/my-shopify", content=body, headers=headers)).json() == {"result": "decided"}
 
 
-async def test_document_nested_as_deeply_as_is_allowed_is_read(outside: httpx.AsyncClient) -> None:
+async def test_document_nested_as_deeply_as_is_allowed_is_read(outside: httpx2.AsyncClient) -> None:
     deep = json.loads("[" * (MAX_NESTING - 1) + "]" * (MAX_NESTING - 1))
     assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER | {"note_attributes": deep}) == (202, "decided")
 
 
 async def test_split_shipment_is_asked_about_when_its_last_parcel_left(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     parcels = [
         {"id": 1, "created_at": "2026-01-01T06:00:00-05:00", "status": "success"},
@@ -293,7 +293,7 @@ async def test_split_shipment_is_asked_about_when_its_last_parcel_left(
 
 
 async def test_full_refund_withdraws_and_a_partial_one_does_not(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
     partial = {**SHOPIFY_ORDER, "financial_status": "partially_refunded", "current_total_price": "199.00"}
@@ -305,7 +305,7 @@ async def test_full_refund_withdraws_and_a_partial_one_does_not(
 
 
 async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     results = []
     for status in ("processing", "completed", "refunded"):
@@ -324,7 +324,7 @@ async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
     assert withdrawal.type == "survey.withdrawn"
 
 
-async def woo(http: httpx.AsyncClient, **changed: Any) -> str:
+async def woo(http: httpx2.AsyncClient, **changed: Any) -> str:
     body, headers = vendors.woo({**WOO_ORDER, **changed}, secret="new")
     answer = await http.post("/my-woocommerce", content=body, headers=headers)
     assert answer.status_code == 202
@@ -333,7 +333,7 @@ async def woo(http: httpx.AsyncClient, **changed: Any) -> str:
 
 @pytest.mark.parametrize("first", ["cancelled", "failed"])
 async def test_woocommerce_order_paid_after_its_cancellation_is_asked_about(
-    outside: httpx.AsyncClient, installed: Database, first: str
+    outside: httpx2.AsyncClient, installed: Database, first: str
 ) -> None:
     assert await woo(outside, status=first, date_modified_gmt="2026-03-01T10:00:00") == "decided"
     assert await woo(outside, status="processing", date_modified_gmt="2026-03-01T10:30:00") == "ignored"
@@ -345,7 +345,9 @@ async def test_woocommerce_order_paid_after_its_cancellation_is_asked_about(
     assert [event.type for event in await published(installed)] == ["survey.requested", "survey.withdrawn"]
 
 
-async def test_partial_refund_of_woocommerce_withdraws_nothing(outside: httpx.AsyncClient, installed: Database) -> None:
+async def test_partial_refund_of_woocommerce_withdraws_nothing(
+    outside: httpx2.AsyncClient, installed: Database
+) -> None:
     assert await woo(outside) == "decided"
     assert await woo(outside, refunds=[{"id": 729, "reason": "", "total": "-10.00"}]) == "decided"
     assert await woo(outside, refunds=[{"id": 729, "reason": "", "total": "-10.00"}], total="19.35") == "known"
@@ -353,7 +355,7 @@ async def test_partial_refund_of_woocommerce_withdraws_nothing(outside: httpx.As
 
 
 async def test_detail_that_the_mapping_cannot_read_is_named_and_loses_no_event(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     odd = {**SHOPIFY_ORDER, "currency": "dollar", "line_items": {}, "name": "#1030"}
     assert await shop(outside, "orders/fulfilled", odd) == (202, "decided")
@@ -366,13 +368,13 @@ async def test_detail_that_the_mapping_cannot_read_is_named_and_loses_no_event(
     assert request.payload.event.number == "#1030"
 
 
-async def test_unsigned_woocommerce_ping_is_answered(outside: httpx.AsyncClient) -> None:
+async def test_unsigned_woocommerce_ping_is_answered(outside: httpx2.AsyncClient) -> None:
     assert (await outside.post("/my-woocommerce", content=b"webhook_id=3")).json() == {"result": "ignored"}
     assert (await outside.post("/my-woocommerce", content=b"webhook_id=3&x=1")).status_code == 401
 
 
 async def test_generic_source_needs_its_signature_and_a_recent_time(
-    outside: httpx.AsyncClient, installed: Database
+    outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     job = {
         "job": 5,
@@ -409,7 +411,7 @@ async def running_bitrix24(
 
 
 async def test_bitrix24_deal_is_fetched_before_it_is_decided(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     async with running_bitrix24(sources, installed) as (crm, fetcher):
         for _ in range(3):
@@ -430,7 +432,7 @@ async def test_bitrix24_deal_is_fetched_before_it_is_decided(
 
 
 async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_after_the_last_attempt(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     async with running_bitrix24(sources, installed) as (crm, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
@@ -447,7 +449,7 @@ async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_after_the
 
 @pytest.mark.parametrize("reply", [{"error": "expired_token"}, {"result": []}, {"result": None}, {"result": True}, {}])
 async def test_reply_of_bitrix24_without_a_deal_is_no_success(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database, reply: dict[str, Any]
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database, reply: dict[str, Any]
 ) -> None:
     async with running_bitrix24(sources, installed) as (crm, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
@@ -458,7 +460,7 @@ async def test_reply_of_bitrix24_without_a_deal_is_no_success(
 
 
 async def test_deleted_contact_loses_no_deal_and_a_deleted_deal_is_asked_for_once(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     async with running_bitrix24(sources, installed) as (crm, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
@@ -472,7 +474,7 @@ async def test_deleted_contact_loses_no_deal_and_a_deleted_deal_is_asked_for_onc
 
 
 async def test_queued_deal_of_a_source_that_is_not_configured_stays_queued(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     async with running_bitrix24(sources, installed) as (crm, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
@@ -488,7 +490,7 @@ async def test_queued_deal_of_a_source_that_is_not_configured_stays_queued(
 
 @pytest.mark.parametrize("nobody", [None, "", "0", 0])
 async def test_deal_without_contact_and_company_is_parked_with_the_paths(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database, nobody: object
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database, nobody: object
 ) -> None:
     async with running_bitrix24(sources, installed) as (crm, fetcher):
         crm.deal |= {"CONTACT_ID": nobody, "COMPANY_ID": nobody}
@@ -499,7 +501,7 @@ async def test_deal_without_contact_and_company_is_parked_with_the_paths(
 
 
 async def test_notice_during_a_fetch_causes_another_fetch(
-    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+    sources: TriggerSettings, outside: httpx2.AsyncClient, installed: Database
 ) -> None:
     async def while_asking(*_: object) -> None:
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
@@ -520,11 +522,11 @@ async def test_notice_during_a_fetch_causes_another_fetch(
         b"",
     ],
 )
-async def test_bitrix24_without_its_token_is_refused(outside: httpx.AsyncClient, body: bytes) -> None:
+async def test_bitrix24_without_its_token_is_refused(outside: httpx2.AsyncClient, body: bytes) -> None:
     assert (await outside.post("/my-bitrix24", content=body)).status_code == 401
 
 
-async def test_other_events_of_bitrix24_are_ignored(outside: httpx.AsyncClient, installed: Database) -> None:
+async def test_other_events_of_bitrix24_are_ignored(outside: httpx2.AsyncClient, installed: Database) -> None:
     for body in (vendors.bitrix("410", token="new", event="ONTASKUPDATE"), vendors.bitrix("4x", token="new")):
         assert (await outside.post("/my-bitrix24", content=body)).json() == {"result": "ignored"}
     assert await count(installed, "rereads") == 0

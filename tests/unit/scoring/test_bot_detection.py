@@ -55,7 +55,7 @@ def test_crawlers_are_known_by_name(user_agent: str) -> None:
     assert is_crawler(user_agent)
 
 
-@pytest.mark.parametrize("user_agent", [IPHONE, ANDROID, TABLET, IPAD, WINDOWS, LINUX, "", "python-httpx/0.28.1"])
+@pytest.mark.parametrize("user_agent", [IPHONE, ANDROID, TABLET, IPAD, WINDOWS, LINUX, "", "python-httpx2/0.28.1"])
 def test_browsers_and_integrations_are_no_crawlers(user_agent: str) -> None:
     assert not is_crawler(user_agent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 from fastapi import FastAPI, Request
 
 from shared.contract.vocabulary import Service
@@ -19,8 +19,8 @@ def app_of(service: Service) -> FastAPI:
     return app
 
 
-def client(front: Front) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://127.0.0.1:8000")
+def client(front: Front) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(front), base_url="http://127.0.0.1:8000")
 
 
 async def test_request_reaches_the_app_of_its_service_unchanged() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-import httpx
+import httpx2
 import pytest
 from starlette.responses import Response
 
@@ -14,9 +14,11 @@ from shared.web.gate import Gate
 SECRET = "a-long-secret"
 
 
-def client(secret: str = "", *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Gate(Response("here"), service=Service.TRIGGER, secret=secret), client=(peer, 5000))
-    return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+def client(secret: str = "", *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(
+        Gate(Response("here"), service=Service.TRIGGER, secret=secret), client=(peer, 5000)
+    )
+    return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -42,8 +42,8 @@ async def test_request_that_may_write_wakes_the_loops(method: str, path: str, *,
     wakeup = Wakeup()
     woken = wakeup.listen()
     app = NotifyingRequests(Starlette(routes=[Route("/", answer, methods=["GET", "POST"])]), wakeup=wakeup)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         await http.request(method, path)
     assert woken.is_set() is is_woken
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
+import httpx2
 import pytest
 
 from services.dispatcher import main
@@ -20,14 +20,14 @@ def settings(**values: object) -> DispatcherSettings:
 
 
 @asynccontextmanager
-async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx2.AsyncClient]:
     app = main.build_app(settings(**values), chain.database, chain.clock)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
         yield client
 
 
 @pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
+async def client(chain: Chain) -> AsyncIterator[httpx2.AsyncClient]:
     async with browser(chain) as opened:
         yield opened
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import time, timedelta
 
-import httpx
+import httpx2
 import pytest
 
 from services.dispatcher import history
@@ -28,7 +28,7 @@ from tests.integration.dispatcher.pages.conftest import browser
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
 
 
-async def test_history_has_steps_and_attempts_and_masks_addresses(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_has_steps_and_attempts_and_masks_addresses(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     await chain.tick()
@@ -48,7 +48,7 @@ async def test_history_has_steps_and_attempts_and_masks_addresses(chain: Chain, 
     assert "Petrova" not in reply.text
 
 
-async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain, client: httpx2.AsyncClient) -> None:
     late = Window(start=time(18), end=time(21))
     asked = request(
         contact=Contact(email="r1@example.com"),
@@ -77,7 +77,7 @@ async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain
     assert "r1@example.com" not in page
 
 
-async def test_history_of_an_answered_invitation_links_to_the_answer(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_of_an_answered_invitation_links_to_the_answer(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     leads = f'href="http://127.0.0.1:8000/v1/answers?invitation={asked.invitation_id}"'
@@ -86,7 +86,7 @@ async def test_history_of_an_answered_invitation_links_to_the_answer(chain: Chai
     assert leads in (await client.get(f"/invitations/{asked.invitation_id}")).text
 
 
-async def test_history_says_in_words_why_an_invitation_ended(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_says_in_words_why_an_invitation_ended(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     await chain.take(withdrawn(asked))
@@ -107,7 +107,7 @@ async def test_invitations_of_a_guest_are_found_by_the_address(chain: Chain) -> 
     assert all(f"/invitations/{each.invitation_id}" in shown for each in (by_id, by_address))
 
 
-async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked, other = request("anna"), request("somebody")
     await chain.take(asked, other)
     await chain.tick()
@@ -131,7 +131,7 @@ async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Cha
     assert f'href="/invitations/{asked.invitation_id}"' in (await client.get(f"/mailbox/{message['id']}")).text
 
 
-async def test_shop_gets_the_link_of_an_open_invitation_only(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_shop_gets_the_link_of_an_open_invitation_only(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request("anna")
     await chain.take(asked)
     token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
@@ -149,7 +149,7 @@ async def test_shop_gets_the_link_of_an_open_invitation_only(chain: Chain, clien
 
 
 @pytest.mark.parametrize(("id_", "status"), [("0198d3a0-0000-7000-8000-00000000dead", 404), ("x", 422)])
-async def test_history_of_an_unknown_invitation_is_a_problem(client: httpx.AsyncClient, id_: str, status: int) -> None:
+async def test_history_of_an_unknown_invitation_is_a_problem(client: httpx2.AsyncClient, id_: str, status: int) -> None:
     reply = await client.get(f"/v1/invitations/{id_}")
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 
 from tests.integration.dispatcher.conftest import Chain, request
 from tests.integration.dispatcher.pages.conftest import browser, unsubscribe_path
 
 
-async def test_mailbox_is_read_by_cursor_in_order_of_arrival(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_mailbox_is_read_by_cursor_in_order_of_arrival(chain: Chain, client: httpx2.AsyncClient) -> None:
     await chain.take(*(request(f"r{number}") for number in range(5)))
     await chain.tick()
     first = (await client.get("/v1/mailbox", params={"limit": 3})).json()["messages"]
@@ -23,7 +23,7 @@ async def test_mailbox_is_read_by_cursor_in_order_of_arrival(chain: Chain, clien
     }  # fmt: skip
 
 
-async def test_mail_is_shown_as_respondents_see_it_and_runs_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_mail_is_shown_as_respondents_see_it_and_runs_nothing(chain: Chain, client: httpx2.AsyncClient) -> None:
     await chain.take(request())
     await chain.tick()
     (message,) = (await client.get("/v1/mailbox")).json()["messages"]
@@ -38,7 +38,7 @@ async def test_mail_is_shown_as_respondents_see_it_and_runs_nothing(chain: Chain
     assert "?score=10" in mail.text
 
 
-async def test_text_message_is_shown_with_its_link(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_text_message_is_shown_with_its_link(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request(contact={"phone": "+15550001"})
     await chain.take(asked)
     await chain.tick()

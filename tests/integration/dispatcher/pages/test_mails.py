@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -25,11 +25,11 @@ def settings(**values: object) -> DispatcherSettings:
 
 
 @asynccontextmanager
-async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx2.AsyncClient]:
     given = settings(**values)
     accounts = open_accounts(given)
     app = main.build_app(given, chain.database, chain.clock, accounts)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
         yield client
     for account in accounts:
         await account.close()

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from services.dispatcher.jobs import receipts
@@ -34,7 +34,7 @@ def from_anna(reference: str, text: str, *, number: int = 1) -> bytes:
 
 
 async def test_answer_to_the_survey_mail_is_shown_with_its_invitation(
-    chain: Chain, server: Imap, client: httpx.AsyncClient
+    chain: Chain, server: Imap, client: httpx2.AsyncClient
 ) -> None:
     asked = await sent(chain, request(customer_id="crm-7"))
     server.mails = {1: from_anna(reference_of(asked), "My parcel never came, <b>call me</b>")}
@@ -49,7 +49,7 @@ async def test_answer_to_the_survey_mail_is_shown_with_its_invitation(
 
 
 async def test_reply_marked_as_read_is_shown_only_on_request(
-    chain: Chain, server: Imap, client: httpx.AsyncClient
+    chain: Chain, server: Imap, client: httpx2.AsyncClient
 ) -> None:
     server.mails = {1: answer("Where is my parcel?")}
     await reader(chain, server)()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from services.dispatcher import main
@@ -18,14 +18,14 @@ from tests.integration.dispatcher.test_receipts import Receiver, sent
 
 
 @pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
+async def client(chain: Chain) -> AsyncIterator[httpx2.AsyncClient]:
     settings = DispatcherSettings(_env_file=None)
     app = main.build_app(settings, chain.database, chain.clock)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as opened:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened:
         yield opened
 
 
-async def test_api_lists_masked_suppressions_and_releases_one(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_api_lists_masked_suppressions_and_releases_one(chain: Chain, client: httpx2.AsyncClient) -> None:
     receiver = Receiver(chain)
     for number in range(2):
         await receiver.told(ReceiptKind.COMPLAINT, await sent(chain, request(f"r{number}@example.com")))
@@ -41,7 +41,7 @@ async def test_api_lists_masked_suppressions_and_releases_one(chain: Chain, clie
     assert (await client.delete(f"/v1/suppressions/{uuid4()}")).status_code == 404
 
 
-async def test_staff_release_a_suppression_on_its_page(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_staff_release_a_suppression_on_its_page(chain: Chain, client: httpx2.AsyncClient) -> None:
     await Receiver(chain).told(ReceiptKind.HARD_BOUNCE, await sent(chain, request()))
     shown = (await client.get("/suppressions", params={"customer": "R1"})).text
     assert "no such address" in shown

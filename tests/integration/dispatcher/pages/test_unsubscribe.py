@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import pytest
 
 from shared.contract.vocabulary import ChannelKind
@@ -12,7 +12,7 @@ from tests.integration.dispatcher.pages.conftest import unsubscribe_path
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
 
 
-async def test_opening_the_unsubscribe_page_writes_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_opening_the_unsubscribe_page_writes_nothing(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     for method in ("HEAD", "GET", "OPTIONS", "PUT"):
@@ -24,7 +24,7 @@ async def test_opening_the_unsubscribe_page_writes_nothing(chain: Chain, client:
     assert await chain.outcome(asked.invitation_id) is None
 
 
-async def test_respondent_stops_every_question(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_respondent_stops_every_question(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked = request(locale="ru")
     await chain.take(asked)
     replies = [await client.post(unsubscribe_path(asked.invitation_id), data={"what": "all"}) for _ in range(2)]
@@ -40,7 +40,7 @@ async def test_respondent_stops_every_question(chain: Chain, client: httpx.Async
 
 @pytest.mark.parametrize("form", [{"List-Unsubscribe": "One-Click"}, {"what": "email"}, {"what": "nonsense"}, {}])
 async def test_one_click_unsubscribe_of_a_mail_client_stops_all_mail_and_ends_the_survey(
-    chain: Chain, client: httpx.AsyncClient, form: dict[str, str]
+    chain: Chain, client: httpx2.AsyncClient, form: dict[str, str]
 ) -> None:
     asked = request()
     other = request(program={"id": "after-service", "version": 1})
@@ -56,7 +56,7 @@ async def test_one_click_unsubscribe_of_a_mail_client_stops_all_mail_and_ends_th
     assert (event.channel, event.program, event.reason) == ("email", None, "opt_out")
 
 
-async def test_respondent_stops_one_kind_of_question(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_respondent_stops_one_kind_of_question(chain: Chain, client: httpx2.AsyncClient) -> None:
     asked, other = request(), request(program={"id": "after-service", "version": 1})
     await chain.take(asked, other)
     await client.post(unsubscribe_path(asked.invitation_id), data={"what": "survey"})
@@ -67,7 +67,7 @@ async def test_respondent_stops_one_kind_of_question(chain: Chain, client: httpx
     assert (event.channel, event.program) == (None, "after-purchase")
 
 
-async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: httpx2.AsyncClient) -> None:
     for method in ("GET", "POST"):
         assert (await client.request(method, "/u/" + "x" * 22)).status_code == 404
     assert await chain.rows("SELECT 1 FROM suppressions") == []
@@ -75,7 +75,7 @@ async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: http
 
 @pytest.mark.parametrize(("locale", "attributes"), [("ar", 'lang="ar" dir="rtl"'), ("de-AT", 'lang="de-AT"')])
 async def test_page_has_the_language_and_words_of_its_program(
-    chain: Chain, client: httpx.AsyncClient, locale: str, attributes: str
+    chain: Chain, client: httpx2.AsyncClient, locale: str, attributes: str
 ) -> None:
     asked = request(locale=locale, labels={"mail.unsubscribe": "Ja, bitte", "mail.choices.all": "Alles"})
     await chain.take(asked)

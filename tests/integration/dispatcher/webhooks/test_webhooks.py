@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -54,12 +54,12 @@ SETTINGS = {
 }
 
 
-def client_of(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=("192.0.2.7", 1)), base_url="http://inside")
+def client_of(app: FastAPI) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app, client=("192.0.2.7", 1)), base_url="http://inside")
 
 
 @pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
+async def client(chain: Chain) -> AsyncIterator[httpx2.AsyncClient]:
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
     async with client_of(main.build_app(settings, chain.database, chain.clock)) as opened:
         yield opened
@@ -76,7 +76,7 @@ async def test_provider_without_a_secret_has_no_webhook(chain: Chain) -> None:
             assert (await closed.post(f"/hooks/{provider}")).status_code == 404
 
 
-async def test_webhook_takes_no_get(client: httpx.AsyncClient) -> None:
+async def test_webhook_takes_no_get(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/hooks/twilio")).status_code == 405
 
 
@@ -84,8 +84,8 @@ async def test_webhook_takes_no_get(client: httpx.AsyncClient) -> None:
 
 
 async def from_twilio(
-    client: httpx.AsyncClient, form: dict[str, str], *, query: str = "", secret: str = SECRET
-) -> httpx.Response:
+    client: httpx2.AsyncClient, form: dict[str, str], *, query: str = "", secret: str = SECRET
+) -> httpx2.Response:
     path = "/hooks/twilio" + (f"?{query}" if query else "")
     signature = twilio.signature(secret, PUBLIC + path, list(form.items()))
     return await client.post(path, data=form, headers={"X-Twilio-Signature": signature})
@@ -98,7 +98,7 @@ def test_signature_is_the_one_of_twilios_own_example() -> None:
     assert twilio.signature("12345", url, list(form.items())) == "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
 
 
-async def test_status_callback_names_its_message_by_our_reference(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_status_callback_names_its_message_by_our_reference(chain: Chain, client: httpx2.AsyncClient) -> None:
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+15550001", "Новое": "поле"}
     for _ in range(2):
         assert (await from_twilio(client, form, query=urlencode({"ref": REFERENCE}))).status_code == 204
@@ -127,14 +127,14 @@ async def test_status_callback_names_its_message_by_our_reference(chain: Chain, 
     ],
 )
 async def test_error_codes_of_twilio(
-    chain: Chain, client: httpx.AsyncClient, status: str, code: str, kinds: list[str]
+    chain: Chain, client: httpx2.AsyncClient, status: str, code: str, kinds: list[str]
 ) -> None:
     form = {"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": code}
     assert (await from_twilio(client, form)).status_code == 204
     assert sorted(row["kind"] for row in await stored(chain)) == kinds
 
 
-async def test_callback_without_twilios_signature_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_callback_without_twilios_signature_is_refused(chain: Chain, client: httpx2.AsyncClient) -> None:
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     assert (await from_twilio(client, form, secret="guessed")).status_code == 403
     assert (await client.post("/hooks/twilio", data=form)).status_code == 403
@@ -154,7 +154,7 @@ async def test_callback_without_twilios_signature_is_refused(chain: Chain, clien
     ],
 )
 async def test_reply_by_text_message(
-    chain: Chain, client: httpx.AsyncClient, form: dict[str, str], kind: str | None, *, confirmed: bool
+    chain: Chain, client: httpx2.AsyncClient, form: dict[str, str], kind: str | None, *, confirmed: bool
 ) -> None:
     reply = await from_twilio(client, {"MessageSid": "SM9", "From": "+15550001", **form})
     assert reply.headers["content-type"].startswith("text/xml")
@@ -182,21 +182,21 @@ def of_smsc(*names: str, **form: str) -> dict[str, str]:
         ("77", None),
     ],
 )
-async def test_status_of_smsc(chain: Chain, client: httpx.AsyncClient, status: str, kind: str | None) -> None:
+async def test_status_of_smsc(chain: Chain, client: httpx2.AsyncClient, status: str, kind: str | None) -> None:
     form = of_smsc("id", "phone", "status", id="14", phone="79161234567", status=status, time="1", ts="2", err="0")
     assert (await client.post("/hooks/smsc", data=form)).status_code == 204
     found = [(row["kind"], row["reason"], row["message_id"]) for row in await stored(chain)]
     assert found == ([(kind, f"smsc_{status}", "14")] if kind else [])
 
 
-async def test_stop_that_comes_through_smsc(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_stop_that_comes_through_smsc(chain: Chain, client: httpx2.AsyncClient) -> None:
     form = of_smsc("phone", "mes", "to", phone="79161234567", mes="Стоп", to="79990000000", id="5", time="1")
     assert (await client.post("/hooks/smsc", data=form)).status_code == 204
     found = [(row["kind"], row["phone"]) for row in await stored(chain)]
     assert found == [("stop", address_fingerprint("+79161234567"))]
 
 
-async def test_callback_without_smscs_signature_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_callback_without_smscs_signature_is_refused(chain: Chain, client: httpx2.AsyncClient) -> None:
     form = of_smsc("id", "phone", "status", id="14", phone="7", status="1")
     for wrong in ({**form, "status": "22"}, {**form, "md5": ""}, {}):
         assert (await client.post("/hooks/smsc", data=wrong)).status_code == 403
@@ -206,7 +206,7 @@ async def test_callback_without_smscs_signature_is_refused(chain: Chain, client:
 # --- any other gateway
 
 
-async def test_receipts_of_a_described_gateway(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_receipts_of_a_described_gateway(chain: Chain, client: httpx2.AsyncClient) -> None:
     body = json.dumps(
         [
             {"dlr": {"status": "DELIVRD", "ref": REFERENCE}},
@@ -248,7 +248,7 @@ def of_postmark(record: str, **fields: Any) -> dict[str, Any]:
     ],
 )
 async def test_events_of_postmark(
-    chain: Chain, client: httpx.AsyncClient, event: dict[str, Any], kind: str | None
+    chain: Chain, client: httpx2.AsyncClient, event: dict[str, Any], kind: str | None
 ) -> None:
     for _ in range(2):
         reply = await client.post("/hooks/postmark", json=event, auth=("postmark", "pass"))
@@ -256,14 +256,14 @@ async def test_events_of_postmark(
     assert [row["kind"] for row in await stored(chain)] == ([kind] if kind else [])
 
 
-async def test_callback_without_postmarks_password_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_callback_without_postmarks_password_is_refused(chain: Chain, client: httpx2.AsyncClient) -> None:
     event = of_postmark("Delivery")
     assert (await client.post("/hooks/postmark", json=event)).status_code == 403
     assert (await client.post("/hooks/postmark", json=event, auth=("postmark", "guess"))).status_code == 403
     assert await stored(chain) == []
 
 
-async def test_body_that_is_no_json_object_is_a_bad_request(client: httpx.AsyncClient) -> None:
+async def test_body_that_is_no_json_object_is_a_bad_request(client: httpx2.AsyncClient) -> None:
     for body in (b"[]", b"{", b"\xff"):
         assert (await client.post("/hooks/postmark", content=body, auth=("postmark", "pass"))).status_code == 400
 
@@ -306,7 +306,7 @@ def aws() -> Aws:
 
 
 @pytest.fixture
-async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx.AsyncClient]:
+async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx2.AsyncClient]:
     app = create_app(Service.DISPATCHER, health=Health())
     app.include_router(WebhookRoutes(chain.database.sessions, {"ses": SnsVerifier(aws, topics=[TOPIC])}).router())
     async with client_of(app) as opened:
@@ -367,14 +367,14 @@ def bounce(type_: str, subtype: str = "General", *recipients: str) -> dict[str, 
     ],
 )
 async def test_events_of_ses(
-    chain: Chain, sns: httpx.AsyncClient, event: dict[str, Any], kind: str, version: str
+    chain: Chain, sns: httpx2.AsyncClient, event: dict[str, Any], kind: str, version: str
 ) -> None:
     for _ in range(2):
         assert (await sns.post("/hooks/ses", json=notification(event, version=version))).status_code == 204
     assert [(row["kind"], row["invitation_id"], row["step"]) for row in await stored(chain)] == [(kind, INVITATION, 2)]
 
 
-async def test_each_recipient_of_a_bounce_is_a_receipt(chain: Chain, sns: httpx.AsyncClient, aws: Aws) -> None:
+async def test_each_recipient_of_a_bounce_is_a_receipt(chain: Chain, sns: httpx2.AsyncClient, aws: Aws) -> None:
     event = bounce("Permanent", "General", "a@b.test", "c@b.test")
     await sns.post("/hooks/ses", json=notification(event))
     assert len(await stored(chain)) == 2
@@ -398,7 +398,7 @@ async def test_each_recipient_of_a_bounce_is_a_receipt(chain: Chain, sns: httpx.
     ],
 )
 async def test_signed_notification_of_another_topic_host_or_age_is_refused(
-    chain: Chain, sns: httpx.AsyncClient, aws: Aws, changed: dict[str, str]
+    chain: Chain, sns: httpx2.AsyncClient, aws: Aws, changed: dict[str, str]
 ) -> None:
     assert (await sns.post("/hooks/ses", json=notification(bounce("Permanent"), **changed))).status_code == 403
     assert await stored(chain) == []
@@ -408,18 +408,18 @@ async def test_signed_notification_of_another_topic_host_or_age_is_refused(
 @pytest.mark.parametrize(
     "changed", [{"Message": "{}"}, {"Signature": "AAAA"}, {"Signature": "%"}, {"SignatureVersion": "3"}]
 )
-async def test_forged_notification_is_refused(chain: Chain, sns: httpx.AsyncClient, changed: dict[str, str]) -> None:
+async def test_forged_notification_is_refused(chain: Chain, sns: httpx2.AsyncClient, changed: dict[str, str]) -> None:
     forged = {**notification(bounce("Permanent")), **changed}
     assert (await sns.post("/hooks/ses", json=forged)).status_code == 403
     assert await stored(chain) == []
 
 
-async def test_certificate_past_its_end_is_refused(sns: httpx.AsyncClient, aws: Aws) -> None:
+async def test_certificate_past_its_end_is_refused(sns: httpx2.AsyncClient, aws: Aws) -> None:
     aws.certificate = certificate(days=-1)
     assert (await sns.post("/hooks/ses", json=notification(bounce("Permanent")))).status_code == 403
 
 
-async def test_subscription_is_confirmed_at_sns_and_nowhere_else(sns: httpx.AsyncClient, aws: Aws) -> None:
+async def test_subscription_is_confirmed_at_sns_and_nowhere_else(sns: httpx2.AsyncClient, aws: Aws) -> None:
     wanted = {"Type": "SubscriptionConfirmation", "Token": "t"}
     evil = notification({}, **wanted, SubscribeURL="https://evil.test/?Action=ConfirmSubscription")
     assert (await sns.post("/hooks/ses", json=evil)).status_code == 403

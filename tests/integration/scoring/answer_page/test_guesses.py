@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from prometheus_client import generate_latest
 from sqlalchemy import event
@@ -28,7 +28,7 @@ def guess(number: int) -> str:
 
 
 async def test_unknown_links_all_get_the_same_response_for_the_same_work(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     await scoring.asked()
     queries: list[str] = []
@@ -51,7 +51,7 @@ async def test_unknown_links_all_get_the_same_response_for_the_same_work(
     assert next(iter(seen))[0] == 404
 
 
-async def test_token_is_in_no_log_and_no_metric(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_token_is_in_no_log_and_no_metric(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     link = link_of(request.invitation_id)
     token = link.removeprefix("/s/").partition(".")[0]
@@ -65,7 +65,7 @@ async def test_token_is_in_no_log_and_no_metric(scoring: Scoring, client: httpx.
     assert "/s/{link}" in generate_latest().decode()
 
 
-async def test_link_is_rate_limited(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_link_is_rate_limited(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     link, other = link_of((await scoring.asked()).invitation_id), link_of((await scoring.asked()).invitation_id)
     statuses = [(await client.get(link)).status_code for _ in range(140)]
     assert set(statuses) == {200, 429}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from html import unescape
 
-import httpx
+import httpx2
 import pytest
 
 from shared.contract.events import EventRef, ExtraQuestion, Reason, RespondentErased, SurveyWithdrawn
 from tests.integration.scoring.stand import NOW, QUESTION, Scoring, link_of, requested
 
 
-async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked(extra_questions=[ExtraQuestion(id="q1", text="What did you miss?")])
     link = link_of(request.invitation_id, step=3)
     saved = await client.post(link, data={"score": "4"})
@@ -35,7 +35,7 @@ async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, cl
 
 
 async def test_page_shows_shop_purchase_and_date_and_no_personal_data(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await scoring.asked(customer_id="olga@example.com")
     page = unescape((await client.get(link_of(request.invitation_id))).text)
@@ -46,7 +46,7 @@ async def test_page_shows_shop_purchase_and_date_and_no_personal_data(
 
 
 async def test_page_speaks_of_the_number_that_people_know_until_an_erasure(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     event = EventRef(source="shop", id="1", type="crm.purchase.completed", time=NOW, subject="584392", number="#1030")
     request = await scoring.asked(event=event)
@@ -58,7 +58,7 @@ async def test_page_speaks_of_the_number_that_people_know_until_an_erasure(
     assert (occasion.subject, occasion.number) == (None, None)
 
 
-async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_page_speaks_russian(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked(locale="ru", question="Порекомендуете нас?")
     page = (await client.get(link_of(request.invitation_id))).text
     for text in ('<html lang="ru">', "Ваш заказ 48213 от 18 ноября, Tverskaya", "Порекомендуете нас?", "до 9 декабря"):
@@ -67,7 +67,7 @@ async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) 
     assert "Что понравилось больше всего?" in (await client.get(link_of(request.invitation_id))).text
 
 
-async def test_another_link_of_the_mail_shows_the_saved_answer(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_another_link_of_the_mail_shows_the_saved_answer(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     link = link_of(request.invitation_id)
     assert "so far" not in (await client.get(f"{link}?score=0")).text
@@ -77,7 +77,7 @@ async def test_another_link_of_the_mail_shows_the_saved_answer(scoring: Scoring,
     assert 'value="0" required checked' in page
 
 
-async def test_link_preselects_its_score(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_link_preselects_its_score(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     page = (await client.get(link_of(request.invitation_id) + "?score=9")).text
     assert 'value="9" required checked' in page
@@ -87,7 +87,7 @@ async def test_link_preselects_its_score(scoring: Scoring, client: httpx.AsyncCl
     assert 'value="3" required checked' in other
 
 
-async def test_reading_every_link_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_reading_every_link_counts_nothing(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     await scoring.tick()
     before = len(await scoring.published())
@@ -104,7 +104,7 @@ async def test_reading_every_link_counts_nothing(scoring: Scoring, client: httpx
 
 
 @pytest.mark.parametrize("score", ["11", "true", "", "-1", "9.5", "٩", "9 ", "1e1", "\0"])
-async def test_invalid_score_is_refused(score: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_invalid_score_is_refused(score: str, scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     refused = await client.post(link_of(request.invitation_id), data={"score": score}, headers={"accept": "text/html"})
     assert refused.status_code == 422
@@ -114,7 +114,7 @@ async def test_invalid_score_is_refused(score: str, scoring: Scoring, client: ht
     assert (await scoring.invitation(request.invitation_id)).answer is None
 
 
-async def test_too_long_comment_and_invalid_fields_are_refused(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_too_long_comment_and_invalid_fields_are_refused(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     link = link_of((await scoring.asked()).invitation_id)
     assert (await client.post(link, data={"score": "9", "comment": "x" * 4001})).status_code == 422
     assert (await client.post(link, content=b"\xff\x00", headers={"content-type": "text/plain"})).status_code == 422
@@ -123,7 +123,7 @@ async def test_too_long_comment_and_invalid_fields_are_refused(scoring: Scoring,
     assert (await client.post(link, content=b"--junk", headers=junk)).status_code in (400, 422)
 
 
-async def test_control_characters_are_removed_from_a_comment(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_control_characters_are_removed_from_a_comment(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     form = {"score": "9", "comment": "a\0b\x1bc"}
     assert (await client.post(link_of(request.invitation_id), data=form)).status_code == 303
@@ -132,7 +132,7 @@ async def test_control_characters_are_removed_from_a_comment(scoring: Scoring, c
     assert answer.comment == "abc"
 
 
-async def test_unknown_link_reloads_a_few_times_and_then_responds_404(client: httpx.AsyncClient) -> None:
+async def test_unknown_link_reloads_a_few_times_and_then_responds_404(client: httpx2.AsyncClient) -> None:
     invented = link_of(requested().invitation_id)
     first = await client.get(invented)
     assert (first.status_code, "One moment" in first.text) == (404, True)
@@ -144,7 +144,7 @@ async def test_unknown_link_reloads_a_few_times_and_then_responds_404(client: ht
     assert (await client.get("/s/x", headers={"accept": "application/json"})).json()["status"] == 404
 
 
-async def test_expired_and_withdrawn_links_respond_410(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_expired_and_withdrawn_links_respond_410(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     expired, withdrawn = await scoring.asked(), await scoring.asked()
     await scoring.receive(
         SurveyWithdrawn(
@@ -159,7 +159,7 @@ async def test_expired_and_withdrawn_links_respond_410(scoring: Scoring, client:
     assert (await client.post(link_of(expired.invitation_id), data={"score": "9"})).status_code == 410
 
 
-async def test_opt_out_is_confirmed_and_published_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_opt_out_is_confirmed_and_published_once(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     link = link_of((await scoring.asked()).invitation_id)
     asked = await client.get(f"{link}/stop")
     assert "Shall we stop asking you?" in asked.text
@@ -169,7 +169,7 @@ async def test_opt_out_is_confirmed_and_published_once(scoring: Scoring, client:
     assert len(await scoring.published("respondent.opted_out")) == 1
 
 
-async def test_texts_of_a_brand_are_escaped(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_texts_of_a_brand_are_escaped(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked(
         question="<script>alert(1)</script>",
         segments={"store": '"><b>'},
@@ -184,7 +184,7 @@ async def test_texts_of_a_brand_are_escaped(scoring: Scoring, client: httpx.Asyn
     assert "<i>" not in page
 
 
-async def test_step_that_is_not_in_the_plan_is_ignored(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_step_that_is_not_in_the_plan_is_ignored(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for step in ("99", "x", "", "9999999999"):
         request = await scoring.asked()
         link = link_of(request.invitation_id).removesuffix("1") + step
@@ -194,7 +194,7 @@ async def test_step_that_is_not_in_the_plan_is_ignored(scoring: Scoring, client:
         assert (answer.step, answer.channel) == (0, None)
 
 
-async def test_answer_has_its_device(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_has_its_device(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 Safari/604.1"
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers={"user-agent": agent})
@@ -202,7 +202,7 @@ async def test_answer_has_its_device(scoring: Scoring, client: httpx.AsyncClient
     assert await scoring.versions("device") == [{"device": "phone"}]
 
 
-async def test_first_page_view_is_stored_and_crawlers_are_marked(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_first_page_view_is_stored_and_crawlers_are_marked(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     link = link_of(request.invitation_id)
     await client.get(f"{link}?score=9", headers={"user-agent": "Googlebot/2.1"})
@@ -217,7 +217,7 @@ async def test_first_page_view_is_stored_and_crawlers_are_marked(scoring: Scorin
     assert await scoring.rows("SELECT score FROM page_views WHERE automatic AND method = 'GET'") == [{"score": 9}]
 
 
-async def test_text_with_many_line_ends_is_saved(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_text_with_many_line_ends_is_saved(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     """A browser counts a line end as one character and sends two."""
     request = await scoring.asked()
     link = link_of(request.invitation_id)
@@ -230,7 +230,7 @@ async def test_text_with_many_line_ends_is_saved(scoring: Scoring, client: httpx
     assert answer.comment == text
 
 
-async def test_page_that_refuses_a_text_gives_it_back(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_page_that_refuses_a_text_gives_it_back(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked(extra_questions=[ExtraQuestion(id="q1", text="What did you miss?")])
     link = link_of(request.invitation_id)
     await client.post(link, data={"score": "4"})
@@ -250,7 +250,7 @@ async def test_page_that_refuses_a_text_gives_it_back(scoring: Scoring, client: 
 
 @pytest.mark.parametrize("score", [{}, {"score": "eleven"}, {"score": "true"}, {"score": "9.0"}, {"score": "\uff19"}])
 async def test_text_without_a_score_is_given_back(
-    scoring: Scoring, client: httpx.AsyncClient, score: dict[str, str]
+    scoring: Scoring, client: httpx2.AsyncClient, score: dict[str, str]
 ) -> None:
     request = await scoring.asked()
     page = await client.post(link_of(request.invitation_id), data={**score, "comment": "My parcel never came"})
@@ -267,7 +267,7 @@ GERMAN = {
 }
 
 
-async def test_page_has_the_language_of_its_program(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_page_has_the_language_of_its_program(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked(locale="de", question="Empfehlen Sie uns weiter?")
     page = unescape((await client.get(link_of(request.invitation_id))).text)
     assert '<html lang="de">' in page
@@ -285,7 +285,7 @@ async def test_page_has_the_language_of_its_program(scoring: Scoring, client: ht
 
 @pytest.mark.parametrize("locale", ["ar", "he-IL", "fa", "ar-EG"])
 async def test_page_of_a_language_from_right_to_left_is_written_so(
-    scoring: Scoring, client: httpx.AsyncClient, locale: str
+    scoring: Scoring, client: httpx2.AsyncClient, locale: str
 ) -> None:
     request = await scoring.asked(locale=locale, question="ما مدى احتمال أن توصي بنا؟", labels={"send": "إرسال"})
     link = link_of(request.invitation_id)

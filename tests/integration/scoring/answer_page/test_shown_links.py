@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.handlers import Handlers
@@ -34,18 +34,18 @@ async def test_webhook_holds_the_link_and_its_picture(scoring: Scoring) -> None:
     assert await scoring.published() == []  # no event of the log holds a link
 
 
-async def test_picture_of_a_link_is_drawn(client: httpx.AsyncClient) -> None:
+async def test_picture_of_a_link_is_drawn(client: httpx2.AsyncClient) -> None:
     reply = await client.get(f"{link_of(requested().invitation_id)}/qr.svg")
     assert reply.headers["content-type"].startswith("image/svg+xml")
     assert reply.text.startswith("<svg")
 
 
 @pytest.mark.parametrize("path", ["/s/x/qr.svg", "/s/%3Cscript%3E.1/qr.svg", "/s/" + "a" * 5000 + "/qr.svg"])
-async def test_no_picture_of_what_is_no_link(client: httpx.AsyncClient, path: str) -> None:
+async def test_no_picture_of_what_is_no_link(client: httpx2.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code in (404, 414, 431)
 
 
-async def test_answers_by_shown_links_are_counted_apart_by_mode(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answers_by_shown_links_are_counted_apart_by_mode(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     shown, mailed = await scoring.asked(plan=LINK_PLAN), await scoring.asked()
     for request, score in ((shown, 9), (mailed, 2)):
         await scoring.score(request, score)
@@ -56,7 +56,7 @@ async def test_answers_by_shown_links_are_counted_apart_by_mode(scoring: Scoring
     assert await differences(scoring) == []
 
 
-async def test_dashboard_names_the_step(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dashboard_names_the_step(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await scoring.score(await scoring.asked(plan=LINK_PLAN), 9)
     await scoring.tick()
     page = (await client.get("/", params={"program": "after-purchase"})).raise_for_status().text

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -66,7 +66,7 @@ async def _sums(scoring: Scoring) -> dict[str, int]:
     return {f"s{score}": sum(row[f"s{score}"] for row in rows) for score in range(11)}
 
 
-async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
     saved = await client.post(link, data={"score": "10"}, headers=BOT)
@@ -92,7 +92,7 @@ async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring,
 
 @pytest.mark.parametrize("test", [False, True])
 async def test_only_answers_of_test_surveys_are_marked_as_tests(
-    scoring: Scoring, client: httpx.AsyncClient, *, test: bool
+    scoring: Scoring, client: httpx2.AsyncClient, *, test: bool
 ) -> None:
     """Answers of withdrawn surveys are not counted either, but are no tests."""
     request = await scoring.asked(test=test)
@@ -106,7 +106,7 @@ async def test_only_answers_of_test_surveys_are_marked_as_tests(
 
 
 async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await mailed(scoring)
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
@@ -128,7 +128,7 @@ async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
     assert (await client.post(f"/v1/answers/{uuid7()}/confirm")).status_code == 404
 
 
-async def test_suspect_answer_never_replaces_a_genuine_one(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_suspect_answer_never_replaces_a_genuine_one(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     """A scanner of archived mail sends every score a day later."""
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
@@ -149,7 +149,7 @@ async def test_suspect_answer_never_replaces_a_genuine_one(scoring: Scoring, cli
     assert await counted(scoring) == {8: 1}
 
 
-async def test_scanner_that_presses_every_button_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_scanner_that_presses_every_button_counts_nothing(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await mailed(scoring)
     scoring.clock.moment += timedelta(hours=1)
     link = link_of(request.invitation_id)
@@ -158,7 +158,7 @@ async def test_scanner_that_presses_every_button_counts_nothing(scoring: Scoring
     assert (await scoring.invitation(request.invitation_id)).genuine_answer is None
 
 
-async def test_score_changed_every_twenty_seconds_is_not_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_score_changed_every_twenty_seconds_is_not_suspect(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
     for score in (8, 9, 3, 7):
@@ -168,7 +168,7 @@ async def test_score_changed_every_twenty_seconds_is_not_suspect(scoring: Scorin
 
 
 async def test_person_who_tries_several_scores_counts_with_the_second_page(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
@@ -185,7 +185,7 @@ async def test_person_who_tries_several_scores_counts_with_the_second_page(
 
 
 async def test_last_score_of_a_run_is_stored_shown_and_can_be_confirmed(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     link = link_of((await mailed(scoring)).invitation_id)
     where = ""
@@ -206,7 +206,7 @@ async def test_last_score_of_a_run_is_stored_shown_and_can_be_confirmed(
     assert await counted(scoring) == {7: 1}
 
 
-async def test_slow_scanner_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_slow_scanner_counts_nothing(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     """A run that takes longer than the window in which scores are compared."""
     link = link_of((await mailed(scoring)).invitation_id)
     for score in range(11):
@@ -216,7 +216,7 @@ async def test_slow_scanner_counts_nothing(scoring: Scoring, client: httpx.Async
 
 
 async def test_restored_answer_is_shown_with_the_sent_score_and_alerts_only_once(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     link = link_of((await mailed(scoring)).invitation_id)
     scoring.clock.moment += timedelta(minutes=5)
@@ -240,11 +240,11 @@ async def test_restored_answer_is_shown_with_the_sent_score_and_alerts_only_once
     [
         ({"score": "9"}, BROWSER, "no_page"),
         ({"score": "9", "trap": "1"}, {}, "trap"),
-        ({"score": "9"}, {"user-agent": "python-httpx/0.28"}, None),  # an integration
+        ({"score": "9"}, {"user-agent": "python-httpx2/0.28"}, None),  # an integration
     ],
 )
 async def test_form_sent_soon_after_a_message_is_checked_for_bots(
-    said: dict[str, str], headers: dict[str, str], suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
+    said: dict[str, str], headers: dict[str, str], suspicion: str | None, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await mailed(scoring)
     scoring.clock.moment += timedelta(seconds=5)
@@ -265,7 +265,7 @@ async def test_form_sent_soon_after_a_message_is_checked_for_bots(
     ],
 )
 async def test_answer_within_a_second_of_showing_the_page_is_suspect_whenever_it_comes(
-    since_mail: int, read_for: float, suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
+    since_mail: int, read_for: float, suspicion: str | None, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await mailed(scoring)
     scoring.clock.moment += timedelta(seconds=since_mail)
@@ -273,7 +273,7 @@ async def test_answer_within_a_second_of_showing_the_page_is_suspect_whenever_it
     assert await scoring.versions("suspicion") == [{"suspicion": suspicion}]
 
 
-async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     early, late = await mailed(scoring), await mailed(scoring)
     for request in (early, late):
         for score in range(11):
@@ -288,7 +288,7 @@ async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scorin
 
 
 async def test_scanner_three_minutes_after_the_mail_alarms_nobody_and_the_person_is_asked_again(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
@@ -307,7 +307,7 @@ async def test_scanner_three_minutes_after_the_mail_alarms_nobody_and_the_person
 
 
 async def test_links_fetched_together_an_hour_later_make_the_answer_suspect(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     link = link_of((await mailed(scoring)).invitation_id)
     scoring.clock.moment += timedelta(hours=1)
@@ -331,7 +331,7 @@ async def test_windows_are_settings(setting: str, since_mail: int, fields: dict[
     suspicions = []
     for settings in (ScoringSettings(), ScoringSettings(**{setting: 0})):  # type: ignore[arg-type]
         app = build_app(settings, database=scoring.database, clock=scoring.clock)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
             request = await mailed(scoring)
             link = link_of(request.invitation_id)
             scoring.clock.moment += timedelta(seconds=since_mail)
@@ -345,7 +345,7 @@ async def test_windows_are_settings(setting: str, since_mail: int, fields: dict[
 
 
 async def test_page_that_is_prefetched_or_previewed_does_not_count_as_opened(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     link = link_of((await mailed(scoring)).invitation_id)
     for headers in ({"sec-purpose": "prefetch;prerender"}, {"x-purpose": "preview"}, {"x-moz": "prefetch"}, {}):
@@ -356,7 +356,7 @@ async def test_page_that_is_prefetched_or_previewed_does_not_count_as_opened(
     ]
 
 
-async def test_suspect_answer_ends_neither_survey_nor_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_suspect_answer_ends_neither_survey_nor_call(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await mailed(scoring)
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
     await scoring.receive(call_for(request))
@@ -368,7 +368,7 @@ async def test_suspect_answer_ends_neither_survey_nor_call(scoring: Scoring, cli
     assert await scoring.rows("SELECT DISTINCT invited, answered FROM invited") == [{"invited": 0, "answered": 0}]
 
 
-async def test_suspect_opt_out_must_be_confirmed(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_suspect_opt_out_must_be_confirmed(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await mailed(scoring)
     stop = f"{link_of(request.invitation_id)}/stop"
     for headers, said in ((BOT, {}), (BROWSER, {}), (BROWSER, {"trap": "1"})):
@@ -379,9 +379,9 @@ async def test_suspect_opt_out_must_be_confirmed(scoring: Scoring, client: httpx
     assert len(await scoring.published("respondent.opted_out")) == 1
 
 
-async def fetch(client: httpx.AsyncClient, method: str, path: str, query: str) -> int:
+async def fetch(client: httpx2.AsyncClient, method: str, path: str, query: str) -> int:
     """Call the application itself and return the status: for 15,000 requests a client would take most of the time."""
-    assert isinstance(client._transport, httpx.ASGITransport)
+    assert isinstance(client._transport, httpx2.ASGITransport)
     headers = [(b"host", b"127.0.0.1:8000"), (b"user-agent", BROWSER["user-agent"].encode())]
     scope = {"type": "http", "http_version": "1.1", "method": method, "scheme": "http", "root_path": ""} | {
         "path": path,
@@ -405,7 +405,7 @@ async def fetch(client: httpx.AsyncClient, method: str, path: str, query: str) -
 
 
 async def test_scanners_of_a_thousand_mails_count_nothing_and_lose_nothing(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     """Three scanners: HEAD only, every link once, every link twice; every tenth person answers before or after them."""
     requests = [requested() for _ in range(MAILS)]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.answer_page.page_views import PageViewWriter
@@ -33,12 +33,12 @@ async def tried(urls: Mapping[str, str]) -> AsyncIterator[Scoring]:
 
 
 @pytest.fixture
-async def leaving(tried: Scoring) -> AsyncIterator[httpx.AsyncClient]:
+async def leaving(tried: Scoring) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose requests are cancelled."""
     settings = ScoringSettings(answer_client_burst=100_000)
     app = build_app(settings, database=tried.database, clock=tried.clock)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client
 
 
@@ -93,9 +93,9 @@ async def test_answers_of_the_same_batch_are_stored_when_one_request_is_cancelle
 
 
 async def test_answer_that_got_its_response_is_stored(
-    tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, asked: list[UUID]
+    tried: Scoring, scoring: Scoring, leaving: httpx2.AsyncClient, asked: list[UUID]
 ) -> None:
-    async def kept(turn: int, response: httpx.Response) -> None:
+    async def kept(turn: int, response: httpx2.Response) -> None:
         assert response.status_code == 303
         assert await _score(scoring, asked[turn]) == 9
 
@@ -105,9 +105,9 @@ async def test_answer_that_got_its_response_is_stored(
 
 
 async def test_page_view_that_got_its_response_is_stored(
-    tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, asked: list[UUID]
+    tried: Scoring, scoring: Scoring, leaving: httpx2.AsyncClient, asked: list[UUID]
 ) -> None:
-    async def kept(turn: int, response: httpx.Response) -> None:
+    async def kept(turn: int, response: httpx2.Response) -> None:
         assert response.status_code == 200
         assert await scoring.rows("SELECT 1 FROM page_views WHERE invitation_id = $1", asked[turn])
 
@@ -145,12 +145,12 @@ async def test_page_views_lost_with_a_connection_raise_no_error(tried: Scoring, 
 
 
 async def test_taken_call_is_leased(
-    tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, tasks: list[UUID]
+    tried: Scoring, scoring: Scoring, leaving: httpx2.AsyncClient, tasks: list[UUID]
 ) -> None:
-    def work(turn: int) -> Coroutine[Any, Any, httpx.Response]:
+    def work(turn: int) -> Coroutine[Any, Any, httpx2.Response]:
         return leaving.post("/v1/desk/take", json={"operator": f"Operator {turn}"})
 
-    async def kept(turn: int, response: httpx.Response) -> None:
+    async def kept(turn: int, response: httpx2.Response) -> None:
         task_id = UUID(response.json()["task_id"])
         assert task_id in tasks
         [held] = await scoring.rows("SELECT leased_by FROM call_tasks WHERE task_id = $1", task_id)
@@ -160,15 +160,15 @@ async def test_taken_call_is_leased(
 
 
 async def test_reported_outcome_is_stored(
-    tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, tasks: list[UUID]
+    tried: Scoring, scoring: Scoring, leaving: httpx2.AsyncClient, tasks: list[UUID]
 ) -> None:
     await scoring.rows("UPDATE call_tasks SET leased_by = 'Anna', lease_until = clock_timestamp() + interval '1 day'")
 
-    def work(turn: int) -> Coroutine[Any, Any, httpx.Response]:
+    def work(turn: int) -> Coroutine[Any, Any, httpx2.Response]:
         said = {"operator": "Anna", "disposition": "refused"}
         return leaving.post(f"/v1/desk/{tasks[turn]}/outcome", json=said)
 
-    async def kept(turn: int, response: httpx.Response) -> None:
+    async def kept(turn: int, response: httpx2.Response) -> None:
         assert response.status_code == 200
         assert await scoring.rows("SELECT 1 FROM call_attempts WHERE task_id = $1", tasks[turn])
 
@@ -176,15 +176,15 @@ async def test_reported_outcome_is_stored(
 
 
 async def test_answer_that_an_operator_saved_is_stored(
-    tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, tasks: list[UUID]
+    tried: Scoring, scoring: Scoring, leaving: httpx2.AsyncClient, tasks: list[UUID]
 ) -> None:
     await scoring.rows("UPDATE call_tasks SET leased_by = 'Anna', lease_until = clock_timestamp() + interval '1 day'")
     leaving.cookies.set("operator", "Anna")
 
-    def work(turn: int) -> Coroutine[Any, Any, httpx.Response]:
+    def work(turn: int) -> Coroutine[Any, Any, httpx2.Response]:
         return leaving.post(f"/desk/{tasks[turn]}/answer", data={"score": "4"})
 
-    async def kept(turn: int, response: httpx.Response) -> None:
+    async def kept(turn: int, response: httpx2.Response) -> None:
         assert response.headers["location"] == "/desk?said=answered"
         [task] = await scoring.rows("SELECT invitation_id FROM call_tasks WHERE task_id = $1", tasks[turn])
         assert await _score(scoring, task["invitation_id"]) == 4

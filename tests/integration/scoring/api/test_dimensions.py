@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.domain import dimensions
@@ -47,7 +47,7 @@ async def test_segment_with_one_of_our_names_is_not_counted(scoring: Scoring) ->
 
 
 async def test_values_beyond_the_most_are_counted_together(
-    scoring: Scoring, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    scoring: Scoring, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dimensions, "MOST_VALUES", 3)
     for number in range(5):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring import repository
@@ -15,7 +15,7 @@ from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutc
 from tests.integration.scoring.stand import NOW, Scoring, answer_all, call_for, differences
 
 
-async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9, 10, 8, 3])
     await scoring.asked()
     body = (await client.get("/v1/nps", params={"program": "after-purchase"})).json()
@@ -42,7 +42,7 @@ async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncCli
     }
 
 
-async def test_nps_by_store_and_period(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_nps_by_store_and_period(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9, 9], segments={"store": "Arbat"})
     scoring.clock.moment += timedelta(days=7)
     await answer_all(scoring, [0], segments={"store": "Khimki"})
@@ -55,7 +55,7 @@ async def test_nps_by_store_and_period(scoring: Scoring, client: httpx.AsyncClie
         assert (await client.get(f"/v1/nps?{wrong}")).status_code == 422
 
 
-async def test_answers_are_paged_in_order(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answers_are_paged_in_order(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [1, 2, 3])
     first = (await client.get("/v1/answers?limit=2")).json()
     rest = (await client.get("/v1/answers", params={"limit": 2, "after": first["next"]})).json()
@@ -64,7 +64,7 @@ async def test_answers_are_paged_in_order(scoring: Scoring, client: httpx.AsyncC
     assert first["answers"][0]["segments"] == {"store": "Tverskaya", "channel": "shop"}
 
 
-async def test_dashboard_takes_any_period_and_refuses_junk(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dashboard_takes_any_period_and_refuses_junk(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9])
     for good in ("days=7", "from=2026-11-01&to=2026-11-30", "from=2026-12-01&to=2026-11-01", "program=other"):
         assert (await client.get(f"/?{good}")).status_code == 200
@@ -72,13 +72,13 @@ async def test_dashboard_takes_any_period_and_refuses_junk(scoring: Scoring, cli
         assert (await client.get(f"/?{junk}")).status_code == 422
 
 
-async def test_dashboard_of_nobody_says_what_to_do(client: httpx.AsyncClient) -> None:
+async def test_dashboard_of_nobody_says_what_to_do(client: httpx2.AsyncClient) -> None:
     page = await client.get("/")
     assert page.status_code == 200
     assert "Nobody has been asked yet" in page.text
 
 
-async def test_dashboard_leads_with_few_answers_themselves(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dashboard_leads_with_few_answers_themselves(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     [request] = await answer_all(scoring, [4])
     await scoring.score(request, 4, comment="<b>Cold</b> coffee", reasons=("wait",))
     page = (await client.get("/")).text
@@ -88,7 +88,7 @@ async def test_dashboard_leads_with_few_answers_themselves(scoring: Scoring, cli
     assert "style=" not in page
 
 
-async def test_dashboard_shows_the_score_with_its_interval(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dashboard_shows_the_score_with_its_interval(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [0] * 30 + [10] * 10)
     page = (await client.get("/")).text
     assert "<b>−50</b>" in page  # noqa: RUF001 - a real minus sign
@@ -96,7 +96,7 @@ async def test_dashboard_shows_the_score_with_its_interval(scoring: Scoring, cli
     assert "Tverskaya" in page
 
 
-async def test_funnel_counts_who_was_reached_and_who_is_silent(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_funnel_counts_who_was_reached_and_who_is_silent(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     [answered], silent = await answer_all(scoring, [9]), await scoring.asked()
     attempt = ContactAttempted(
         respondent_id=silent.respondent_id,
@@ -125,7 +125,7 @@ async def test_funnel_counts_who_was_reached_and_who_is_silent(scoring: Scoring,
         assert f'<td class="number">{count}' in row
 
 
-async def test_program_document_gives_its_title_and_zone(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_program_document_gives_its_title_and_zone(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     document = {"title": "After delivery", "time_zone": "Asia/Tokyo"}
     for version in (2, 1):
         titled = {**document, "title": f"Version {version}"}

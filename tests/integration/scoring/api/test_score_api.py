@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.config import ScoringSettings
@@ -35,15 +35,15 @@ from tests.integration.scoring.stand import NOW, REASONS, Scoring, answer_all, d
 PROGRAM = {"program": "after-purchase"}
 
 
-async def get(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
+async def get(client: httpx2.AsyncClient, path: str, **params: Any) -> Any:
     return (await client.get(path, params=PROGRAM | params)).raise_for_status().json()
 
 
-async def by(client: httpx.AsyncClient, **params: Any) -> dict[str, int]:
+async def by(client: httpx2.AsyncClient, **params: Any) -> dict[str, int]:
     return {each["value"]: each["n"] for each in (await get(client, "/v1/nps", **params))["series"]}
 
 
-async def test_two_dimensions_are_crossed_on_demand(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_two_dimensions_are_crossed_on_demand(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9, 3], segments={"store": "Arbat", "channel": "shop"})
     await answer_all(scoring, [9], segments={"store": "Arbat", "channel": "web"})
     crossed = (await get(client, "/v1/nps", by="store,channel"))["series"]
@@ -57,7 +57,7 @@ async def test_two_dimensions_are_crossed_on_demand(scoring: Scoring, client: ht
     assert (await client.get("/v1/nps?by=weather")).status_code == 422
 
 
-async def test_long_list_of_series_is_read_page_by_page(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_long_list_of_series_is_read_page_by_page(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for store in ("Arbat", "Khimki", "Mega"):
         await answer_all(scoring, [9, 3], segments={"store": store, "channel": "shop"})
     at_once = await get(client, "/v1/nps", by="store", period="day")
@@ -69,7 +69,7 @@ async def test_long_list_of_series_is_read_page_by_page(scoring: Scoring, client
         assert (await client.get("/v1/nps", params={"after": bad})).status_code == 422
 
 
-async def test_counting_the_answers_gives_what_the_buckets_hold(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_counting_the_answers_gives_what_the_buckets_hold(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for store, scores in {"Arbat": [9, 3, 8], "Khimki": [0, 10]}.items():
         requests = await answer_all(scoring, scores, segments={"store": store, "channel": "shop"})
         await scoring.score(requests[0], 1, reasons=("wait",))
@@ -82,14 +82,14 @@ async def test_counting_the_answers_gives_what_the_buckets_hold(scoring: Scoring
         }
 
 
-async def test_answers_of_a_guest_are_found_by_the_address(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answers_of_a_guest_are_found_by_the_address(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [2], customer_id=ScoringSettings().address_fingerprints.pseudonym("olga@shop.example"))
     await answer_all(scoring, [9], customer_id="pavel")
     for typed in ("Olga@shop.example", "guest:olga@shop.example"):
         assert [each["score"] for each in (await get(client, "/v1/answers", customer=typed))["answers"]] == [2]
 
 
-async def test_latest_answer_of_each_customer_counts_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_latest_answer_of_each_customer_counts_once(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [2], customer_id="olga")
     scoring.clock.moment += timedelta(days=3)
     await answer_all(scoring, [10], customer_id="olga")
@@ -107,7 +107,7 @@ async def test_latest_answer_of_each_customer_counts_once(scoring: Scoring, clie
     assert (await get(client, "/v1/nps"))["series"][0]["n"] == 3
 
 
-async def test_funnel_knows_step_channel_and_hour(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_funnel_knows_step_channel_and_hour(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     answered, opened, silent = [await scoring.asked() for _ in range(3)]
     for request in (answered, opened, silent):
         await scoring.receive(sent(request.invitation_id, request.respondent_id))
@@ -160,7 +160,7 @@ async def test_reasons_are_named_in_the_language_of_the_program(scoring: Scoring
     assert named == REASONS
 
 
-async def test_who_bought_again_is_told_by_group_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_who_bought_again_is_told_by_group_once(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     [promoter] = await answer_all(scoring, [10], customer_id="olga")
     silent = await scoring.asked(customer_id="pavel")
     for request, days in ((promoter, 5), (promoter, 20), (silent, 200)):
@@ -184,7 +184,7 @@ async def test_who_bought_again_is_told_by_group_once(scoring: Scoring, client: 
     assert await differences(scoring) == []
 
 
-async def test_what_moved_names_the_store(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_what_moved_names_the_store(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [10] * 30, segments={"store": "Khimki"})
     await answer_all(scoring, [10] * 30, segments={"store": "Arbat"})
     scoring.clock.moment += timedelta(days=5)
@@ -197,7 +197,7 @@ async def test_what_moved_names_the_store(scoring: Scoring, client: httpx.AsyncC
     assert "Khimki fell by 200" in (await client.get("/", params=PROGRAM | window)).text
 
 
-async def test_annotation_tells_before_from_after(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_annotation_tells_before_from_after(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [3] * 40)
     scoring.clock.moment += timedelta(days=2)
     await answer_all(scoring, [10] * 40)
@@ -212,7 +212,7 @@ async def test_annotation_tells_before_from_after(scoring: Scoring, client: http
     assert (await client.post("/v1/annotations", json=body | {"text": " "})).status_code == 422
 
 
-async def test_benchmarks_are_given_and_can_be_changed(client: httpx.AsyncClient) -> None:
+async def test_benchmarks_are_given_and_can_be_changed(client: httpx2.AsyncClient) -> None:
     given = {each["name"]: each["nps"] for each in (await client.get("/v1/benchmarks")).json()}
     assert given == {"Car sales": 60, "Restaurants": 20, "Construction": 15}
     rival = {"nps": 44, "source": "Their annual report 2025"}
@@ -223,7 +223,7 @@ async def test_benchmarks_are_given_and_can_be_changed(client: httpx.AsyncClient
     assert (await client.put("/v1/benchmarks/x", json={"nps": 101, "source": "?"})).status_code == 422
 
 
-async def test_sample_says_how_many_answers_a_margin_needs(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_sample_says_how_many_answers_a_margin_needs(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [10, 10, 10, 8])
     found = await get(client, "/v1/nps/sample", margin=10)
     assert found["at_worst"] == 382
@@ -240,7 +240,7 @@ async def test_open_page_hears_of_a_new_answer(scoring: Scoring) -> None:
         assert (await anext(told)).startswith("event: figures\ndata: ")
 
 
-async def test_dashboard_opens_on_the_program_that_asks(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dashboard_opens_on_the_program_that_asks(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for program, document in (("a-starter", {"active": False}), ("b-new", {}), ("shop", {"title": "The shop"})):
         await scoring.receive(ProgramPublished(program_id=program, program_version=1, document=document))
     await answer_all(scoring, [9] * 3, program=ProgramRef(id="shop", version=1, title="The shop"))
@@ -249,7 +249,7 @@ async def test_dashboard_opens_on_the_program_that_asks(scoring: Scoring, client
     assert '<option value="a-starter">a-starter (off)</option>' in page
 
 
-async def test_view_is_in_the_address(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_view_is_in_the_address(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=3, document={"target": 45}))
     await answer_all(scoring, [9] * 30, segments={"store": "Arbat"})
     scoring.clock.moment += timedelta(days=1)
@@ -265,7 +265,7 @@ async def test_view_is_in_the_address(scoring: Scoring, client: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("path", ["nps", "nps/moves", "nps/sample", "funnel", "returns", "annotations", "answers"])
-async def test_parameter_that_would_change_nothing_is_refused(client: httpx.AsyncClient, path: str) -> None:
+async def test_parameter_that_would_change_nothing_is_refused(client: httpx2.AsyncClient, path: str) -> None:
     """A figure of everything would pass for the one that was asked for."""
     needed: dict[str, Any] = PROGRAM | ({"margin": "10"} if path == "nps/sample" else {})
     assert (await client.get(f"/v1/{path}", params=needed)).status_code == 200
@@ -291,7 +291,7 @@ def test_every_parameter_of_the_score_is_documented_with_its_default() -> None:
     }
 
 
-async def test_what_takes_no_parameter_refuses_them_all(client: httpx.AsyncClient) -> None:
+async def test_what_takes_no_parameter_refuses_them_all(client: httpx2.AsyncClient) -> None:
     rival = {"nps": 44, "source": "Their annual report 2025"}
     note = {"day": "2026-11-19", "text": "New delivery service"}
     for refused in (
@@ -305,7 +305,7 @@ async def test_what_takes_no_parameter_refuses_them_all(client: httpx.AsyncClien
     assert len((await client.get("/v1/benchmarks")).json()) == 3
 
 
-async def test_one_segment_is_taken_and_what_moved_takes_none(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_one_segment_is_taken_and_what_moved_takes_none(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     two: dict[str, Any] = {"segment": ["store:Arbat", "channel:shop"]}
     for path in ("nps", "funnel", "returns"):
         assert (await client.get(f"/v1/{path}", params=PROGRAM | two)).status_code == 422
@@ -317,14 +317,16 @@ async def test_one_segment_is_taken_and_what_moved_takes_none(scoring: Scoring, 
 
 
 @pytest.mark.parametrize("path", ["answers", "nps", "nps/moves", "nps/sample", "funnel", "returns", "annotations"])
-async def test_period_that_ends_before_it_begins_is_refused_at_every_door(client: httpx.AsyncClient, path: str) -> None:
+async def test_period_that_ends_before_it_begins_is_refused_at_every_door(
+    client: httpx2.AsyncClient, path: str
+) -> None:
     needed: dict[str, Any] = PROGRAM | ({"margin": "10"} if path == "nps/sample" else {})
     backwards = {"from": "2026-11-20", "to": "2026-11-01"}
     assert (await client.get(f"/v1/{path}", params=needed | backwards)).status_code == 422
     assert (await client.get(f"/v1/{path}", params=needed | {"from": "0001-01-01"})).status_code == 422
 
 
-async def test_dimension_is_not_crossed_with_itself(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dimension_is_not_crossed_with_itself(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9], segments={"store": "Arbat"})
     refused = await client.get("/v1/nps", params={"by": "store,store"})
     assert (refused.status_code, refused.json()["detail"]) == (
@@ -334,7 +336,7 @@ async def test_dimension_is_not_crossed_with_itself(scoring: Scoring, client: ht
 
 
 async def test_segment_says_nothing_of_the_contacts_it_does_not_count(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await scoring.asked(segments={"store": "Arbat"})
     await scoring.receive(sent(request.invitation_id, request.respondent_id))
@@ -349,7 +351,7 @@ async def test_segment_says_nothing_of_the_contacts_it_does_not_count(
 
 
 @pytest.mark.parametrize("path", ["funnel", "returns"])
-async def test_what_only_an_answer_tells_has_no_funnel(scoring: Scoring, client: httpx.AsyncClient, path: str) -> None:
+async def test_what_only_an_answer_tells_has_no_funnel(scoring: Scoring, client: httpx2.AsyncClient, path: str) -> None:
     [request] = await answer_all(scoring, [9], segments={"store": "Arbat"})
     await scoring.tick()
     for answers_only in ("mode:self", "step:1", "reason:staff", "answering_device:mobile", "weather:fair"):
@@ -360,7 +362,7 @@ async def test_what_only_an_answer_tells_has_no_funnel(scoring: Scoring, client:
 
 
 async def test_usual_period_is_ninety_days_to_today_where_the_program_is(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     for program, time_zone in (("samoa", "Pacific/Pago_Pago"), ("kiritimati", "Pacific/Kiritimati")):
         document = {"time_zone": time_zone}

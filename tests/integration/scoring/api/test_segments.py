@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.domain.slices import Slice
@@ -35,7 +35,7 @@ async def ask(scoring: Scoring, store: str, score: int | None, *, weeks_ago: int
     await scoring.receive(RespondentPurchased(respondent_id=request.respondent_id, event=bought))
 
 
-async def test_segment_has_its_own_funnel_and_returns(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_segment_has_its_own_funnel_and_returns(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await ask(scoring, "Khimki", 3)
     await ask(scoring, "Khimki", None)
     await ask(scoring, "Arbat", 9)
@@ -49,7 +49,7 @@ async def test_segment_has_its_own_funnel_and_returns(scoring: Scoring, client: 
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_cancelled_purchase_is_no_return(scoring: Scoring, client: httpx.AsyncClient, *, together: bool) -> None:
+async def test_cancelled_purchase_is_no_return(scoring: Scoring, client: httpx2.AsyncClient, *, together: bool) -> None:
     counted: list[RespondentPurchased] = []
     for order in ("e7", "e8"):
         request = requested(segments={"store": "Khimki"}, send_at=NOW - timedelta(weeks=1))
@@ -66,7 +66,7 @@ async def test_cancelled_purchase_is_no_return(scoring: Scoring, client: httpx.A
 
 
 async def test_page_of_a_segment_says_why_and_what_without_operators(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     for number in range(30):
         await ask(scoring, "Khimki", 9, weeks_ago=6, reasons=("taste",))
@@ -120,7 +120,7 @@ async def test_comments_of_operators_are_a_segment_too(scoring: Scoring) -> None
 
 
 async def test_too_many_answers_are_refused_with_what_to_do(
-    scoring: Scoring, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    scoring: Scoring, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "MOST_COUNTED", 1)
     await ask(scoring, "Khimki", 3)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.domain.answers import Entry
@@ -38,17 +38,17 @@ async def answered(
     await asyncio.gather(*map(scoring.writer.record, entries))
 
 
-async def whole(client: httpx.AsyncClient) -> Any:
+async def whole(client: httpx2.AsyncClient) -> Any:
     return (await client.get("/v1/nps")).raise_for_status().json()["series"][0]
 
 
-async def test_score_is_the_difference_of_two_percentages(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_score_is_the_difference_of_two_percentages(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     promoters, detractors, score = said("# % promoters and # % detractors give #.")
     await answered(scoring, promoters, 100 - promoters - detractors, detractors)
     assert (await whole(client))["nps"] == score
 
 
-async def test_interval_is_the_adjusted_one_beside_the_plain_one(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_interval_is_the_adjusted_one_beside_the_plain_one(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     promoters, detractors, n, score = said("# promoters and # detractors among # answers give #.")
     await answered(scoring, promoters, n - promoters - detractors, detractors)
     found = await whole(client)
@@ -61,7 +61,7 @@ async def test_interval_is_the_adjusted_one_beside_the_plain_one(scoring: Scorin
     )
 
 
-async def test_difference_of_two_scores_has_an_interval(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_difference_of_two_scores_has_an_interval(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     was, was_not, n, is_, is_not, m, points, low, high, p = said(
         "Example: # promoters and # detractors of #, then # and # of #: #, interval # … #, p = #."
     )
@@ -77,30 +77,30 @@ async def test_difference_of_two_scores_has_an_interval(scoring: Scoring, client
     assert difference["p_value"] == pytest.approx(p, abs=0.00005)
 
 
-async def sample(client: httpx.AsyncClient, margin: float) -> Any:
+async def sample(client: httpx2.AsyncClient, margin: float) -> Any:
     return (await client.get("/v1/nps/sample", params={"margin": margin})).raise_for_status().json()
 
 
-async def test_sample_of_the_worst_case_is_the_one_of_the_page(client: httpx.AsyncClient) -> None:
+async def test_sample_of_the_worst_case_is_the_one_of_the_page(client: httpx2.AsyncClient) -> None:
     numbers = said("± # needs # answers, ± # needs #, ± # needs #.")
     for margin, answers in zip(numbers[::2], numbers[1::2], strict=True):
         assert (await sample(client, margin))["at_worst"] == answers
 
 
-async def test_sample_of_mixed_answers_is_the_one_of_the_page(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_sample_of_mixed_answers_is_the_one_of_the_page(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     *counts, margin, answers = said("With # promoters, # passives and # detractor so far, ± # needs #.")
     await answered(scoring, *counts)
     assert (await sample(client, margin))["as_now"] == answers
 
 
-async def test_sample_of_like_answers_is_the_one_of_the_page(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_sample_of_like_answers_is_the_one_of_the_page(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     promoters, answers, margin = said("with # promoters so far # for ± #.")
     await answered(scoring, promoters, 0, 0)
     assert (await sample(client, margin))["as_now"] == answers
 
 
 async def test_one_promoter_and_one_detractor_need_as_many_as_the_worst_case(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     await answered(scoring, 1, 0, 1)
     found = await sample(client, 10)

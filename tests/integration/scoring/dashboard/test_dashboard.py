@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-import httpx
+import httpx2
 import pytest
 
 from shared.contract.events import ProgramPublished, Reason, Reasons
@@ -24,12 +24,12 @@ def text_of(page: str, id_: str) -> str:
 
 
 @pytest.mark.parametrize("choice", ["period=", "period=&days=7&against=previous&program=", "from=&to=", "segment="])
-async def test_empty_choice_of_a_form_is_none(scoring: Scoring, client: httpx.AsyncClient, choice: str) -> None:
+async def test_empty_choice_of_a_form_is_none(scoring: Scoring, client: httpx2.AsyncClient, choice: str) -> None:
     await answer_all(scoring, [9, 3])
     assert (await client.get(f"/?{choice}")).status_code == 200
 
 
-async def test_last_days_end_today_where_the_program_is(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_last_days_end_today_where_the_program_is(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     east = {"title": "Far east", "time_zone": "Asia/Vladivostok"}
     await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=east))
     scoring.clock.moment = datetime(2026, 11, 18, 20, tzinfo=UTC)  # there it is six in the morning of the 19th
@@ -45,14 +45,14 @@ async def test_last_days_end_today_where_the_program_is(scoring: Scoring, client
     assert "against the period before (" not in longer
 
 
-async def test_days_the_other_way_round_are_the_same_days(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_days_the_other_way_round_are_the_same_days(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9])
     page = (await client.get("/?from=2026-11-20&to=2026-11-10")).text
     assert 'name="from" value="2026-11-10"' in page
     assert 'name="to" value="2026-11-20"' in page
 
 
-async def test_praise_is_not_shown_as_a_complaint(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_praise_is_not_shown_as_a_complaint(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for score, count in ((10, 3), (7, 1), (2, 1)):
         for _ in range(count):
             request = await scoring.asked(reasons=SPEED)
@@ -68,14 +68,14 @@ async def test_praise_is_not_shown_as_a_complaint(scoring: Scoring, client: http
 
 
 @pytest.mark.parametrize("segment", ["store:Nowhere", "store", "planet:Mars", "employee:Gleb, Sokol"])
-async def test_segment_without_answers_says_so(scoring: Scoring, client: httpx.AsyncClient, segment: str) -> None:
+async def test_segment_without_answers_says_so(scoring: Scoring, client: httpx2.AsyncClient, segment: str) -> None:
     await answer_all(scoring, [9] * 30)
     page = await client.get("/", params={"segment": segment})
     assert page.status_code == 200
     assert "was asked or answered in these days" in page.text
 
 
-async def test_more_comments_are_a_link_away(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_more_comments_are_a_link_away(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9] * 22)
     for number in range(12):
         await scoring.score(await scoring.asked(), 3, comment=f"Comment {number}")
@@ -87,7 +87,7 @@ async def test_more_comments_are_a_link_away(scoring: Scoring, client: httpx.Asy
     assert "More comments" not in further
 
 
-async def test_period_that_is_not_over_looks_so(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_period_that_is_not_over_looks_so(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await answer_all(scoring, [9, 3])
     scoring.clock.moment += timedelta(days=1)
     await answer_all(scoring, [9, 3])

@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, ViewportSize, expect
@@ -137,7 +137,7 @@ async def test_dashboard_is_accessible_alive_and_fits_a_phone(
     scoring: Scoring, urls: Mapping[str, str], browser: Browser
 ) -> None:
     await a_quarter(scoring)
-    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP) as context, httpx.AsyncClient() as web:
+    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP) as context, httpx2.AsyncClient() as web:
         note = {"day": str((NOW - timedelta(weeks=5)).date()), "text": "New courier service"}
         (await web.post(f"{url}/v1/annotations", json=note)).raise_for_status()
         page = await context.new_page()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 
 from tests.integration.scoring.stand import Scoring
 
 
-async def test_statistics_page_shows_the_document(client: httpx.AsyncClient) -> None:
+async def test_statistics_page_shows_the_document(client: httpx2.AsyncClient) -> None:
     response = await client.get("/statistics")
     assert response.status_code == 200
     page = response.text
@@ -17,6 +17,6 @@ async def test_statistics_page_shows_the_document(client: httpx.AsyncClient) -> 
     assert ".md" not in page
 
 
-async def test_dashboard_leads_to_it(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_dashboard_leads_to_it(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await scoring.asked()
     assert 'href="/statistics"' in (await client.get("/")).text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import pytest
 
 from tests.integration.scoring.stand import NOW, Scoring
@@ -10,13 +10,13 @@ from tests.integration.scoring.stand import NOW, Scoring
 HERE = {"back": "/?days=30"}
 
 
-async def page_after(client: httpx.AsyncClient, path: str, **sent: object) -> str:
+async def page_after(client: httpx2.AsyncClient, path: str, **sent: object) -> str:
     answer = await client.post(path, data={**HERE, **sent})
     assert (answer.status_code, answer.headers["location"]) == (303, HERE["back"])
     return (await client.get(answer.headers["location"])).raise_for_status().text
 
 
-async def test_what_is_set_is_shown_and_can_be_taken_back(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_what_is_set_is_shown_and_can_be_taken_back(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await scoring.score(await scoring.asked(), 9)
     day = str(NOW.date())
     assert "New courier" in await page_after(client, "/annotations", program="", day=day, text="New courier")
@@ -31,13 +31,13 @@ async def test_what_is_set_is_shown_and_can_be_taken_back(scoring: Scoring, clie
 
 
 @pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "/\\evil.example", "/desk", "/?a=1\n"])
-async def test_form_leads_to_no_other_page(scoring: Scoring, client: httpx.AsyncClient, back: str) -> None:
+async def test_form_leads_to_no_other_page(scoring: Scoring, client: httpx2.AsyncClient, back: str) -> None:
     sent = {"back": back, "name": "A rival", "nps": 1, "source": "x"}
     assert (await client.post("/benchmarks", data=sent)).status_code == 422
     assert await scoring.rows("SELECT 1 FROM benchmarks WHERE name = 'A rival'") == []
 
 
-async def test_form_of_another_site_is_refused(client: httpx.AsyncClient) -> None:
+async def test_form_of_another_site_is_refused(client: httpx2.AsyncClient) -> None:
     sent = {"program": "after-purchase", "nps": "1"}
     answer = await client.post("/target", data=sent, headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == 403

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from shared.contract.events import Brand, Contact, RespondentErased, RespondentOptedOut, SurveyRequested
@@ -16,7 +16,7 @@ TASKS = "SELECT kind, state, outcome, phone, name, window_start, due_at FROM cal
 
 
 async def complained(
-    scoring: Scoring, client: httpx.AsyncClient, *, score: int = 3, contact: Contact = REACHED, **said: str
+    scoring: Scoring, client: httpx2.AsyncClient, *, score: int = 3, contact: Contact = REACHED, **said: str
 ) -> SurveyRequested:
     """Send a score and then the second page's form with these fields."""
     request = await scoring.asked(time_zone="UTC", contact=contact)
@@ -27,7 +27,7 @@ async def complained(
 
 
 async def test_dissatisfied_is_offered_a_call_and_a_promoter_a_review(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     brand = Brand(name="Kofe Point", review_url="https://reviews.example.com/kofe", logo_url="kofe.svg")
     low, high = await scoring.asked(brand=brand), await scoring.asked(brand=brand)
@@ -43,7 +43,7 @@ async def test_dissatisfied_is_offered_a_call_and_a_promoter_a_review(
     assert "reviews.example.com" not in (await client.get(link_of(low.invitation_id) + "?done=1")).text
 
 
-async def test_program_may_offer_no_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_program_may_offer_no_call(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     asked = await scoring.asked(call_back=False)
     link = link_of(asked.invitation_id)
     await client.post(link, data={"score": "2"})
@@ -53,7 +53,7 @@ async def test_program_may_offer_no_call(scoring: Scoring, client: httpx.AsyncCl
     assert await scoring.rows(TASKS) == []
 
 
-async def test_callback_request_becomes_a_call_task(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_callback_request_becomes_a_call_task(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1", best_time="evening", comment="Cold soup.", reasons="wait")
     [task] = await scoring.rows(TASKS)
     assert (task["kind"], task["state"], task["phone"], task["name"]) == (
@@ -81,7 +81,7 @@ async def test_callback_request_becomes_a_call_task(scoring: Scoring, client: ht
     assert len(await scoring.rows(TASKS)) == 1  # they were called
 
 
-async def test_callback_request_can_be_changed_and_withdrawn(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_callback_request_can_be_changed_and_withdrawn(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1")
     link = link_of(request.invitation_id)
     again = {"comment": "", "best_time": "morning", "callback": "1", "phone": "+7 (495) 123-45-67"}
@@ -95,14 +95,14 @@ async def test_callback_request_can_be_changed_and_withdrawn(scoring: Scoring, c
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": False}]
 
 
-async def test_entering_a_number_requests_a_callback(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_entering_a_number_requests_a_callback(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await complained(scoring, client, phone="+7 495 765-43-21", best_time="evening")
     [task] = await scoring.rows(TASKS)
     assert (task["state"], task["phone"], task["window_start"].hour) == ("open", "+74957654321", 17)
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": True}]
 
 
-async def test_suspect_answer_changes_no_callback(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_suspect_answer_changes_no_callback(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     link = link_of((await complained(scoring, client, callback="1")).invitation_id)
     before = await scoring.rows(TASKS)
     pressed = {"comment": "", "callback": "1", "phone": "+7 495 765-43-21", "best_time": "evening", "trap": "1"}
@@ -112,7 +112,7 @@ async def test_suspect_answer_changes_no_callback(scoring: Scoring, client: http
 
 @pytest.mark.parametrize("contact", [REACHED, Contact(email="olga@example.com")])
 async def test_form_shows_the_open_callback_and_a_repeated_request_changes_nothing(
-    contact: Contact, scoring: Scoring, client: httpx.AsyncClient
+    contact: Contact, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     request = await complained(
         scoring, client, contact=contact, callback="1", phone="+7 495 765-43-21", best_time="evening"
@@ -148,7 +148,7 @@ async def test_form_shows_the_open_callback_and_a_repeated_request_changes_nothi
     ],
 )
 async def test_invalid_number_is_reported_and_the_typed_text_is_kept(
-    asked: dict[str, Any], phone: str, told: str, scoring: Scoring, client: httpx.AsyncClient
+    asked: dict[str, Any], phone: str, told: str, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     link = link_of((await scoring.asked(**asked)).invitation_id)
     await client.post(link, data={"score": "3"})
@@ -164,7 +164,7 @@ async def test_invalid_number_is_reported_and_the_typed_text_is_kept(
     assert (problem.status_code, problem.headers["content-type"]) == (422, "application/problem+json")
 
 
-async def test_form_with_a_wrong_number_still_carries_its_score(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_form_with_a_wrong_number_still_carries_its_score(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     link = link_of((await scoring.asked()).invitation_id)
     typed = {"score": "0", "comment": "", "phone": "abc", "best_time": "any"}
     refused = await client.post(link, data=typed)
@@ -174,7 +174,7 @@ async def test_form_with_a_wrong_number_still_carries_its_score(scoring: Scoring
 
 
 async def test_callbacks_are_first_in_the_queue_and_a_refusal_is_published(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     await complained(scoring, client, callback="1")
     page = (await client.get("/desk")).text
@@ -187,7 +187,7 @@ async def test_callbacks_are_first_in_the_queue_and_a_refusal_is_published(
     assert opted.payload.channel == "call"
 
 
-async def test_erasure_deletes_number_and_name(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_erasure_deletes_number_and_name(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1")
     await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
     assert (await scoring.rows(TASKS))[0] | {"due_at": None, "window_start": None} == {

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.config import ScoringSettings
@@ -17,8 +17,8 @@ from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
 
 
 async def report(
-    client: httpx.AsyncClient, task_id: object, disposition: str, operator: str = "Anna"
-) -> httpx.Response:
+    client: httpx2.AsyncClient, task_id: object, disposition: str, operator: str = "Anna"
+) -> httpx2.Response:
     said = {"operator": operator, "disposition": disposition}
     return await client.post(f"/v1/desk/{task_id}/outcome", json=said)
 
@@ -28,7 +28,7 @@ async def outcomes(scoring: Scoring) -> list[str]:
     return [payload.outcome for payload in closed if isinstance(payload, CallClosed)]
 
 
-async def test_task_is_leased_to_one_operator(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_task_is_leased_to_one_operator(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     taken = await take(client)
     assert taken is not None
@@ -44,14 +44,14 @@ async def test_task_is_leased_to_one_operator(scoring: Scoring, client: httpx.As
     assert (await report(client, task_id, "refused")).status_code == 409
 
 
-async def test_many_operators_never_share_a_task(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_many_operators_never_share_a_task(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for _ in range(5):
         await on_desk(scoring)
     taken = await asyncio.gather(*(take(client, f"Operator {number}") for number in range(8)))
     assert len({task["task_id"] for task in taken if task}) == sum(task is not None for task in taken) == 5
 
 
-async def test_no_answer_comes_back_and_ends_unreachable(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_no_answer_comes_back_and_ends_unreachable(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring, window=None)
     for attempt in (1, 2, 3):
         assert (await take(client) or {})["try"] == attempt
@@ -67,7 +67,7 @@ async def test_no_answer_comes_back_and_ends_unreachable(scoring: Scoring, clien
 
 
 async def test_busy_call_is_retried_soon_and_call_later_after_the_chosen_delay(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     task_id = await on_desk(scoring, window=None)
     await take(client)
@@ -80,7 +80,9 @@ async def test_busy_call_is_retried_soon_and_call_later_after_the_chosen_delay(
 
 
 @pytest.mark.parametrize("disposition", ["refused", "wrong_number", "do_not_call"])
-async def test_final_disposition_closes_the_task(disposition: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_final_disposition_closes_the_task(
+    disposition: str, scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
     task_id = await on_desk(scoring)
     await take(client)
     assert (await report(client, task_id, disposition)).json()["outcome"] == disposition
@@ -88,7 +90,7 @@ async def test_final_disposition_closes_the_task(disposition: str, scoring: Scor
     assert await outcomes(scoring) == [disposition]
 
 
-async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     await take(client)
     body = {"operator": "Anna", "score": 4, "reasons": ["wait"], "comment": "Too slow."}
@@ -105,7 +107,7 @@ async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client:
 
 @pytest.mark.parametrize("score", [11, -1, True, "9", 9.5, None])
 async def test_invalid_score_of_an_operator_is_refused(
-    score: object, scoring: Scoring, client: httpx.AsyncClient
+    score: object, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     task_id = await on_desk(scoring)
     await take(client)
@@ -113,7 +115,7 @@ async def test_invalid_score_of_an_operator_is_refused(
     assert (await report(client, task_id, "answered")).status_code == 422
 
 
-async def test_answered_online_while_on_the_phone(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answered_online_while_on_the_phone(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     call = call_for(request)
     await scoring.receive(call)
@@ -132,7 +134,7 @@ async def test_answered_online_while_on_the_phone(scoring: Scoring, client: http
 
 @pytest.mark.parametrize("first", ["request", "withdrawal"])
 async def test_withdrawn_call_is_closed_in_either_order_of_events(
-    first: str, scoring: Scoring, client: httpx.AsyncClient
+    first: str, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     call = call_for(await scoring.asked())
     gone = CallWithdrawn(
@@ -144,7 +146,7 @@ async def test_withdrawn_call_is_closed_in_either_order_of_events(
     assert await outcomes(scoring) == ["withdrawn"]
 
 
-async def test_call_for_an_answered_invitation_is_closed_at_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_call_for_an_answered_invitation_is_closed_at_once(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     await scoring.score(request, 9)
     call = call_for(request)
@@ -153,7 +155,7 @@ async def test_call_for_an_answered_invitation_is_closed_at_once(scoring: Scorin
     assert await outcomes(scoring) == ["answered"]
 
 
-async def test_call_waits_for_the_respondents_hours(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_call_waits_for_the_respondents_hours(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     scoring.clock.moment = scoring.clock.moment.replace(hour=19)  # 22:00 in Moscow
     await on_desk(scoring)
     assert await take(client) is None
@@ -166,7 +168,7 @@ async def test_call_waits_for_the_respondents_hours(scoring: Scoring, client: ht
     assert await take(client)
 
 
-async def test_task_past_its_end_expires(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_task_past_its_end_expires(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await on_desk(scoring)
     scoring.clock.moment += timedelta(days=21)
     assert await take(client) is None
@@ -175,7 +177,7 @@ async def test_task_past_its_end_expires(scoring: Scoring, client: httpx.AsyncCl
     assert await outcomes(scoring) == ["expired"]
 
 
-async def test_erased_respondent_is_not_called(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_erased_respondent_is_not_called(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await scoring.asked()
     await scoring.receive(call_for(request))
     await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
@@ -186,7 +188,7 @@ async def test_erased_respondent_is_not_called(scoring: Scoring, client: httpx.A
     assert "Olga" not in str(kept)
 
 
-async def test_operator_takes_a_call_and_saves_an_answer(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_operator_takes_a_call_and_saves_an_answer(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     listed = (await client.get("/desk")).text
     assert "Olga P." in listed
@@ -209,7 +211,7 @@ async def test_operator_takes_a_call_and_saves_an_answer(scoring: Scoring, clien
     assert versions == [{"score": 10, "reasons": ["taste"], "comment": "Nice", "operator": "Анна"}]
 
 
-async def test_desk_gives_back_a_comment_that_it_does_not_save(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_desk_gives_back_a_comment_that_it_does_not_save(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     await client.post("/desk/take", data={"operator": "Anna"})
     long = "She waited. " * 400
@@ -223,7 +225,7 @@ async def test_desk_gives_back_a_comment_that_it_does_not_save(scoring: Scoring,
 
 
 async def test_desk_offers_the_reasons_of_either_kind_and_takes_those_of_the_score(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     task_id = await on_desk(scoring)
     await take(client)
@@ -236,7 +238,7 @@ async def test_desk_offers_the_reasons_of_either_kind_and_takes_those_of_the_sco
     assert await scoring.rows("SELECT score, reasons FROM answers") == [{"score": 9, "reasons": ["staff"]}]
 
 
-async def test_other_operators_call_is_not_shown(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_other_operators_call_is_not_shown(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     await take(client, "Boris")
     client.cookies.set("operator", "Anna")
@@ -249,7 +251,7 @@ async def test_other_operators_call_is_not_shown(scoring: Scoring, client: httpx
 
 
 async def test_same_origin_form_is_accepted_and_a_cross_site_one_refused(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     await on_desk(scoring)
     sent = {"origin": "null", "sec-fetch-site": "same-origin"}  # as browsers send it under our referrer policy
@@ -259,7 +261,7 @@ async def test_same_origin_form_is_accepted_and_a_cross_site_one_refused(
 
 
 @pytest.mark.parametrize("junk", ['"a\\u0000"', '"\\ud800"', '""', "null", "[]", "1e999", '"' + "x" * 101 + '"'])
-async def test_junk_names_are_refused(junk: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_junk_names_are_refused(junk: str, scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     as_json = {"content-type": "application/json"}
     body = f'{{"operator": {junk}}}'
@@ -269,7 +271,7 @@ async def test_junk_names_are_refused(junk: str, scoring: Scoring, client: httpx
     assert (await client.post(f"/v1/desk/{task_id}/answer", content=comment, headers=as_json)).status_code == 422
 
 
-async def test_answer_saved_twice_is_saved(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_saved_twice_is_saved(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     await take(client)
     client.cookies.set("operator", "Anna")
@@ -282,7 +284,7 @@ async def test_answer_saved_twice_is_saved(scoring: Scoring, client: httpx.Async
     assert await scoring.rows("SELECT score, version FROM answers") == [{"score": 10, "version": 1}]
 
 
-async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     await on_desk(scoring, priority=5)
     scoring.clock.moment += timedelta(minutes=1)
@@ -323,7 +325,7 @@ async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, cl
     ],
 )
 async def test_desk_shows_the_outcome_and_when_the_call_is_due_again(
-    said: dict[str, str], told: str, scoring: Scoring, client: httpx.AsyncClient
+    said: dict[str, str], told: str, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     task_id = await on_desk(scoring, expires_at=scoring.clock.moment + timedelta(days=7))
     await take(client)
@@ -334,7 +336,7 @@ async def test_desk_shows_the_outcome_and_when_the_call_is_due_again(
         assert "Noted" not in (await client.get("/desk", params=junk)).text
 
 
-async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk(scoring, script="How likely are you to recommend us to a friend or colleague?")
     await take(client)
     client.cookies.set("operator", "Anna")
@@ -345,8 +347,8 @@ async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: http
 @pytest.mark.parametrize("url", ["https://nps.example.com", "http://127.0.0.1:8000"])
 async def test_cookie_of_the_desk_is_secure_where_its_address_is(scoring: Scoring, url: str) -> None:
     app = build_app(ScoringSettings(public_url=url), database=scoring.database, clock=scoring.clock)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
         taken = await browser.post("/desk/take", data={"operator": "Anna"})
     assert ("secure" in taken.headers["set-cookie"].lower()) is url.startswith("https")
 
@@ -355,6 +357,6 @@ async def test_cookie_of_the_desk_is_secure_where_its_address_is(scoring: Scorin
 async def test_folder_of_logos_need_not_exist(scoring: Scoring, tmp_path: Path, path: str) -> None:
     settings = ScoringSettings(logos_dir=tmp_path / "none")
     app = build_app(settings, database=scoring.database, clock=scoring.clock)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
         assert (await browser.get(path, follow_redirects=True)).status_code == 404

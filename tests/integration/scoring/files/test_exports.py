@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from pyarrow import parquet
 
@@ -182,7 +182,7 @@ async def test_daily_figures_are_exported_with_their_sums(scoring: Scoring, tmp_
     assert rows["store", "S1"]["n"] == "4"
 
 
-async def test_answers_are_filtered_and_paged(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answers_are_filtered_and_paged(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     await some_answers(scoring)
     scoring.clock.moment += timedelta(days=2)
     await scoring.score(await scoring.asked(test=True), 10)
@@ -248,7 +248,7 @@ async def test_documented_role_reads_the_views_and_nothing_else(
 
 
 async def test_documented_statement_counts_the_latest_of_each_customer_also_of_erased_ones(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     page = (Path(__file__).parents[4] / "docs/sql.md").read_text()
     latest = page.split("(`definition=latest_per_customer` in the API):")[1].split("## A role")[0]
@@ -270,7 +270,9 @@ async def test_documented_statement_counts_the_latest_of_each_customer_also_of_e
 
 
 @pytest.mark.parametrize("scores", [[9], [3, 3], [10, 9, 8, 7, 2], [9] * 40 + [3] * 11, [7]])
-async def test_view_has_the_interval_of_the_api(scoring: Scoring, client: httpx.AsyncClient, scores: list[int]) -> None:
+async def test_view_has_the_interval_of_the_api(
+    scoring: Scoring, client: httpx2.AsyncClient, scores: list[int]
+) -> None:
     await answer_all(scoring, scores)
     [row] = await scoring.rows("SELECT nps, interval_low, interval_high FROM nps_v WHERE dimension = 'all'")
     [series] = (await client.get("/v1/nps")).json()["series"]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -164,7 +164,7 @@ async def count_all(scoring: Scoring) -> None:
         pass
 
 
-async def figures(client: httpx.AsyncClient) -> dict[str, Any]:
+async def figures(client: httpx2.AsyncClient) -> dict[str, Any]:
     found = {}
     for path in FIGURES:
         answer = await client.get(path)
@@ -183,7 +183,7 @@ async def history(scoring: Scoring) -> list[list[SurveyRequested]]:
 
 
 async def test_every_figure_is_the_same_after_two_of_three_months_were_dropped(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     *_old, recent = await history(scoring)
     before = await figures(client)
@@ -227,7 +227,7 @@ async def test_sum_that_was_tampered_with_is_found(scoring: Scoring, table: str,
 
 
 async def test_downgrade_leaves_the_scores_and_verify_names_the_days_of_deleted_answers(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     await history(scoring)
     before = await figures(client)
@@ -243,7 +243,7 @@ async def test_downgrade_leaves_the_scores_and_verify_names_the_days_of_deleted_
     assert not any(str(NOW.date()) in each for each in found)
 
 
-async def test_figures_go_on_being_counted_after_a_drop(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_figures_go_on_being_counted_after_a_drop(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     """An answer on a day that has sums already is counted beside them, and dropped in a second round."""
     await history(scoring)
     await job(scoring)()
@@ -315,7 +315,7 @@ async def test_interrupted_retention_goes_on(scoring: Scoring, monkeypatch: pyte
     assert await job(scoring)() == 10
 
 
-async def test_repeats_of_what_was_dropped_change_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_repeats_of_what_was_dropped_change_nothing(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     """Their ids are not in the inbox any more: it keeps them for a month."""
     first, *_rest = (await history(scoring))[0]
     call = call_for(first, expires_at=NOW)
@@ -366,7 +366,7 @@ async def test_retention_while_events_arrive_loses_nothing_and_counts_nothing_tw
 
 
 async def test_imported_scores_of_ten_years_ago_are_kept_from_their_import_and_counted_once(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     shop = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow")
     scores = [
@@ -407,7 +407,7 @@ async def test_imported_scores_of_ten_years_ago_are_kept_from_their_import_and_c
     assert await differences(scoring) == []
 
 
-async def test_answer_to_a_survey_past_retention_is_met_kindly(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_to_a_survey_past_retention_is_met_kindly(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     old = (await history(scoring))[0][0]
     await job(scoring)()
     rows = await counts(scoring)

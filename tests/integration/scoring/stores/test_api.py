@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from services.scoring.stores import saving
@@ -25,17 +25,17 @@ ARBAT: dict[str, Any] = {
 
 
 async def put(
-    client: httpx.AsyncClient, code: str, headers: dict[str, str] | None = None, **body: Any
-) -> httpx.Response:
+    client: httpx2.AsyncClient, code: str, headers: dict[str, str] | None = None, **body: Any
+) -> httpx2.Response:
     return await client.put(f"/v1/stores/{code}", json=body, headers=headers)
 
 
-async def stores(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+async def stores(client: httpx2.AsyncClient) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await client.get("/v1/stores")).json()["stores"]
     return found
 
 
-async def test_store_is_put_read_listed_and_deleted_by_its_code(client: httpx.AsyncClient) -> None:
+async def test_store_is_put_read_listed_and_deleted_by_its_code(client: httpx2.AsyncClient) -> None:
     answer = await put(client, "77", **ARBAT)
     stored = answer.json()
     assert stored == {**ARBAT, "code": "77", "spellings": ["old Arbat", "Арбат"], "version": stored["version"]}
@@ -48,7 +48,7 @@ async def test_store_is_put_read_listed_and_deleted_by_its_code(client: httpx.As
     assert (await client.get("/v1/stores/77")).status_code == 404
 
 
-async def test_put_replaces_every_field(client: httpx.AsyncClient) -> None:
+async def test_put_replaces_every_field(client: httpx2.AsyncClient) -> None:
     await put(client, "77", **ARBAT)
     await put(client, "77", name="Arbat")
     [stored] = await stores(client)
@@ -67,7 +67,7 @@ async def test_put_replaces_every_field(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_invalid_store_is_refused_with_its_field(
-    client: httpx.AsyncClient, changes: dict[str, Any], where: str, what: str
+    client: httpx2.AsyncClient, changes: dict[str, Any], where: str, what: str
 ) -> None:
     answer = await put(client, "77", **(ARBAT | changes))
     [error] = answer.json()["errors"]
@@ -84,7 +84,7 @@ async def test_invalid_store_is_refused_with_its_field(
         ("78", {"name": "Арбат"}),
     ],
 )
-async def test_name_of_another_store_is_refused(client: httpx.AsyncClient, code: str, body: dict[str, Any]) -> None:
+async def test_name_of_another_store_is_refused(client: httpx2.AsyncClient, code: str, body: dict[str, Any]) -> None:
     await put(client, "77", **ARBAT)
     answer = await put(client, code, **body)
     assert answer.status_code == 409
@@ -92,7 +92,7 @@ async def test_name_of_another_store_is_refused(client: httpx.AsyncClient, code:
     assert len(await stores(client)) == 1
 
 
-async def test_conditions_of_a_request_are_kept(client: httpx.AsyncClient) -> None:
+async def test_conditions_of_a_request_are_kept(client: httpx2.AsyncClient) -> None:
     first = (await put(client, "77", {"if-none-match": "*"}, **ARBAT)).headers["etag"]
     assert (await put(client, "77", {"if-none-match": "*"}, name="x")).status_code == 412
     second = (await put(client, "77", {"if-match": f'"other", {first}'}, name="Arbat 2")).headers["etag"]
@@ -104,7 +104,7 @@ async def test_conditions_of_a_request_are_kept(client: httpx.AsyncClient) -> No
     assert (await client.delete("/v1/stores/77", headers={"if-match": "*"})).status_code == 204
 
 
-async def test_of_two_people_who_save_the_same_store_at_once_one_is_told(client: httpx.AsyncClient) -> None:
+async def test_of_two_people_who_save_the_same_store_at_once_one_is_told(client: httpx2.AsyncClient) -> None:
     read = (await put(client, "77", **ARBAT)).headers["etag"]
     both = await asyncio.gather(*(put(client, "77", {"if-match": read}, name=name) for name in ("Anna's", "Boris's")))
     assert sorted(answer.status_code for answer in both) == [200, 412]
@@ -112,12 +112,12 @@ async def test_of_two_people_who_save_the_same_store_at_once_one_is_told(client:
     assert stored["name"] == next(answer.json()["name"] for answer in both if answer.status_code == 200)
 
 
-async def test_same_spelling_put_for_two_stores_at_once_goes_to_one(client: httpx.AsyncClient) -> None:
+async def test_same_spelling_put_for_two_stores_at_once_goes_to_one(client: httpx2.AsyncClient) -> None:
     both = await asyncio.gather(*(put(client, code, name=code, spellings=["Arbat"]) for code in ("1", "2", "3")))
     assert sorted(answer.status_code for answer in both) == [200, 409, 409]
 
 
-async def test_list_has_a_limit(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_list_has_a_limit(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saving, "MOST_STORES", 1)
     assert (await put(client, "1", name="a")).status_code == 200
     assert (await put(client, "2", name="b")).status_code == 422
@@ -125,7 +125,7 @@ async def test_list_has_a_limit(client: httpx.AsyncClient, monkeypatch: pytest.M
 
 
 async def test_stores_that_events_name_and_the_list_lacks_are_listed(
-    client: httpx.AsyncClient, scoring: Scoring
+    client: httpx2.AsyncClient, scoring: Scoring
 ) -> None:
     for store in ("old Arbat", "Sokol", "Khimki"):
         await answer_all(scoring, [9], segments={"store": store, "region": "r"})
@@ -136,6 +136,6 @@ async def test_stores_that_events_name_and_the_list_lacks_are_listed(
 
 
 @pytest.mark.parametrize("path", ["/v1/stores?code=77", "/v1/stores/77?x=1", "/v1/stores/import?dryrun=true"])
-async def test_unknown_parameters_are_refused(client: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_parameters_are_refused(client: httpx2.AsyncClient, path: str) -> None:
     method = "POST" if "import" in path else "GET"
     assert (await client.request(method, path)).status_code == 422

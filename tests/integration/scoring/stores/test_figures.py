@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.integration.scoring.stand import NOW, Scoring, answer_all, differences
@@ -22,18 +22,18 @@ async def answered(scoring: Scoring) -> Scoring:
     return scoring
 
 
-async def listed(client: httpx.AsyncClient, *spellings: str) -> None:
+async def listed(client: httpx2.AsyncClient, *spellings: str) -> None:
     body = {"name": "Arbat street", "spellings": ["Arbat", *spellings]}
     (await client.put("/v1/stores/77", json=body)).raise_for_status()
 
 
-async def series(client: httpx.AsyncClient, **query: str) -> list[dict[str, Any]]:
+async def series(client: httpx2.AsyncClient, **query: str) -> list[dict[str, Any]]:
     answer = await client.get("/v1/nps", params={**PROGRAM, **query})
     found: list[dict[str, Any]] = answer.raise_for_status().json()["series"]
     return found
 
 
-async def by_store(client: httpx.AsyncClient, **query: str) -> dict[str, tuple[int, int, int]]:
+async def by_store(client: httpx2.AsyncClient, **query: str) -> dict[str, tuple[int, int, int]]:
     return {each["value"]: (each["n"], each["promoters"], each["invited"]) for each in await series(client, **query)}
 
 
@@ -44,7 +44,7 @@ TOGETHER = {"Arbat street": (6, 3, 9), "Sokol": (1, 1, 2)}
 @pytest.mark.parametrize("definition", ["every_answer", "latest_per_customer"])
 @pytest.mark.usefixtures("answered")
 async def test_spellings_count_as_one_store_at_once_and_apart_again(
-    client: httpx.AsyncClient, scoring: Scoring, definition: str
+    client: httpx2.AsyncClient, scoring: Scoring, definition: str
 ) -> None:
     split = {"by": "store", "definition": definition}
     assert await by_store(client, **split) == APART
@@ -59,7 +59,7 @@ async def test_spellings_count_as_one_store_at_once_and_apart_again(
 
 
 @pytest.mark.usefixtures("answered")
-async def test_any_name_of_a_store_selects_all_of_it(client: httpx.AsyncClient) -> None:
+async def test_any_name_of_a_store_selects_all_of_it(client: httpx2.AsyncClient) -> None:
     await listed(client, "old Arbat", "A-77")
     for name in ("Arbat street", "77", "old Arbat"):
         [whole] = await series(client, segment=f"store:{name}")
@@ -76,7 +76,7 @@ async def test_any_name_of_a_store_selects_all_of_it(client: httpx.AsyncClient) 
 
 
 @pytest.mark.usefixtures("answered")
-async def test_crossed_dimensions_sum_up_to_the_store(client: httpx.AsyncClient) -> None:
+async def test_crossed_dimensions_sum_up_to_the_store(client: httpx2.AsyncClient) -> None:
     await listed(client, "old Arbat", "A-77")
     crossed = {tuple(each["values"]): (each["n"], each["invited"]) for each in await series(client, by="store,channel")}
     assert crossed == {
@@ -89,7 +89,7 @@ async def test_crossed_dimensions_sum_up_to_the_store(client: httpx.AsyncClient)
 
 
 async def test_latest_answer_of_a_customer_counts_once_in_a_store_of_two_spellings(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     for store, score in (("Arbat", 3), ("old Arbat", 9)):
         request = await scoring.asked(customer_id="olga", segments={"store": store})
@@ -101,7 +101,7 @@ async def test_latest_answer_of_a_customer_counts_once_in_a_store_of_two_spellin
 
 
 @pytest.mark.usefixtures("answered")
-async def test_dashboard_shows_one_store_under_its_name(client: httpx.AsyncClient) -> None:
+async def test_dashboard_shows_one_store_under_its_name(client: httpx2.AsyncClient) -> None:
     await listed(client, "old Arbat", "A-77")
     shown = (await client.get("/")).text
     assert "Arbat street" in shown
@@ -112,7 +112,7 @@ async def test_dashboard_shows_one_store_under_its_name(client: httpx.AsyncClien
 
 
 async def test_dashboard_names_the_store_of_a_comment_and_counts_its_suspects(
-    scoring: Scoring, client: httpx.AsyncClient
+    scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     await listed(client, "old Arbat")
     for store in ("Arbat", "old Arbat"):

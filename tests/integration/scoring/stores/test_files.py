@@ -10,7 +10,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -101,15 +101,15 @@ def test_export_holds_no_formula_and_is_read_as_it_was() -> None:
     assert (row.texts["manager"], row.texts["deputy"]) == ("a;-b", "＝c")
 
 
-async def post(client: httpx.AsyncClient, content: str | bytes, **query: Any) -> httpx.Response:
+async def post(client: httpx2.AsyncClient, content: str | bytes, **query: Any) -> httpx2.Response:
     return await client.post("/v1/stores/import", content=content, params=query)
 
 
-async def codes(client: httpx.AsyncClient) -> list[str]:
+async def codes(client: httpx2.AsyncClient) -> list[str]:
     return [store["code"] for store in (await client.get("/v1/stores")).json()["stores"]]
 
 
-async def test_dry_run_says_what_an_import_does_and_stores_nothing(client: httpx.AsyncClient) -> None:
+async def test_dry_run_says_what_an_import_does_and_stores_nothing(client: httpx2.AsyncClient) -> None:
     await post(client, "code,name,manager\n1,Arbat,Ann\n2,Sokol,Eve\n")
     content = "code,name,shoe size\n1,Arbat,\n2,Sokolniki,\n3,Khimki,44\n4,,\n"
     tried = await post(client, content, dry_run=True)
@@ -135,19 +135,19 @@ async def test_dry_run_says_what_an_import_does_and_stores_nothing(client: httpx
     assert (await client.get("/v1/stores/2")).json()["manager"] == "Eve"
 
 
-async def test_file_may_exchange_the_names_of_two_stores(client: httpx.AsyncClient) -> None:
+async def test_file_may_exchange_the_names_of_two_stores(client: httpx2.AsyncClient) -> None:
     await post(client, "code,name\n1,Arbat\n2,Sokol\n")
     assert (await post(client, "code,name\n1,Sokol\n2,Arbat\n")).json()["changed"] == 2
     assert (await client.get("/v1/stores/1")).json()["name"] == "Sokol"
 
 
-async def test_unreadable_file_is_a_problem_with_the_reason(client: httpx.AsyncClient) -> None:
+async def test_unreadable_file_is_a_problem_with_the_reason(client: httpx2.AsyncClient) -> None:
     answer = await post(client, "name\nArbat\n")
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("no column 'code'")
 
 
-async def test_file_of_a_hundred_thousand_lines_is_refused_at_once(client: httpx.AsyncClient) -> None:
+async def test_file_of_a_hundred_thousand_lines_is_refused_at_once(client: httpx2.AsyncClient) -> None:
     began = process_time()
     many = await post(client, "code,name\n" + "".join(f"{n},s{n}\n" for n in range(100_000)))
     large = await post(client, "code,name\n" + "".join(f"{n},store number {n}\n" for n in range(100_000)))
@@ -156,7 +156,7 @@ async def test_file_of_a_hundred_thousand_lines_is_refused_at_once(client: httpx
     assert (large.status_code, large.json()["detail"]) == (413, "At most 2000000 bytes are accepted.")
 
 
-async def test_largest_list_is_stored(client: httpx.AsyncClient) -> None:
+async def test_largest_list_is_stored(client: httpx2.AsyncClient) -> None:
     content = "code,name,spellings\n" + "".join(f"{n},store {n},s{n};t{n}\n" for n in range(MOST_STORES))
     assert (await post(client, content)).json()["added"] == MOST_STORES
     assert (await post(client, content)).json()["left"] == MOST_STORES

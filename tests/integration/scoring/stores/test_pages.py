@@ -6,7 +6,7 @@ import asyncio
 import re
 from html import unescape
 
-import httpx
+import httpx2
 
 from tests.integration.scoring.stand import Scoring, answer_all
 
@@ -25,7 +25,7 @@ FIELDS = (
 )
 
 
-async def form_of(client: httpx.AsyncClient, code: str) -> dict[str, str]:
+async def form_of(client: httpx2.AsyncClient, code: str) -> dict[str, str]:
     """Read the fields of a store's form."""
     page = (await client.get("/stores/edit", params={"code": code})).text
     inputs = {name: unescape(value) for name, value in re.findall(r'<input[^>]* name="(\w+)" value="([^"]*)"', page)}
@@ -33,11 +33,11 @@ async def form_of(client: httpx.AsyncClient, code: str) -> dict[str, str]:
     return {name: (inputs | areas)[name] for name in FIELDS}
 
 
-async def save(client: httpx.AsyncClient, **fields: str) -> httpx.Response:
+async def save(client: httpx2.AsyncClient, **fields: str) -> httpx2.Response:
     return await client.post("/stores/edit", data=dict.fromkeys(FIELDS, "") | fields)
 
 
-async def test_store_is_added_edited_and_deleted(client: httpx.AsyncClient) -> None:
+async def test_store_is_added_edited_and_deleted(client: httpx2.AsyncClient) -> None:
     added = await save(client, code="77", name="Arbat", spellings="old Arbat\r\nАрбат", hours="пн-пт 9:00-21:00")
     assert (added.status_code, added.headers["location"]) == (303, "/stores?saved=77")
     listed = (await client.get(added.headers["location"])).text
@@ -55,13 +55,13 @@ async def test_store_is_added_edited_and_deleted(client: httpx.AsyncClient) -> N
     assert (await client.get("/stores/edit?code=77")).status_code == 404
 
 
-async def test_page_says_saved_or_deleted_only_of_what_is(client: httpx.AsyncClient) -> None:
+async def test_page_says_saved_or_deleted_only_of_what_is(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat")
     assert "Saved" not in (await client.get("/stores?saved=78")).text
     assert "is not in the list" not in (await client.get("/stores?deleted=77")).text
 
 
-async def test_form_is_shown_again_as_it_was_typed_with_the_error_at_its_field(client: httpx.AsyncClient) -> None:
+async def test_form_is_shown_again_as_it_was_typed_with_the_error_at_its_field(client: httpx2.AsyncClient) -> None:
     refused = await save(client, code="77", name="<Arbat>", hours="mon 21:00-09:00", time_zone="Europe/Moscow")
     assert refused.status_code == 422
     assert "&lt;Arbat&gt;" in refused.text
@@ -72,7 +72,7 @@ async def test_form_is_shown_again_as_it_was_typed_with_the_error_at_its_field(c
     assert (await client.get("/v1/stores")).json()["stores"] == []
 
 
-async def test_second_of_two_people_sees_what_the_first_saved_and_may_replace_it(client: httpx.AsyncClient) -> None:
+async def test_second_of_two_people_sees_what_the_first_saved_and_may_replace_it(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat", manager="Anna")
     form = await form_of(client, "77")
     texts = [form | {"manager": name} for name in ("Boris", "Clara")]
@@ -88,7 +88,7 @@ async def test_second_of_two_people_sees_what_the_first_saved_and_may_replace_it
     assert (await client.get("/v1/stores/77")).json()["manager"] == other
 
 
-async def test_store_that_was_changed_meanwhile_is_not_deleted(client: httpx.AsyncClient) -> None:
+async def test_store_that_was_changed_meanwhile_is_not_deleted(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat")
     form = await form_of(client, "77")
     await save(client, **(form | {"region": "Moscow"}))
@@ -98,7 +98,7 @@ async def test_store_that_was_changed_meanwhile_is_not_deleted(client: httpx.Asy
     assert (await client.get("/v1/stores/77")).status_code == 200
 
 
-async def test_store_that_was_deleted_meanwhile_can_be_saved_again(client: httpx.AsyncClient) -> None:
+async def test_store_that_was_deleted_meanwhile_can_be_saved_again(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat")
     form = await form_of(client, "77")
     await client.delete("/v1/stores/77")
@@ -108,7 +108,7 @@ async def test_store_that_was_deleted_meanwhile_can_be_saved_again(client: httpx
     assert (await save(client, **(form | {"version": ""}))).status_code == 303
 
 
-async def test_new_store_does_not_replace_one_with_its_code(client: httpx.AsyncClient) -> None:
+async def test_new_store_does_not_replace_one_with_its_code(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat")
     refused = await save(client, code="77", name="Sokol")
     assert refused.status_code == 422
@@ -116,7 +116,9 @@ async def test_new_store_does_not_replace_one_with_its_code(client: httpx.AsyncC
     assert (await client.get("/v1/stores/77")).json()["name"] == "Arbat"
 
 
-async def test_name_that_events_have_is_made_a_spelling_or_a_store(client: httpx.AsyncClient, scoring: Scoring) -> None:
+async def test_name_that_events_have_is_made_a_spelling_or_a_store(
+    client: httpx2.AsyncClient, scoring: Scoring
+) -> None:
     for store in ("Arbat & sons", "Sokol"):
         await answer_all(scoring, [9], segments={"store": store})
     await save(client, code="77", name="Arbat")
@@ -136,7 +138,7 @@ async def test_name_that_events_have_is_made_a_spelling_or_a_store(client: httpx
     assert "In events, and not in the list" not in (await client.get("/stores")).text
 
 
-async def test_stores_are_found_by_any_name_region_or_manager(client: httpx.AsyncClient) -> None:
+async def test_stores_are_found_by_any_name_region_or_manager(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat", spellings="Арбат", region="Centre", manager="Anna")
     await save(client, code="78", name="Sokol")
     for text in ("АРБАТ", "77", "centre", "ann"):
@@ -145,16 +147,16 @@ async def test_stores_are_found_by_any_name_region_or_manager(client: httpx.Asyn
     assert "No store has zzz" in (await client.get("/stores?find=zzz")).text
 
 
-async def upload(client: httpx.AsyncClient, content: bytes) -> httpx.Response:
+async def upload(client: httpx2.AsyncClient, content: bytes) -> httpx2.Response:
     return await client.post("/stores/import", files={"file": ("stores.txt", content, "text/plain")})
 
 
-async def confirm(client: httpx.AsyncClient, page: str, *, store: str) -> httpx.Response:
+async def confirm(client: httpx2.AsyncClient, page: str, *, store: str) -> httpx2.Response:
     [kept] = re.findall(r'name="kept" value="([^"]*)"', page)
     return await client.post("/stores/import", files={"kept": (None, kept), "store": (None, store)})
 
 
-async def test_file_is_checked_first_and_stored_when_that_was_confirmed(client: httpx.AsyncClient) -> None:
+async def test_file_is_checked_first_and_stored_when_that_was_confirmed(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="Arbat")
     checked = await upload(client, "Код;Название;Цвет\n77;Арбат;\n78;Сокол;зелёный\n".encode("cp1251"))
     for text in ("Nothing is stored yet", "Сокол (78)", "Арбат (77): name", "CP1251", "Columns not used: Цвет"):
@@ -165,7 +167,7 @@ async def test_file_is_checked_first_and_stored_when_that_was_confirmed(client: 
     assert {each["name"] for each in (await client.get("/v1/stores")).json()["stores"]} == {"Арбат", "Сокол"}
 
 
-async def test_bad_lines_are_named_and_only_the_good_ones_stored_when_asked(client: httpx.AsyncClient) -> None:
+async def test_bad_lines_are_named_and_only_the_good_ones_stored_when_asked(client: httpx2.AsyncClient) -> None:
     content = "code,name,time_zone\n1,Arbat,Moscow\n2,Sokol,\n3,Сокол,\n".encode()
     content += b"4," + "Сокол".encode("cp1251") + b",\n"
     checked = await upload(client, content)
@@ -179,7 +181,7 @@ async def test_bad_lines_are_named_and_only_the_good_ones_stored_when_asked(clie
     assert [each["code"] for each in (await client.get("/v1/stores")).json()["stores"]] == ["2", "3"]
 
 
-async def test_file_that_cannot_be_read_is_said_with_the_reason(client: httpx.AsyncClient) -> None:
+async def test_file_that_cannot_be_read_is_said_with_the_reason(client: httpx2.AsyncClient) -> None:
     refused = await upload(client, b"PK\x03\x04")
     assert (refused.status_code, "is a workbook or archive: save it as CSV" in refused.text) == (422, True)
     assert (await client.post("/stores/import", files={"kept": (None, "%")})).status_code == 422
@@ -187,7 +189,7 @@ async def test_file_that_cannot_be_read_is_said_with_the_reason(client: httpx.As
     assert (await upload(client, b"code,name\n" + b"\n" * 2_000_000)).status_code == 422
 
 
-async def test_export_is_a_file_that_can_be_imported(client: httpx.AsyncClient) -> None:
+async def test_export_is_a_file_that_can_be_imported(client: httpx2.AsyncClient) -> None:
     await save(client, code="77", name="=1+1", spellings="Арбат")
     exported = await client.get("/stores/export")
     assert exported.headers["content-disposition"] == 'attachment; filename="stores.csv"'

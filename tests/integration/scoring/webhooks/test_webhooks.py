@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -411,7 +411,7 @@ WHERE event_id = (SELECT min(event_id) FROM webhook_deliveries)"""
     assert len(await scoring.rows(DELIVERIES)) == 1
 
 
-async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver, client: httpx.AsyncClient) -> None:
+async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver, client: httpx2.AsyncClient) -> None:
     refused = await client.post("/v1/webhooks", json={"url": hook.url})
     assert (refused.status_code, refused.json()["detail"]) == (
         422,
