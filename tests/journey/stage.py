@@ -54,6 +54,8 @@ class Stage:
         return results
 
     async def after(self, **time: float) -> None:
+        """Let what happened before arrive, then move the clock, and wait until what is due has been done."""
+        await self.settle()
         self.clock.anchor(self.clock.now() + timedelta(**time), speed=0)
         await self.settle()
 
