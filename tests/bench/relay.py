@@ -59,7 +59,7 @@ class CountingLog:
 class RelayBench:
     name = "relay"
     gate = 0.33
-    goal = 0.45
+    goal = 0.5
 
     def __init__(self, database: db.Database, event_log: EventLog, server: embedded.Embedded) -> None:
         self._database = database

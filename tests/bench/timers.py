@@ -67,7 +67,7 @@ _BULK = (
 class TimersBench:
     name = "timers"
     gate = 0.33
-    goal = 0.45
+    goal = 0.6
 
     def __init__(
         self, database: db.Database, admin: asyncpg.Connection, server: embedded.Embedded, processes: WorkProcesses
