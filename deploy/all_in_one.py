@@ -31,22 +31,24 @@ _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
 _Listeners = tuple[socket.socket, socket.socket | None]  # the service's, and the one for public paths
 
 
-async def run(
+async def run(  # noqa: PLR0913 - independent choices of whoever runs the services
     settings: AllSettings,
     stop: asyncio.Event,
     *,
     services: Sequence[Service] = ALL,
     ready: Callable[[dict[str, str]], None] = lambda _urls: None,
+    first_link: Callable[[str], None] | None = None,
+    samples: bool = False,
 ) -> None:
     """Migrate the databases, or wait until they are migrated, and run these services until `stop` is set.
 
     Starts the embedded PostgreSQL for a schema without a configured URL. If all three services run, scoring's port
     serves the paths of all, and the other ports those of their own service. `ready` is called with the URL of each
-    schema's database when every service has started.
+    schema's database when every service has started. `first_link` and `samples`: see ServiceContext.
     """
     with ExitStack() as sockets:
         listeners = {service: _listen(settings, service, sockets) for service in services}
-        await _run(settings, stop, listeners, ready)
+        await _run(settings, stop, listeners, ready, first_link=first_link, samples=samples)
 
 
 async def _run(
@@ -54,6 +56,7 @@ async def _run(
     stop: asyncio.Event,
     listeners: Mapping[Service, _Listeners],
     ready: Callable[[dict[str, str]], None],
+    **staff: Any,
 ) -> None:
     base = settings.trigger
     urls = await _prepared(base, listeners, stop)
@@ -77,6 +80,7 @@ async def _run(
                 own,
                 front,
                 limits=ConnectionLimits.of(base),
+                **staff,
             )
             own.require("start", context.has_started)
             contexts.append(context)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.dispatcher.config import DispatcherSettings
 from services.scoring.config import ScoringSettings
 from services.trigger.config import TriggerSettings
-from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS
+from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, DEVELOPMENT_TICKET_KEYS
 from shared.contract.vocabulary import Service
 
 ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
@@ -28,7 +28,6 @@ _DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
     "sources": None,
     "host": "127.0.0.1",
     "public_host": "",
-    "staff_secret": "",
     "short_url": "",
     "unsubscribe_url": "",
     "dashboard_url": "",
@@ -39,6 +38,7 @@ _DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
     "hooks_url": "",
     "link_keys": DEVELOPMENT_LINK_KEYS,
     "address_keys": DEVELOPMENT_ADDRESS_KEYS,
+    "ticket_keys": DEVELOPMENT_TICKET_KEYS,
     "send": "mailbox",
 }
 

@@ -81,6 +81,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     "services.scoring.commands.stores": {
         "stores": "The list of stores, from and to CSV files.",
     },
+    "services.scoring.commands.people": {
+        "people": "Who may log in, and what they may do.",
+    },
     "services.scoring.commands.webhooks": {
         "webhooks": "Endpoints that receive answers and alerts over HTTP.",
     },

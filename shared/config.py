@@ -24,6 +24,7 @@ from shared.database_url import DatabaseOptions
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
 DEVELOPMENT_ADDRESS_KEYS = {"dev": "addresses-of-this-machine"}
+DEVELOPMENT_TICKET_KEYS = {"dev": "tickets-of-this-machine"}
 _DERIVED = Field(default="", validate_default=True)
 
 
@@ -79,7 +80,6 @@ class Settings(BaseSettings):
     clock: Path | None = None  # a stored business clock, for demo and replay
     host: str = "127.0.0.1"
     public_host: str = ""  # a second address that serves all paths but those for staff
-    staff_secret: SecretStr = SecretStr("")
     scoring_port: int = Field(default=8000, ge=0, le=65535)
     trigger_port: int = Field(default=8001, ge=0, le=65535)
     dispatcher_port: int = Field(default=8002, ge=0, le=65535)
@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     )
     address_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=_of_folder("address_keys", DEVELOPMENT_ADDRESS_KEYS)
+    )
+    ticket_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=_of_folder("ticket_keys", DEVELOPMENT_TICKET_KEYS)
     )
     shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -151,7 +154,7 @@ class Settings(BaseSettings):
         page = str(info.field_name).removesuffix("_url")
         return url or f"{str(info.data.get('dashboard_url', '')).rstrip('/')}/{page}"
 
-    @field_validator("link_keys", "address_keys", mode="before")
+    @field_validator("link_keys", "address_keys", "ticket_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object, info: ValidationInfo) -> object:
         """Read `k2:secret,k1:older secret`; the first key is used for what is new."""
@@ -176,6 +179,10 @@ class Settings(BaseSettings):
     @property
     def link_secrets(self) -> dict[str, str]:
         return {name: secret.get_secret_value() for name, secret in self.link_keys.items()}
+
+    @property
+    def ticket_secrets(self) -> dict[str, str]:
+        return {name: secret.get_secret_value() for name, secret in self.ticket_keys.items()}
 
     @property
     def address_fingerprints(self) -> AddressKeys:

@@ -39,16 +39,27 @@ def read(folder: Path) -> Keys:
 
 
 def make(folder: Path, *, earlier: Keys) -> bool:
-    """Make random keys, unless this folder has some; `earlier` keys stay valid after them. Raises KeysUnreadable."""
-    if read(folder):
+    """Make a random key for each of these settings that has none; its `earlier` keys stay valid after it.
+
+    Returns whether one was made. Raises KeysUnreadable.
+    """
+    found = read(folder)
+    made = {
+        setting: {"k1": secrets.token_hex(_SECRET_BYTES), **keys}
+        for setting, keys in earlier.items()
+        if setting not in found
+    }
+    if not made:
         return False
-    made = {setting: {"k1": secrets.token_hex(_SECRET_BYTES), **keys} for setting, keys in earlier.items()}
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f".{_FILE}.{os.getpid()}"
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(made, file, indent=1)
+        json.dump({**found, **made}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
+    if found:
+        new.replace(folder / _FILE)
+        return True
     try:
         (folder / _FILE).hardlink_to(new)  # fails if another process was first
     except FileExistsError:

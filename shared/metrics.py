@@ -36,6 +36,7 @@ ANSWER_ARRIVAL = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
+LOG_INS = Counter("earshot_log_ins_total", "Attempts of staff to log in, by result", ["service", "result"])
 WEBHOOKS = Counter("earshot_webhooks_total", "Attempts to deliver a webhook, by result", ["service", "state"])
 WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints disabled", ["service"])
 UNOWNED_TRANSACTIONS = Counter(

@@ -39,6 +39,8 @@ class ServiceContext:
 
     `public_listener` serves only the paths that are not for staff. `front` is set when all services run in this
     process: scoring's listeners serve it in place of scoring's app. A service sets `started` when all its tasks run.
+    `samples`: staff may become sample people, in the demo. Where `first_link` is given and nobody can log in yet,
+    scoring calls it with the link of the first administrator.
     """
 
     database_url: str
@@ -51,6 +53,8 @@ class ServiceContext:
     front: Front | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    samples: bool = False
+    first_link: Callable[[str], None] | None = None
 
     async def has_started(self) -> None:
         """Raise NotReady until `started` is set: a check for `Health.require`."""

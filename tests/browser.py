@@ -22,6 +22,8 @@ from playwright.async_api import (
     async_playwright,
 )
 
+from tests.staff import STAFF
+
 SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
 PHONE: ViewportSize = {"width": 360, "height": 640}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
@@ -83,8 +85,13 @@ class Watch:
 
 @asynccontextmanager
 async def watched(browser: Browser, **options: Any) -> AsyncIterator[BrowserContext]:
-    """Open a window with its own cookies; fail at its end if a page of it did what no page of ours may do."""
+    """Open a window with its own cookies, in which staff with every role is logged in.
+
+    Fail at its end if a page of it did what no page of ours may do.
+    """
     context = await browser.new_context(**{"user_agent": HUMAN} | options)  # headless, it would say so
+    name, _, ticket = STAFF.header().partition("=")
+    await context.add_cookies([{"name": name, "value": ticket, "url": "http://127.0.0.1"}])
     watch = Watch(context)
     try:
         yield context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -44,7 +45,21 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
         fail("; ".join(faults))
     logging.configure(settings.trigger.log_level, service=which.value)
 
+    first_links: list[str] = []
+
+    def ready(_urls: dict[str, str]) -> None:
+        print_addresses(settings, services)
+        for link in first_links:
+            print(_first_steps(link, is_terminal=common.environment == "development" or sys.stdout.isatty()))
+
     async def work(stop: asyncio.Event) -> None:
-        await all_in_one.run(settings, stop, services=services, ready=lambda _urls: print_addresses(settings, services))
+        await all_in_one.run(settings, stop, services=services, ready=ready, first_link=first_links.append)
 
     run_command(lambda: run_until_signal(work))
+
+
+def _first_steps(link: str, *, is_terminal: bool) -> str:
+    """Return what the terminal says while nobody can log in; a log that is kept does not get the link."""
+    if is_terminal:
+        return f"  Nobody can log in yet. This link makes you the administrator, once:\n  {link}\n"
+    return "  Nobody can log in yet. `earshot people reset admin` prints a link for the administrator.\n"

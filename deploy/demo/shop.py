@@ -26,6 +26,7 @@ from deploy.addresses import address, print_addresses
 from deploy.all_settings import ALL, AllSettings
 from deploy.demo.progress import DemoProgress
 from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, StoreQuality, purchase
+from deploy.program_ticket import ProgramTicket
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import stop_on_signals
@@ -163,8 +164,9 @@ async def _run_demo(settings: AllSettings, clock: StoredClock, stop: asyncio.Eve
         print_addresses(settings, ALL)
         ready.set()
 
-    async with httpx2.AsyncClient(timeout=10) as web, asyncio.TaskGroup() as tasks:
-        tasks.create_task(all_in_one.run(settings, stop, ready=started))
+    auth = ProgramTicket(settings.scoring, name="The demo")
+    async with httpx2.AsyncClient(timeout=10, auth=auth) as web, asyncio.TaskGroup() as tasks:
+        tasks.create_task(all_in_one.run(settings, stop, ready=started, samples=True))
         await ready.wait()
         await _until_ready(web, settings, stop)
         if stop.is_set():

@@ -30,6 +30,7 @@ from deploy.demo import quiescence
 from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, purchase
 from deploy.operations.replay_report import ReplayReport, reconcile, table
 from deploy.ports import free_ports
+from deploy.program_ticket import ProgramTicket
 from services.trigger.main import CRM_TOPICS
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
@@ -151,7 +152,9 @@ async def replay(
             event_log = open_event_log(settings.trigger, events_url)
             resources.push_async_callback(event_log.close)
             watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
-            web = await resources.enter_async_context(httpx2.AsyncClient(timeout=60))
+            web = await resources.enter_async_context(
+                httpx2.AsyncClient(timeout=60, auth=ProgramTicket(settings.scoring))
+            )
             people = SimulatedPeople(
                 web,
                 dispatcher=address(settings, Service.DISPATCHER),

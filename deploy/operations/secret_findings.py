@@ -8,13 +8,16 @@ from pydantic import SecretStr
 
 from deploy.all_settings import AllSettings
 from shared import made_keys
-from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, Settings
+from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, DEVELOPMENT_TICKET_KEYS, Settings
 from shared.database import embedded
 
 SHORTEST = 32  # characters of a key's secret
-SHORTEST_STAFF_SECRET = 16
-_DEVELOPMENT = {"link_keys": DEVELOPMENT_LINK_KEYS, "address_keys": DEVELOPMENT_ADDRESS_KEYS}
-_EXAMPLES = {"link_keys": "k1:$(openssl rand -hex 32)", "address_keys": "a1:$(openssl rand -hex 32)"}
+_DEVELOPMENT = {
+    "link_keys": DEVELOPMENT_LINK_KEYS,
+    "address_keys": DEVELOPMENT_ADDRESS_KEYS,
+    "ticket_keys": DEVELOPMENT_TICKET_KEYS,
+}
+_EXAMPLES = {setting: f"{setting[0]}1:$(openssl rand -hex 32)" for setting in _DEVELOPMENT}
 
 
 def make_keys(settings: Settings) -> bool:
@@ -25,7 +28,7 @@ def make_keys(settings: Settings) -> bool:
     if _DEVELOPMENT.keys() <= settings.model_fields_set:
         return False
     is_new = embedded.is_new(settings)
-    earlier = {setting: {} if is_new else keys for setting, keys in _DEVELOPMENT.items()}
+    earlier = {setting: {} if is_new or setting == "ticket_keys" else keys for setting, keys in _DEVELOPMENT.items()}
     return made_keys.make(settings.data_dir, earlier=earlier)
 
 
@@ -47,7 +50,7 @@ def problems_of_keys(settings: Settings, *, sends: bool, is_shared: bool) -> lis
     if sends or is_shared:
         problems.append(_problem("link_keys", settings, is_shared=is_shared))
     if is_shared:
-        problems.append(_problem("address_keys", settings, is_shared=True))
+        problems += [_problem(setting, settings, is_shared=True) for setting in ("address_keys", "ticket_keys")]
     return [problem for problem in problems if problem]
 
 
@@ -57,7 +60,7 @@ def _problem(setting: str, settings: Settings, *, is_shared: bool) -> str | None
     given = {id_: secret.get_secret_value() for id_, secret in keys.items()}
     first = next(iter(given))
     # an older key for addresses recognizes those who said no, so it stays
-    used = given if setting == "link_keys" else {first: given[first]}
+    used = {first: given[first]} if setting == "address_keys" else given
     if is_shared and setting not in settings.model_fields_set:
         return f"{name} is not set, and all processes need the same keys: {cure}"
     if public := [id_ for id_, secret in used.items() if secret in _DEVELOPMENT[setting].values()]:
@@ -69,10 +72,4 @@ def _problem(setting: str, settings: Settings, *, is_shared: bool) -> str | None
 
 def problems_of_secrets(settings: Settings) -> list[str]:
     """Return why production does not start, and what to set, a line each."""
-    problems = problems_of_keys(settings, sends=True, is_shared=True)
-    secret = settings.staff_secret.get_secret_value()
-    if not secret:
-        problems.append("EARSHOT_STAFF_SECRET is empty: set one, or staff pages serve this machine only")
-    elif len(secret) < SHORTEST_STAFF_SECRET:
-        problems.append(f"EARSHOT_STAFF_SECRET has fewer than {SHORTEST_STAFF_SECRET} characters: set a longer one")
-    return problems
+    return problems_of_keys(settings, sends=True, is_shared=True)

@@ -56,6 +56,7 @@ from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
 from shared.web.app import create_app
+from shared.web.gate import StaffAccess
 from shared.web.menu import StaffPages
 from shared.web.public_urls import PublicUrlCheck
 from shared.web.strict_input import SingleValued, refuse_unknown
@@ -75,7 +76,7 @@ def build_app(
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
-        staff_secret=settings.staff_secret.get_secret_value(),
+        access=StaffAccess.of(settings),
         https=settings.public_url.startswith("https://"),
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):

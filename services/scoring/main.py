@@ -29,6 +29,12 @@ from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
 from services.scoring.jobs.retention import AnswerRetention
 from services.scoring.jobs.scheduler import every
+from services.scoring.people import accounts
+from services.scoring.people import log_in as log_ins
+from services.scoring.people.account_page import AccountPage
+from services.scoring.people.log_in import LogIn
+from services.scoring.people.log_in_pages import LogInPages
+from services.scoring.people.people_page import PeoplePage
 from services.scoring.repository import links
 from services.scoring.stores.page import MOST_UPLOADED, StorePages
 from services.scoring.stores.routes import StoresApi
@@ -48,6 +54,7 @@ from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
+from shared.web.gate import StaffAccess
 from shared.web.menu import StaffPages
 from shared.web.rate_limit import RateLimit
 
@@ -59,29 +66,44 @@ JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: 
     "journeys": (0.2, count_journeys.count_journeys),
     "alerts": (5.0, alerts.publish_drops),
     "old webhooks": (3600.0, delivery.delete_old),
+    "old sessions": (3600.0, log_ins.forget_ended),
 }
 
 
-def build_app(
+def build_app(  # noqa: PLR0913 - a service is built from these
     settings: ScoringSettings,
     *,
     database: Database,
     clock: Clock,
     health: Health | None = None,
     stop: asyncio.Event | None = None,
+    samples: bool = False,
 ) -> FastAPI:
-    """Build the web application; setting `stop` ends the event streams of open dashboard pages."""
+    """Build the web application; setting `stop` ends the event streams of open dashboard pages.
+
+    `samples`: everybody may become a sample person, in the demo.
+    """
     health = health or Health()
     sessions, windows = database.sessions, settings.scanner_windows
     writer = Writer(sessions, windows)
     resolver = GroupCommitter(in_transaction(sessions, partial(links.resolve, windows=windows)))
+    log_in = LogIn(sessions)
+    access = StaffAccess.of(settings, find_session=log_in.find_session)
+    clients = ClientAddress(settings.client_address_header, settings.trusted_proxies)
     app = create_app(
         Service.SCORING,
         health=health,
         plain=AnswerPages(
-            sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings), windows, settings.public_url
+            sessions,
+            resolver,
+            writer,
+            clock,
+            PageViewWriter(sessions),
+            _limits(settings, clients),
+            windows,
+            settings.public_url,
         ).routes(),
-        staff_secret=settings.staff_secret.get_secret_value(),
+        access=access,
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
         larger={"/stores/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
@@ -96,6 +118,9 @@ def build_app(
     app.include_router(SettingsForms(sessions).router())
     app.include_router(StorePages(sessions, staff_pages).router())
     app.include_router(StoresApi(sessions).router())
+    app.include_router(LogInPages(log_in, access, staff_pages, clients, samples=samples).router())
+    app.include_router(AccountPage(log_in, access, staff_pages).router())
+    app.include_router(PeoplePage(sessions, staff_pages).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
@@ -109,10 +134,10 @@ class Logos(StaticFiles):
         return
 
 
-def _limits(settings: ScoringSettings) -> RateLimits:
+def _limits(settings: ScoringSettings, clients: ClientAddress) -> RateLimits:
     link = RateLimit(per_second=settings.answer_link_rate, burst=settings.answer_link_burst)
     client = RateLimit(per_second=settings.answer_client_rate, burst=settings.answer_client_burst)
-    return RateLimits(link, client, ClientAddress(settings.client_address_header, settings.trusted_proxies))
+    return RateLimits(link, client, clients)
 
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
@@ -126,7 +151,7 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = context.stop, context.health
     clock = await guard_clock(context.clock, database)
-    app = build_app(settings, database=database, clock=context.clock, health=health, stop=stop)
+    app = build_app(settings, database=database, clock=context.clock, health=health, stop=stop, samples=context.samples)
     consumer = build_consumer(settings, database, context.event_log, clock)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
     sender = WebhookSender(database.sessions, settings.webhook_networks)
@@ -144,6 +169,11 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
             running.loop(heartbeat, old.tick, longest_s=retention.EVERY_S)
             pause = running.until_woken(delivery.POLL_S, shortest_s=delivery.POLL_S)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks"), pause))
+            if context.first_link is not None:
+                async with database.sessions.begin() as session:
+                    invited = await accounts.first_administrator(session)
+                if invited is not None:
+                    context.first_link(invited.url(settings.dashboard_url))
             context.started.set()
     finally:
         await database.close()

@@ -51,6 +51,7 @@ from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
+from shared.web.gate import StaffAccess
 from shared.web.http_client import HttpClient
 from shared.web.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
@@ -69,9 +70,8 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
-        staff_secret=settings.staff_secret.get_secret_value(),
+        access=StaffAccess.of(settings, admit=keys.admit),
         https=settings.public_url.startswith("https://"),
-        admit=keys.admit,
         max_body=MAX_BODY,
     )
     intake = EventIntake(database.sessions, clock, settings.installation)

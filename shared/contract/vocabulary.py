@@ -8,7 +8,7 @@ import unicodedata
 from enum import StrEnum
 from functools import lru_cache
 
-KEY_PREFIX = "esk_"  # of every API key, to distinguish it from the staff secret
+KEY_PREFIX = "esk_"  # of every API key
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")  # of customer ids
 SHARED_NAMESPACE = "shared"  # the namespace of customer ids that name none
 _NAMESPACED = "ns:"
@@ -28,6 +28,21 @@ class Service(StrEnum):
     def group(self) -> str:
         """The consumer group of this service."""
         return f"earshot-{self.value}"
+
+
+class Role(StrEnum):
+    """What somebody of the staff may do; the table of routes says which pages that opens."""
+
+    OPERATOR = "operator"
+    SUPERVISOR = "supervisor"
+    ANALYST = "analyst"
+    MANAGER = "manager"
+    PRIVACY_OFFICER = "privacy_officer"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("_", " ")
 
 
 class ChannelKind(StrEnum):

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -18,6 +19,15 @@ _PROTOCOLS = ip_network("192.0.0.0/24")  # RFC 6890: IETF protocol assignments
 
 class ForbiddenAddress(Exception):
     """The name resolves to an address that is neither public nor in a permitted network."""
+
+
+def is_loopback_host(netloc: str) -> bool:
+    """Say whether the host of `host:port`, as a `Host` header has it, is this machine by name or by address."""
+    try:
+        host = urlsplit(f"//{netloc}").hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def look_up(host: str, port: int) -> list[str]:

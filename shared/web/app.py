@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.metrics import HTTP_SECONDS
-from shared.web.gate import Admit, Gate
+from shared.web.gate import Gate, StaffAccess
 from shared.web.operations import Operations
 from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem, problem_response
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
@@ -58,13 +58,12 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     *,
     health: Health,
     plain: Sequence[PlainRoute] = (),
-    staff_secret: str = "",
-    admit: Admit | None = None,
+    access: StaffAccess,
     max_body: int = MAX_BODY,
     larger: Mapping[str, int] = MappingProxyType({}),
     https: bool = False,
 ) -> FastAPI:
-    """Make a service's app; the table of routes says which of its paths need the staff secret, or a key for `admit`.
+    """Make a service's app; the table of routes says which of its paths are for staff, whom `access` recognizes.
 
     `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes,
     `larger` has the limits of paths that take more. With `https`, which says that the public URL is one, browsers are
@@ -83,7 +82,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
-    app.add_middleware(Gate, service=service, secret=staff_secret, admit=admit)
+    app.add_middleware(Gate, service=service, access=access)
     app.add_middleware(RequestBounds, max_body=max_body, larger=larger)
     app.add_middleware(_SecurityHeaders, https=https)
     return app

@@ -1,100 +1,152 @@
-"""Access control by the table of routes: staff paths need the staff secret, an API key, or a local client."""
+"""Access control by the table of routes: staff paths need a ticket with one of the path's roles, or an API key."""
 
 from __future__ import annotations
 
-import base64
-import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.contract.vocabulary import KEY_PREFIX, Service
+from shared.config import Settings
+from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.web import routes
-from shared.web.problems import Forbidden, NotFound, Problem, Unauthorized, as_problem, problem_response
+from shared.web.problems import Forbidden, NotFound, Unauthorized, as_problem, problem_response
+from shared.web.tickets import InvalidTicket, StaffCookie, Ticket, TicketSigner, signed_in, ticket_cookie
 
 STAFF_ONLY = "Staff only"
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-_SAFE = ("GET", "HEAD", "OPTIONS")
+RENEW = "/login/renew"
 
 Admit = Callable[[Scope, str], Awaitable[None]]
+FindSession = Callable[[Ticket], Awaitable[Ticket | None]]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class StaffAccess:
+    """How a service recognizes staff.
+
+    `log_in_origin` is the address of the service that renews tickets and asks who somebody is: scoring. There,
+    `find_session` says what a ticket of any age is worth: it returns the ticket as it is to be now, None if its
+    session has ended. `admit` checks an API key for a request and raises a Problem unless the key permits it.
+    """
+
+    signer: TicketSigner
+    cookie: StaffCookie
+    log_in_origin: str
+    find_session: FindSession | None = None
+    admit: Admit | None = None
+    now: Callable[[], datetime] = utc_now
+
+    @classmethod
+    def of(cls, settings: Settings, **more: Any) -> StaffAccess:
+        cookie = ticket_cookie(https=settings.dashboard_url.startswith("https://"))
+        return cls(TicketSigner(settings.ticket_secrets), cookie, settings.dashboard_url, **more)
+
+    def ticket_in(self, headers: Headers) -> Ticket | None:
+        """Return the ticket of a request, of any age."""
+        text = self.cookie.text_in(headers.get("cookie", ""))
+        try:
+            return self.signer.read(text) if text else None
+        except InvalidTicket:
+            return None
+
+    def cookie_of(self, ticket: Ticket) -> str:
+        """Return the `Set-Cookie` header that stores a ticket."""
+        return self.cookie.setting(self.signer.sign(ticket))
+
+    async def current(self, ticket: Ticket | None) -> Ticket | None:
+        """Return the ticket as it is to be now, None if it does not count."""
+        if ticket is None or (ticket.session is None or self.find_session is None):
+            return ticket if ticket and ticket.is_fresh(self.now()) else None
+        return await self.find_session(ticket)
 
 
 class Gate:
-    """Lets requests to the paths of respondents, providers and probes pass; all other requests need the staff secret.
+    """Lets requests to the paths of respondents, providers and probes pass; all others need a ticket or an API key.
 
-    Where no secret is set, they must come from this machine and through no proxy. A program may send an API key
-    instead; `admit` raises a Problem unless the key permits the path.
+    A browser without a ticket that counts is sent to the log-in together with its form (307, RFC 9110 15.4.8); other
+    clients get 401. What another site's page sends is refused, also at the log-in.
     """
 
-    def __init__(self, app: ASGIApp, *, service: Service, secret: str, admit: Admit | None = None) -> None:
-        self._app, self._secret, self._admit = app, secret, admit
-        self._without_secret = routes.without_secret(service)
+    def __init__(self, app: ASGIApp, *, service: Service, access: StaffAccess) -> None:
+        self._app, self._access = app, access
+        self._open, self._log_in = routes.without_ticket(service), routes.at_log_in(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._without_secret:
-            refusal = await self._refused(scope, Headers(scope=scope))
-            if refusal is not None:
-                await problem_response(refusal)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    async def _refused(self, scope: Scope, headers: Headers) -> Problem | None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if self._admit is None or scheme.lower() != "bearer" or not token.startswith(KEY_PREFIX):
-            return self._refusal(scope, headers)
+        if scope["type"] != "http" or scope["path"] in self._open:
+            await self._app(scope, receive, send)
+            return
         try:
-            await self._admit(scope, token)
+            held, ticket = await self._admitted(scope, Headers(scope=scope))
         except Exception as error:  # noqa: BLE001 - only an inner layer turns errors into responses
-            return as_problem(error)
-        return None
+            await self._refusal(scope, error)(scope, receive, send)
+            return
+        who = signed_in.set(ticket)
+        try:
+            await self._app(scope, receive, send if ticket is None or ticket == held else self._storing(ticket, send))
+        finally:
+            signed_in.reset(who)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
-        if self._secret and not self._knows_secret(headers):
-            return Unauthorized(
-                STAFF_ONLY, "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
-            )
-        if not self._secret and not _is_local(scope, headers):
-            return Forbidden(
-                STAFF_ONLY,
-                "Without EARSHOT_STAFF_SECRET only requests of this machine to localhost are served, none of a proxy.",
-            )
-        if scope["method"] not in _SAFE and _is_cross_site(headers):
-            return Forbidden("Another site sent this request", "Only Earshot's own pages may send forms for staff.")
-        return None
+    async def _admitted(self, scope: Scope, headers: Headers) -> tuple[Ticket | None, Ticket | None]:
+        """Return the ticket that a request has, and as it is to be now; raises Problem if it may not pass.
 
-    def _knows_secret(self, headers: Headers) -> bool:
-        scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                credentials = base64.b64decode(credentials, validate=True).decode().partition(":")[2]
-            except ValueError:
-                return False
-        return hmac.compare_digest(credentials.encode(), self._secret.encode())
+        Both are None for a program with a key, and for somebody at the log-in.
+        """
+        if (token := _key_in(headers)) and self._access.admit is not None:
+            await self._access.admit(scope, token)
+            return None, None
+        if scope["method"] not in routes.SAFE and _is_cross_site(headers):
+            raise Forbidden("Another site sent this request", "Only Earshot's own pages may send forms for staff.")
+        if scope["path"] in self._log_in:
+            return None, None
+        held = self._access.ticket_in(headers)
+        ticket = await self._access.current(held)
+        if ticket is None:
+            raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})
+        prefix = routes.find(scope["path"])
+        if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
+            raise Forbidden("Your roles do not allow this", f"It needs one of: {_labels(allowed)}.")
+        return held, ticket
+
+    def _refusal(self, scope: Scope, error: Exception) -> Response:
+        is_page = "text/html" in Headers(scope=scope).get("accept", "")
+        if isinstance(error, Unauthorized) and is_page:
+            query = scope["query_string"].decode("latin-1")
+            target = f"{scope['path']}?{query}" if query else scope["path"]
+            url = f"{self._access.log_in_origin.rstrip('/')}{RENEW}?{urlencode({'next': target})}"
+            return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT)
+        if isinstance(error, Forbidden) and is_page and scope["path"] == "/":
+            return RedirectResponse(f"{self._access.log_in_origin.rstrip('/')}/account", HTTPStatus.SEE_OTHER)
+        return problem_response(as_problem(error))
+
+    def _storing(self, ticket: Ticket, send: Send) -> Send:
+        """Add the cookie with this ticket to the response."""
+        cookie = self._access.cookie_of(ticket)
+
+        async def with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("set-cookie", cookie)
+            await send(message)
+
+        return with_cookie
 
 
-def _is_local(scope: Scope, headers: Headers) -> bool:
-    if any(name in headers for name in _FORWARDED):
-        return False
-    client = (scope.get("client") or ("", 0))[0]
-    named = _hostname(headers.get("host", ""))
-    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # the name, against DNS rebinding
+def _key_in(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" and token.startswith(KEY_PREFIX) else None
 
 
-def _hostname(netloc: str) -> str:
-    try:
-        return urlsplit(f"//{netloc}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _labels(roles: frozenset[Role]) -> str:
+    return ", ".join(role.label for role in Role if role in roles) or "none that exists"
 
 
 def _is_cross_site(headers: Headers) -> bool:

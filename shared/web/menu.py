@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.web import routes
+from shared.web.tickets import Ticket, signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,35 @@ class StaffPages:
 
     @property
     def menu(self) -> Mapping[str, str]:
-        """The URL of every page by its label; without a setting it is derived from another page of the same service."""
+        """The URL by its label of every page that the person who is signed in may read; of all pages without one."""
+        person = signed_in.get()
+        pages = (prefix for prefix in routes.TABLE if prefix.label)
+        return {p.label: self.url(p.path) for p in pages if person is None or person.has_any(p.reads)}
+
+    @property
+    def person(self) -> Ticket | None:
+        """Who is signed in."""
+        return signed_in.get()
+
+    @property
+    def account(self) -> str:
+        return self.url("/account")
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path of staff pages, which may have a query, at the service that answers it.
+
+        Without a setting of its own, the URL of a page is derived from another page of the same service.
+        """
         given = {"/decisions": self.decisions, "/mailbox": self.mailbox, "/invitations": self.invitations}
         beside = {
             Service.SCORING: f"{self.dashboard.rstrip('/')}/",
             Service.TRIGGER: self.decisions,
             Service.DISPATCHER: self.invitations,
         }
-        pages = (prefix for prefix in routes.TABLE if prefix.label)
-        return {p.label: given.get(p.path) or urljoin(beside[p.service], p.path[1:]) for p in pages}
+        service = routes.service_of(path.partition("?")[0])
+        return given.get(path) or urljoin(beside[service], f"./{path[1:]}")  # "./": `x:y` is a path, too
+
+    def start(self, person: Ticket) -> str:
+        """Return the URL of the first page in the menu of a person."""
+        first = next((p.path for p in routes.TABLE if p.label and person.has_any(p.reads)), "/account")
+        return self.url(first)

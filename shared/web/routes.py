@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import Role, Service
 
 
 class Audience(StrEnum):
@@ -18,10 +18,13 @@ class Audience(StrEnum):
     PROVIDER = "provider"  # signs its callbacks
     MACHINE = "machine"  # sends events with an API key
     PROBE = "probe"  # asks whether the process works
-    STAFF = "staff"  # knows the staff secret, is on this machine, or has an API key for this path
+    VISITOR = "visitor"  # of the staff, and not known yet: at the log-in
+    STAFF = "staff"  # has logged in and has one of the prefix's roles, or has an API key for this path
 
 
-_NEEDS_NO_SECRET = (Audience.RESPONDENT, Audience.PROVIDER, Audience.PROBE)
+_NEEDS_NO_TICKET = (Audience.RESPONDENT, Audience.PROVIDER, Audience.PROBE)
+_FOR_STAFF = (Audience.STAFF, Audience.VISITOR)
+SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,62 +35,104 @@ class Prefix:
     service: Service  # answers the path on the common address of all services
     audience: Audience
     label: str = ""  # in the menu of staff pages
+    reads: frozenset[Role] = frozenset()  # may send GET, HEAD and OPTIONS
+    writes: frozenset[Role] = frozenset()  # may send all other methods
     everywhere: bool = False  # on its own port, every service answers the path about itself
 
     def answered_by(self, service: Service) -> bool:
         """Say whether this service's app answers the prefix."""
         return self.everywhere or self.service is service
 
+    def roles(self, method: str) -> frozenset[Role]:
+        """Return the roles of staff that may send a request with this method."""
+        return self.reads if method in SAFE else self.writes
+
 
 _S, _T, _D = Service.SCORING, Service.TRIGGER, Service.DISPATCHER
+_OPERATOR, _SUPERVISOR, _ANALYST, _MANAGER, _PRIVACY, _ADMIN = (
+    Role.OPERATOR,
+    Role.SUPERVISOR,
+    Role.ANALYST,
+    Role.MANAGER,
+    Role.PRIVACY_OFFICER,
+    Role.ADMINISTRATOR,
+)
+_EVERYBODY = frozenset(Role)
+
+
+def _public(path: str, service: Service, audience: Audience, *, everywhere: bool = False) -> Prefix:
+    return Prefix(path, service, audience, everywhere=everywhere)
+
+
+def _staff(  # noqa: PLR0913 - the columns of the table
+    path: str,
+    service: Service,
+    reads: Iterable[Role],
+    writes: Iterable[Role] = (),
+    *,
+    label: str = "",
+    everywhere: bool = False,
+) -> Prefix:
+    return Prefix(path, service, Audience.STAFF, label, frozenset(reads), frozenset(writes), everywhere)
+
+
+_FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
+_MEASURES = (_MANAGER, _ANALYST)  # set what the figures are compared with
+_CALLS = (_OPERATOR, _SUPERVISOR)
+_CASES = (_SUPERVISOR, _MANAGER, _PRIVACY, _ADMIN)  # look up what one customer was sent
+_CONTACTS = (_SUPERVISOR, _PRIVACY)  # decide who is not contacted
 TABLE = (
-    Prefix("/s", _S, Audience.RESPONDENT),
-    Prefix("/logos", _S, Audience.RESPONDENT),
-    Prefix("/static", _S, Audience.RESPONDENT, everywhere=True),
-    Prefix("/u", _D, Audience.RESPONDENT),
-    Prefix("/hooks", _D, Audience.PROVIDER),
-    Prefix("/v1/hooks", _T, Audience.PROVIDER),
-    Prefix("/v1/events", _T, Audience.MACHINE),
-    Prefix("/healthz", _S, Audience.PROBE, everywhere=True),
-    Prefix("/livez", _S, Audience.PROBE, everywhere=True),
-    Prefix("/readyz", _S, Audience.PROBE, everywhere=True),
+    _public("/s", _S, Audience.RESPONDENT),
+    _public("/logos", _S, Audience.RESPONDENT),
+    _public("/static", _S, Audience.RESPONDENT, everywhere=True),
+    _public("/u", _D, Audience.RESPONDENT),
+    _public("/hooks", _D, Audience.PROVIDER),
+    _public("/v1/hooks", _T, Audience.PROVIDER),
+    Prefix("/v1/events", _T, Audience.MACHINE, writes=frozenset((_ADMIN,))),
+    _public("/healthz", _S, Audience.PROBE, everywhere=True),
+    _public("/livez", _S, Audience.PROBE, everywhere=True),
+    _public("/readyz", _S, Audience.PROBE, everywhere=True),
+    _public("/login", _S, Audience.VISITOR),
+    _public("/join", _S, Audience.VISITOR),
     # for staff, in the order of the menu
-    Prefix("/", _S, Audience.STAFF, "Dashboard", everywhere=True),
-    Prefix("/desk", _S, Audience.STAFF, "Desk"),
-    Prefix("/suspects", _S, Audience.STAFF, "Suspects"),
-    Prefix("/stores", _S, Audience.STAFF, "Stores"),
-    Prefix("/sources", _T, Audience.STAFF, "Sources"),
-    Prefix("/decisions", _T, Audience.STAFF, "Decisions"),
-    Prefix("/mailbox", _D, Audience.STAFF, "Mailbox"),
-    Prefix("/replies", _D, Audience.STAFF, "Replies"),
-    Prefix("/invitations", _D, Audience.STAFF, "Invitations"),
-    Prefix("/mail", _D, Audience.STAFF, "Mails"),
-    Prefix("/suppressions", _D, Audience.STAFF, "Suppressions"),
-    Prefix("/annotations", _S, Audience.STAFF),
-    Prefix("/benchmarks", _S, Audience.STAFF),
-    Prefix("/live", _S, Audience.STAFF),
-    Prefix("/statistics", _S, Audience.STAFF),
-    Prefix("/target", _S, Audience.STAFF),
-    Prefix("/v1/annotations", _S, Audience.STAFF),
-    Prefix("/v1/answers", _S, Audience.STAFF),
-    Prefix("/v1/benchmarks", _S, Audience.STAFF),
-    Prefix("/v1/desk", _S, Audience.STAFF),
-    Prefix("/v1/funnel", _S, Audience.STAFF),
-    Prefix("/v1/nps", _S, Audience.STAFF),
-    Prefix("/v1/returns", _S, Audience.STAFF),
-    Prefix("/v1/stores", _S, Audience.STAFF),
-    Prefix("/v1/webhooks", _S, Audience.STAFF),
-    Prefix("/v1/decisions", _T, Audience.STAFF),
-    Prefix("/v1/programs", _T, Audience.STAFF),
-    Prefix("/v1/respondents", _T, Audience.STAFF),
-    Prefix("/v1/invitations", _D, Audience.STAFF),
-    Prefix("/v1/links", _D, Audience.STAFF),
-    Prefix("/v1/mailbox", _D, Audience.STAFF),
-    Prefix("/v1/suppressions", _D, Audience.STAFF),
-    Prefix("/docs", _S, Audience.STAFF, everywhere=True),
-    Prefix("/openapi.json", _S, Audience.STAFF, everywhere=True),
-    Prefix("/static-offline-docs", _S, Audience.STAFF, everywhere=True),
-    Prefix("/metrics", _S, Audience.STAFF, everywhere=True),
+    _staff("/", _S, _FIGURES, label="Dashboard", everywhere=True),
+    _staff("/desk", _S, _CALLS, _CALLS, label="Desk"),
+    _staff("/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), label="Suspects"),
+    _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), label="Stores"),
+    _staff("/sources", _T, (_ADMIN,), (_ADMIN,), label="Sources"),
+    _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions"),
+    _staff("/mailbox", _D, (_SUPERVISOR, _ADMIN), label="Mailbox"),
+    _staff("/replies", _D, _CONTACTS, _CONTACTS, label="Replies"),
+    _staff("/invitations", _D, _CASES, label="Invitations"),
+    _staff("/mail", _D, (_MANAGER, _SUPERVISOR, _ADMIN), (_MANAGER, _ADMIN), label="Mails"),
+    _staff("/suppressions", _D, _CONTACTS, _CONTACTS, label="Suppressions"),
+    _staff("/people", _S, (_ADMIN,), (_ADMIN,), label="People"),
+    _staff("/account", _S, _EVERYBODY, _EVERYBODY),
+    _staff("/annotations", _S, _FIGURES, _MEASURES),
+    _staff("/benchmarks", _S, _FIGURES, _MEASURES),
+    _staff("/live", _S, _FIGURES),
+    _staff("/statistics", _S, _FIGURES),
+    _staff("/target", _S, _FIGURES, _MEASURES),
+    _staff("/v1/annotations", _S, _FIGURES, _MEASURES),
+    _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,)),
+    _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES),
+    _staff("/v1/desk", _S, _CALLS, _CALLS),
+    _staff("/v1/funnel", _S, _FIGURES),
+    _staff("/v1/nps", _S, _FIGURES),
+    _staff("/v1/returns", _S, _FIGURES),
+    _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,)),
+    _staff("/v1/webhooks", _S, (_ADMIN,), (_ADMIN,)),
+    _staff("/v1/decisions", _T, (*_CASES, _ANALYST)),
+    _staff("/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN)),
+    _staff("/v1/respondents", _T, (_PRIVACY,), (_PRIVACY,)),
+    _staff("/v1/invitations", _D, _CASES),
+    _staff("/v1/links", _D, (_ADMIN,), (_ADMIN,)),
+    _staff("/v1/mailbox", _D, (_SUPERVISOR, _ADMIN)),
+    _staff("/v1/suppressions", _D, _CONTACTS, _CONTACTS),
+    _staff("/docs", _S, _EVERYBODY, everywhere=True),
+    _staff("/openapi.json", _S, _EVERYBODY, everywhere=True),
+    _staff("/static-offline-docs", _S, _EVERYBODY, everywhere=True),
+    _staff("/metrics", _S, (_ADMIN,), everywhere=True),
 )
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 
@@ -117,14 +162,19 @@ def service_of(path: str) -> Service:
     return prefix.service if prefix else Service.SCORING
 
 
-def without_secret(service: Service) -> Paths:
-    """Return the paths of a service's app that its gate serves without a secret."""
-    return Paths(p.path for p in TABLE if p.answered_by(service) and p.audience in _NEEDS_NO_SECRET)
+def without_ticket(service: Service) -> Paths:
+    """Return the paths of a service's app that its gate serves to everybody."""
+    return Paths(p.path for p in TABLE if p.answered_by(service) and p.audience in _NEEDS_NO_TICKET)
+
+
+def at_log_in(service: Service) -> Paths:
+    """Return the paths of a service's app at which staff say who they are."""
+    return Paths(p.path for p in TABLE if p.answered_by(service) and p.audience is Audience.VISITOR)
 
 
 def public(service: Service | None = None) -> Paths:
     """Return the paths that a public listener serves: those of one service's app, or of all."""
-    shown = (p for p in TABLE if p.audience is not Audience.STAFF)
+    shown = (p for p in TABLE if p.audience not in _FOR_STAFF)
     return Paths(p.path for p in shown if service is None or p.answered_by(service))
 
 
@@ -134,4 +184,4 @@ def identity_paths(service: Service) -> frozenset[str]:
     They hide no other path: no token is `service`, and hooks and events accept only POST.
     """
     own = (p for p in TABLE if p.service is service and not p.everywhere)
-    return frozenset(f"{p.path}/service" for p in own if p.audience is not Audience.STAFF)
+    return frozenset(f"{p.path}/service" for p in own if p.audience not in _FOR_STAFF)

@@ -22,6 +22,7 @@ from shared import logging
 from shared.clock import ManualClock
 from shared.database.db import Database
 from tests.bench.frame import temporary_database
+from tests.staff import STAFF
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TIMES = 15
@@ -111,7 +112,9 @@ async def main(answers: int) -> None:
         await fill(connection, answers)
         await connection.close()
         app = build_app(ScoringSettings(), database=database, clock=ManualClock(NOW))
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+        async with httpx2.AsyncClient(
+            auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000"
+        ) as client:
             print(f"{answers:,} answers: median, slowest in milliseconds")  # noqa: T201 - a report
             for name, path in PAGES.items():
                 median, slowest = await measure(client, path)

@@ -40,6 +40,7 @@ from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
 from tests.bench.frame import Measure, WrongResult
 from tests.bench.trigger_processes import NOW, TriggerProcesses, consumer_of, open_trigger_processes
+from tests.staff import STAFF
 
 ITEMS = 16_000
 TWICE = ITEMS // 10
@@ -190,7 +191,7 @@ class TriggerBench:
         app = main.build_app(self._settings, self._database, self._clock)
         headers = {"content-type": "application/cloudevents+json"}
         return httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
+            auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
         )
 
     async def _append(self, events: Sequence[dict[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from deploy import databases
 from deploy.ports import free_ports
 from services.dispatcher.repository.steps import LEASE
 from shared.contract.vocabulary import Service
+from tests.staff import PROCESS_STAFF
 
 PAST_LEASE_S = LEASE.total_seconds() + 3
 REACH_POINT_S = 45.0  # when the crash point is not reached by then, the process is killed at random
@@ -232,7 +233,7 @@ class Processes:
         return True
 
     async def _answers(self, running: ServiceProcess) -> bool:
-        async with httpx2.AsyncClient() as web:
+        async with httpx2.AsyncClient(auth=PROCESS_STAFF) as web:
             while running.process.returncode is None:
                 try:
                     await web.get(f"{running.url}/healthz")

@@ -33,6 +33,7 @@ from tests.chaos.participants import Participants
 from tests.chaos.processes import DISPATCHERS, ROLES, Processes, Role
 from tests.chaos.providers import Providers, open_providers
 from tests.chaos.servers import Postgres, open_primary_and_standby, open_single_server
+from tests.staff import PROCESS_STAFF
 
 LONG = 20  # kills
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -103,7 +104,7 @@ async def open_setup(plan: Plan) -> AsyncIterator[ChaosSetup]:
         resources.push_async_callback(event_log.close)
         own_databases = await resources.enter_async_context(open_databases(urls))
         providers = await resources.enter_async_context(open_providers(plan.seed))
-        web = await resources.enter_async_context(httpx2.AsyncClient())
+        web = await resources.enter_async_context(httpx2.AsyncClient(auth=PROCESS_STAFF))
         environment = _environment(folder, urls, events_url, providers)
         processes = Processes(environment, plan.logs, rng, plan.kills, plan.roles_to_cover)
         resources.callback(processes.kill_all)

@@ -30,6 +30,7 @@ from shared.contract.vocabulary import Service
 from shared.runtime import open_event_log
 from tests import keys
 from tests.journey.stage import MONDAY, Stage
+from tests.staff import PROCESS_STAFF
 
 LINK = re.compile(r"http://\S+/s/[\w-]{22}\.\d+")
 
@@ -143,7 +144,7 @@ async def open_cluster(
             await cluster.start("trigger", "trigger")
             await cluster.start("dispatcher", "dispatcher")
             await cluster.start("dispatcher-2", "dispatcher", **second)
-            web = await resources.enter_async_context(httpx2.AsyncClient(timeout=30))
+            web = await resources.enter_async_context(httpx2.AsyncClient(auth=PROCESS_STAFF, timeout=30))
             event_log = open_event_log(settings.trigger, events_url)
             resources.push_async_callback(event_log.close)
             watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))

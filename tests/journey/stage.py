@@ -22,6 +22,7 @@ from deploy.operations.replay import isolated_settings
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import open_event_log
+from tests.staff import STAFF
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
@@ -134,7 +135,7 @@ async def open_stage(
             event_log = open_event_log(settings.trigger, events_url or urls["transport"])
             resources.push_async_callback(event_log.close)
             watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
-            web = await resources.enter_async_context(httpx2.AsyncClient(timeout=30))
+            web = await resources.enter_async_context(httpx2.AsyncClient(auth=STAFF, timeout=30))
             stage = Stage(settings, clock, watch, web, urls)
             await stage.settle()
             yield stage

@@ -23,6 +23,7 @@ from deploy.ports import free_ports
 from shared.clock import StoredClock
 from shared.contract.events import Window
 from tests.journey.stage import purchase
+from tests.staff import STAFF
 
 STOPS_WITHIN_S = 10
 
@@ -106,7 +107,7 @@ async def test_demo_moves_the_score_stops_at_once_and_goes_on(folder: Path) -> N
 
 async def test_demo_leaves_the_mail_of_whoever_tries_it_to_them(folder: Path) -> None:
     """A purchase like the README's while the sample shop sells: the simulated people do not answer for Olga."""
-    async with demo(folder) as running, httpx2.AsyncClient() as web:
+    async with demo(folder) as running, httpx2.AsyncClient(auth=STAFF) as web:
         await running.reads("answers? in all")
         now = StoredClock(folder / ".data/demo/clock.json").now()
         event = purchase(at=now, id="c-1", email="olga@example.com", phone=None)

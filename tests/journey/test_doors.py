@@ -19,6 +19,7 @@ from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import PortBusy
 from tests.journey.stage import MONDAY, Stage, link_in, purchase
+from tests.staff import PROCESS_STAFF
 
 OUTSIDE = "127.0.0.2"
 
@@ -31,7 +32,7 @@ async def test_outside_listener_serves_public_paths_only(urls: Mapping[str, str]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(all_in_one.run(settings, stop, ready=lambda _urls: ready.set()))
         await ready.wait()
-        async with httpx2.AsyncClient(timeout=20) as web:
+        async with httpx2.AsyncClient(auth=PROCESS_STAFF, timeout=20) as web:
             seen = {
                 path: (await web.get(f"http://{OUTSIDE}:{settings.port(service)}{path}")).status_code
                 for service, path in (

@@ -24,6 +24,7 @@ from shared.database_url import Host
 from shared.messaging.transport.kafka import create_topics
 from tests import postgres_server
 from tests.postgres_server import Server, free_port, own_folder, require, running
+from tests.staff import STAFF
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def test_event_becomes_an_invitation_behind_a_pooler_in_transaction_mode(
         dispatcher_port=dispatcher,
     )
     stop, up = asyncio.Event(), asyncio.Event()
-    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks, httpx2.AsyncClient(timeout=30) as http:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks, httpx2.AsyncClient(auth=STAFF, timeout=30) as http:
         tasks.create_task(all_in_one.run(settings, stop, ready=lambda _urls: up.set()))
         await up.wait()
         event = {

@@ -25,6 +25,7 @@ from shared.messaging import codec, relay
 from shared.messaging.relay_leadership import LockLeadership
 from shared.messaging.transport import Message, open_log, postgres
 from tests.journey.stage import link_in, purchase
+from tests.staff import STAFF
 
 PROGRAM = b"""
 id: at-once
@@ -64,7 +65,7 @@ async def test_survey_goes_on_although_no_loop_looks_for_work_by_itself(
     async with trigger_db.sessions.begin() as session:
         await apply_program(session, read_program(PROGRAM), now=now)
     log = open_log(urls["transport"])
-    async with asyncio.timeout(60), running(urls, tmp_path) as settings, httpx2.AsyncClient() as web:
+    async with asyncio.timeout(60), running(urls, tmp_path) as settings, httpx2.AsyncClient(auth=STAFF) as web:
         await web.post(f"{address(settings, Service.TRIGGER)}/v1/events", json=[purchase(at=now)])
         mails = f"{address(settings, Service.DISPATCHER)}/v1/mailbox"
         while len(messages := (await web.get(mails)).json()["messages"]) < 2:  # the second is a step that became due

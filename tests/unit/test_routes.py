@@ -19,6 +19,7 @@ from shared.database.db import Database
 from shared.web import routes
 from shared.web.menu import StaffPages
 from shared.web.routes import TABLE, Audience
+from tests.staff import STAFF
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_unknown_path_has_no_prefix_and_gets_its_404_from_scoring(path: str) -> 
 async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mapping[Service, FastAPI]) -> None:
     for service, app in apps.items():
         transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as web:
+        async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1") as web:
             for prefix in (p for p in TABLE if p.audience not in (Audience.STAFF, Audience.PROBE) and not p.everywhere):
                 answer = await web.get(f"{prefix.path}/service")
                 named = answer.json().get("service") if answer.status_code == 200 else None

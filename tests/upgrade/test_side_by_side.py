@@ -28,6 +28,7 @@ from shared.database.db import Database, fetch
 from shared.messaging.transport import EventLog, Message, open_log
 from tests import keys
 from tests.journey.stage import MONDAY, purchase
+from tests.staff import PROCESS_STAFF
 from tests.upgrade import versions
 from tests.upgrade.versions import RunningVersion, until
 
@@ -135,10 +136,11 @@ async def setup(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[Up
     urls = {schema: f"postgresql://{schema}@/{name}?host={folder}" for schema in databases.MIGRATIONS}
     settings = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
     settings["EARSHOT_LINK_KEYS"] = keys.SETTINGS["link_keys"]
+    settings["EARSHOT_TICKET_KEYS"] = keys.SETTINGS["ticket_keys"]
     settings |= {"EARSHOT_DATABASE_URL": urls["transport"], "EARSHOT_CLOCK": str(tmp_path / "clock.json")}
     clock = StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=0)
     event_log = open_log(urls["transport"])
-    async with httpx2.AsyncClient(timeout=30) as web:
+    async with httpx2.AsyncClient(auth=PROCESS_STAFF, timeout=30) as web:
         yield UpgradeSetup(urls, settings, clock, event_log, web)
     await event_log.close()
 

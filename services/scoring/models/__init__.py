@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from services.scoring.models import alerts, answers, calls, dropped, invitations, journeys, scores, stores, webhooks
+from services.scoring.models import (
+    alerts,
+    answers,
+    calls,
+    dropped,
+    invitations,
+    journeys,
+    people,
+    scores,
+    stores,
+    webhooks,
+)
 from services.scoring.models.columns import metadata
 
 __all__ = [
@@ -13,6 +24,7 @@ __all__ = [
     "invitations",
     "journeys",
     "metadata",
+    "people",
     "scores",
     "stores",
     "webhooks",

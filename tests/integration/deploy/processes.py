@@ -19,6 +19,8 @@ from deploy.all_settings import ALL
 from deploy.ports import free_ports
 from shared import database_url
 from shared.database import embedded
+from tests import keys
+from tests.staff import PROCESS_STAFF
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ async def earshot(urls: Mapping[str, str], folder: Path, **settings: str) -> Asy
         **{f"{service}_port": str(port) for service, port in ports.items()},
         "events_url": urls["transport"],
         "data_dir": str(folder),
+        "ticket_keys": keys.SETTINGS["ticket_keys"],
         **settings,
     }
     environment = {**os.environ, **{f"EARSHOT_{name.upper()}": value for name, value in own.items()}}
@@ -93,7 +96,7 @@ async def earshot(urls: Mapping[str, str], folder: Path, **settings: str) -> Asy
         )
     addresses = {str(service): f"http://127.0.0.1:{port}" for service, port in ports.items()}
     try:
-        async with httpx2.AsyncClient(timeout=60) as web:
+        async with httpx2.AsyncClient(auth=PROCESS_STAFF, timeout=60) as web:
             yield Earshot(process, addresses, web, log)
     finally:
         if process.returncode is None:

@@ -34,6 +34,7 @@ from shared.serving import serve
 from shared.web.app import create_app
 from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
 from tests.integration.trigger.samples import decide, purchase
+from tests.staff import ACCESS
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -201,7 +202,7 @@ async def listening(urls: Mapping[str, str], health: Health) -> AsyncIterator[in
     """Serve what every service says of itself."""
     stop, event_log = asyncio.Event(), open_log(urls["transport"])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_app(Service.SCORING, health=health)
+        app = create_app(Service.SCORING, access=ACCESS, health=health)
         around = ServiceContext(urls["scoring"], event_log, SystemClock(), stop, listener)
         serving = asyncio.create_task(serve(app, around, service=Service.SCORING))
         try:

@@ -25,6 +25,7 @@ from shared.database.db import Database
 from shared.web.routes import TABLE, Audience
 from tests.journey.stage import MONDAY, purchase
 from tests.proxies import CADDYFILE, NGINX_CONF, PROXIES, proxy_port
+from tests.staff import STAFF
 
 SECRET = "a-long-secret"
 STAFF = ("anybody", SECRET)
@@ -108,7 +109,7 @@ async def site(
             await started
         await resources.enter_async_context(PROXIES[proxy](ports, port, folder, staff=staff))
         base = f"http://127.0.0.1:{port}"
-        web = await resources.enter_async_context(httpx2.AsyncClient(base_url=base, timeout=30))
+        web = await resources.enter_async_context(httpx2.AsyncClient(auth=STAFF, base_url=base, timeout=30))
         yield Site(web, urls)
 
 

@@ -37,6 +37,7 @@ from tests.integration.dispatcher.conftest import DAY, LINK_KEYS, NOW, Chain, Re
 from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount
 from tests.integration.dispatcher.webhooks import callbacks
 from tests.integration.dispatcher.webhooks.test_webhooks import SETTINGS, TOPIC, Aws, client_of
+from tests.staff import ACCESS
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.1"
 
@@ -91,7 +92,7 @@ async def test_damaged_callbacks_are_refused_or_stored_and_the_valid_ones_are_st
     chance = random.Random(corpora.SEED)
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
     known = {**verifiers(settings), "ses": SnsVerifier(aws, topics=[TOPIC]), "bitrix24": Bitrix24Verifier("crm")}
-    app = create_app(Service.DISPATCHER, health=Health())
+    app = create_app(Service.DISPATCHER, access=ACCESS, health=Health())
     app.include_router(WebhookRoutes(chain.database.sessions, known).router())
     makers, statuses = list(callbacks.PROVIDERS.values()), Counter[int]()
     async with client_of(app) as client:

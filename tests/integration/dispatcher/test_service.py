@@ -20,6 +20,7 @@ from shared.messaging.transport import EventLog, open_log
 from shared.runtime import ServiceContext
 from tests.integration.dispatcher.conftest import NOW, Chain, request
 from tests.integration.dispatcher.pages.conftest import browser, settings
+from tests.staff import STAFF
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def test_service_takes_a_request_from_the_log_and_ends_when_told(
                     ServiceContext(urls["dispatcher"], event_log, ManualClock(NOW), stop, listener),
                 )
             )
-            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            async with httpx2.AsyncClient(auth=STAFF, base_url=f"http://127.0.0.1:{port}") as client:
                 while not (await client.get("/v1/mailbox")).json()["messages"]:
                     continue
             while await event_log.lag("somebody-else", ["survey.deliveries"]) < 1:

@@ -9,6 +9,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
 from shared.database.db import Database
 from tests.integration.scoring.stand import Scoring
+from tests.staff import STAFF
 
 
 @pytest.fixture
@@ -21,5 +22,5 @@ async def client(scoring: Scoring) -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client of the application."""
     app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client

@@ -19,6 +19,7 @@ from shared.messaging import codec
 from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext
 from tests.integration.scoring.stand import NOW, link_of, requested
+from tests.staff import STAFF
 
 
 async def test_request_becomes_an_answer_and_a_published_score(urls: Mapping[str, str]) -> None:
@@ -29,7 +30,7 @@ async def test_request_becomes_an_answer_and_a_published_score(urls: Mapping[str
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         tasks.create_task(run(settings, ServiceContext(urls["scoring"], log, ManualClock(NOW), stop, listener)))
         await log.append([codec.encode(cloudevents.new(request, service=Service.TRIGGER, at=NOW))])
-        async with httpx2.AsyncClient(base_url=address) as browser:
+        async with httpx2.AsyncClient(auth=STAFF, base_url=address) as browser:
             while (await browser.get(link_of(request.invitation_id))).status_code != 200:
                 pass
             assert (await browser.post(link_of(request.invitation_id), data={"score": "9"})).status_code == 303

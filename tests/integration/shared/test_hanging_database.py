@@ -25,6 +25,7 @@ from shared.database_url import DatabaseOptions, Host
 from shared.messaging.transport import open_log
 from tests.integration.scoring.stand import Scoring, link_of
 from tests.integration.trigger.samples import NOW, purchase
+from tests.staff import STAFF
 
 OPTIONS = DatabaseOptions(pool_size=2, connect_s=2, command_s=1.5, statement_s=1, idle_s=1)
 LONGEST_S = 30.0  # of a request: far less than without timeouts, far more than the sum of the options
@@ -60,7 +61,7 @@ async def test_request_to_a_hanging_database_is_refused_in_time_and_counted_once
     database, log, clock = _database(urls), open_log(urls["transport"]), ManualClock(NOW)
     await install_programs(database, clock)
     transport = httpx2.ASGITransport(build_app(TriggerSettings(_env_file=None), database, clock))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8001") as http:
         async with hanging(admin):
             async with asyncio.timeout(LONGEST_S):
                 answers = await asyncio.gather(*(http.post("/v1/events", json=purchase(f"e{n}")) for n in range(6)))
@@ -79,7 +80,7 @@ async def test_answer_that_a_hanging_database_has_not_confirmed_is_not_called_sa
     link = link_of((await scoring.asked()).invitation_id)
     app = scoring_app(ScoringSettings(_env_file=None), database=scoring.database, clock=scoring.clock)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as http:
         async with hanging(admin), asyncio.timeout(LONGEST_S):
             refused = [await http.post(link, data={"score": "9"}) for _ in range(2)]
         assert [answer.status_code for answer in refused] == [503, 503]

@@ -17,6 +17,7 @@ from shared.health import Health
 from shared.web import problems
 from shared.web.app import create_app
 from tests.integration.shared.test_web import client
+from tests.staff import ACCESS
 
 PART = b'--b\r\ncontent-disposition: form-data; name="what"\r\n\r\n%b\r\n--b--\r\n'
 MULTIPART, URLENCODED = "multipart/form-data; boundary=b", "application/x-www-form-urlencoded"
@@ -68,7 +69,7 @@ BAD_HOSTS = (
 
 
 def bounded(*, https: bool = False) -> FastAPI:
-    app = create_app(Service.DISPATCHER, health=Health(), https=https)
+    app = create_app(Service.DISPATCHER, access=ACCESS, health=Health(), https=https)
 
     @app.post("/u/{link}")
     async def form(link: str, what: Annotated[str, Form()] = "") -> dict[str, str]:
@@ -254,7 +255,7 @@ async def test_odd_target_is_no_failure_of_ours(web: httpx2.AsyncClient, target:
 
 
 async def test_one_path_may_take_a_larger_body_than_the_others() -> None:
-    app = create_app(Service.SCORING, health=Health(), max_body=1000, larger={"/s/import": 2000})
+    app = create_app(Service.SCORING, access=ACCESS, health=Health(), max_body=1000, larger={"/s/import": 2000})
 
     @app.post("/s/import")
     @app.post("/s/import/other")

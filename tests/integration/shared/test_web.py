@@ -19,6 +19,7 @@ from shared.health import Health, NotReady
 from shared.web import app as web_app
 from shared.web import gate, problems
 from shared.web.app import PlainRoute, create_app
+from tests.staff import STAFF
 
 SECRET = "a-long-secret"
 
@@ -73,7 +74,7 @@ def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
 
 def client(app: FastAPI, *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx2.AsyncClient:
     transport = httpx2.ASGITransport(app, client=(peer, 5000), raise_app_exceptions=False)
-    return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}")
+    return httpx2.AsyncClient(auth=STAFF, transport=transport, base_url=f"http://{host}")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from shared.clock import ManualClock
 from shared.database.db import Database
 from shared.messaging.transport import EventLog, open_log
 from tests.integration.trigger.samples import NOW
+from tests.staff import STAFF
 
 
 @pytest.fixture
@@ -43,5 +44,5 @@ async def client(
     settings: TriggerSettings, installed: Database, clock: ManualClock
 ) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(build_app(settings, installed, clock))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8001") as http:
         yield http

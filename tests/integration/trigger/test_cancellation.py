@@ -16,6 +16,7 @@ from shared.clock import ManualClock
 from shared.database.db import Database, fetch
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.trigger.samples import body, decide, purchase
+from tests.staff import STAFF
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def cancellable(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A request that is cancelled at a given await."""
     transport = httpx2.ASGITransport(build_app(settings, service_db, clock))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8001") as client:
         yield client
 
 

@@ -26,6 +26,7 @@ from shared.messaging.transport import EventLog, Message, open_log
 from shared.runtime import ServiceContext, listen
 from tests.contract.transport_stand import database_closed
 from tests.integration.trigger.samples import count, message, purchase
+from tests.staff import STAFF
 
 
 @asynccontextmanager
@@ -152,7 +153,7 @@ async def test_start_waits_for_a_database_that_is_gone(
         service = asyncio.create_task(main.run(settings, around))
         await asyncio.wait((service,), timeout=1)
         assert not service.done()
-    async with httpx2.AsyncClient(timeout=30) as web:
+    async with httpx2.AsyncClient(auth=STAFF, timeout=30) as web:
         programs = await web.get(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/programs")
     stop.set()
     await service

@@ -20,12 +20,13 @@ from tests.integration.trigger import vendors
 from tests.integration.trigger.samples import count, purchase
 from tests.integration.trigger.test_source_webhooks import sources as sources  # noqa: PLC0414 - a fixture
 from tests.integration.trigger.vendors import SHOPIFY_ORDER
+from tests.staff import STAFF
 
 
 @pytest.fixture
 async def staff(sources: TriggerSettings, installed: Database, clock: ManualClock) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(build_app(sources, installed, clock))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8001") as http:
         yield http
 
 

@@ -13,6 +13,7 @@ from services.dispatcher.config import DispatcherSettings
 from shared.web import links
 from shared.web.links import Purpose
 from tests.integration.dispatcher.conftest import LINK_KEYS, Chain
+from tests.staff import STAFF
 
 
 def settings(**values: object) -> DispatcherSettings:
@@ -22,7 +23,9 @@ def settings(**values: object) -> DispatcherSettings:
 @asynccontextmanager
 async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx2.AsyncClient]:
     app = main.build_app(settings(**values), chain.database, chain.clock)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
+    async with httpx2.AsyncClient(
+        auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://localhost"
+    ) as client:
         yield client
 
 

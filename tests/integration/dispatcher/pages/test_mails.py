@@ -18,6 +18,7 @@ from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.wiring import open_accounts
 from tests.fakes import SmtpSink, smtp_sink
 from tests.integration.dispatcher.conftest import Chain
+from tests.staff import STAFF
 
 
 def settings(**values: object) -> DispatcherSettings:
@@ -29,7 +30,9 @@ async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx2.AsyncC
     given = settings(**values)
     accounts = open_accounts(given)
     app = main.build_app(given, chain.database, chain.clock, accounts)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
+    async with httpx2.AsyncClient(
+        auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://localhost"
+    ) as client:
         yield client
     for account in accounts:
         await account.close()

@@ -15,13 +15,16 @@ from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
+from tests.staff import STAFF
 
 
 @pytest.fixture
 async def client(chain: Chain) -> AsyncIterator[httpx2.AsyncClient]:
     settings = DispatcherSettings(_env_file=None)
     app = main.build_app(settings, chain.database, chain.clock)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened:
+    async with httpx2.AsyncClient(
+        auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://localhost"
+    ) as opened:
         yield opened
 
 

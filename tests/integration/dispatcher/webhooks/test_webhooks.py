@@ -32,6 +32,7 @@ from shared.health import Health
 from shared.web.app import create_app
 from shared.web.http_client import Call, HttpClient, Reply
 from tests.integration.dispatcher.conftest import Chain
+from tests.staff import ACCESS
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.2"
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
@@ -307,7 +308,7 @@ def aws() -> Aws:
 
 @pytest.fixture
 async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(Service.DISPATCHER, health=Health())
+    app = create_app(Service.DISPATCHER, access=ACCESS, health=Health())
     app.include_router(WebhookRoutes(chain.database.sessions, {"ses": SnsVerifier(aws, topics=[TOPIC])}).router())
     async with client_of(app) as opened:
         yield opened

@@ -17,6 +17,7 @@ from shared.contract import events
 from shared.contract.events import ContactAttempted, SurveyRequested, SurveyWithdrawn
 from shared.contract.vocabulary import AttemptState, ChannelKind
 from tests.integration.scoring.stand import Scoring, call_for, link_of, requested
+from tests.staff import STAFF
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -331,7 +332,9 @@ async def test_windows_are_settings(setting: str, since_mail: int, fields: dict[
     suspicions = []
     for settings in (ScoringSettings(), ScoringSettings(**{setting: 0})):  # type: ignore[arg-type]
         app = build_app(settings, database=scoring.database, clock=scoring.clock)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+        async with httpx2.AsyncClient(
+            auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000"
+        ) as client:
             request = await mailed(scoring)
             link = link_of(request.invitation_id)
             scoring.clock.moment += timedelta(seconds=since_mail)

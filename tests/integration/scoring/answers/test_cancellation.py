@@ -20,6 +20,7 @@ from services.scoring.main import build_app
 from shared.database.db import Database
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.scoring.stand import NOW, Scoring, call_for, link_of, requested
+from tests.staff import STAFF
 
 MOST = 400  # awaits of any of these
 
@@ -38,7 +39,7 @@ async def leaving(tried: Scoring) -> AsyncIterator[httpx2.AsyncClient]:
     settings = ScoringSettings(answer_client_burst=100_000)
     app = build_app(settings, database=tried.database, clock=tried.clock)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client
 
 

@@ -30,6 +30,7 @@ from shared.serving import serve
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, schemes_of, watched
 from tests.integration.scoring.api.test_score_api import sent
 from tests.integration.scoring.stand import NOW, Scoring, requested
+from tests.staff import STAFF
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -137,7 +138,11 @@ async def test_dashboard_is_accessible_alive_and_fits_a_phone(
     scoring: Scoring, urls: Mapping[str, str], browser: Browser
 ) -> None:
     await a_quarter(scoring)
-    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP) as context, httpx2.AsyncClient() as web:
+    async with (
+        served(scoring, urls) as url,
+        watched(browser, viewport=DESKTOP) as context,
+        httpx2.AsyncClient(auth=STAFF) as web,
+    ):
         note = {"day": str((NOW - timedelta(weeks=5)).date()), "text": "New courier service"}
         (await web.post(f"{url}/v1/annotations", json=note)).raise_for_status()
         page = await context.new_page()

@@ -14,6 +14,7 @@ from services.scoring.main import build_app
 from shared.contract.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
 from shared.contract.vocabulary import AnswerMode
 from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
+from tests.staff import STAFF
 
 
 async def report(
@@ -348,7 +349,7 @@ async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: http
 async def test_cookie_of_the_desk_is_secure_where_its_address_is(scoring: Scoring, url: str) -> None:
     app = build_app(ScoringSettings(public_url=url), database=scoring.database, clock=scoring.clock)
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as browser:
         taken = await browser.post("/desk/take", data={"operator": "Anna"})
     assert ("secure" in taken.headers["set-cookie"].lower()) is url.startswith("https")
 
@@ -358,5 +359,5 @@ async def test_folder_of_logos_need_not_exist(scoring: Scoring, tmp_path: Path, 
     settings = ScoringSettings(logos_dir=tmp_path / "none")
     app = build_app(settings, database=scoring.database, clock=scoring.clock)
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
+    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as browser:
         assert (await browser.get(path, follow_redirects=True)).status_code == 404

@@ -1,0 +1,96 @@
+"""`earshot people`: who may log in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.config import ScoringSettings
+from services.scoring.domain.people.person import InvalidPerson, Person, folded
+from services.scoring.people import accounts as actions
+from services.scoring.people.accounts import LINK_LASTS, Invited
+from services.scoring.repository.people import accounts
+from shared.contract.vocabulary import Role, Service
+from shared.database.opening import open_for_command
+
+app = typer.Typer(no_args_is_help=True, help="Who may log in, and what they may do.")
+_Login = Annotated[str, typer.Argument(help="What the person types at the log-in.")]
+T = TypeVar("T")
+
+
+@app.command()
+def add(
+    login: _Login,
+    *,
+    role: Annotated[list[Role], typer.Option(help="What the person may do; may be repeated.")],
+    name: Annotated[str, typer.Option(help="How pages call the person; without it, the login.")] = "",
+) -> None:
+    """Add a person and print a link at which the person chooses a password; it works once."""
+    _print_link(_run(lambda session: actions.add(session, login=login, name=name or login, roles=role)))
+
+
+@app.command()
+def reset(login: _Login) -> None:
+    """Print a link at which a person chooses a new password; it works once, and a link made before does not."""
+
+    async def invite(session: AsyncSession) -> Invited:
+        return await actions.invite(session, await _person(session, login))
+
+    _print_link(_run(invite))
+
+
+@app.command("list")
+def list_people() -> None:
+    """List everybody with roles and state."""
+    for person in _run(accounts.load_all):
+        state = "off" if person.is_off else "has a password" if person.has_password else "has not used a link yet"
+        print(f"{person.login}\t{person.name}\t{', '.join(sorted(person.roles))}\t{state}")
+
+
+@app.command()
+def off(login: _Login) -> None:
+    """Turn a person off, who is logged out and cannot log in."""
+    _turn(login, off=True)
+
+
+@app.command()
+def on(login: _Login) -> None:
+    """Let a person who was turned off log in again."""
+    _turn(login, off=False)
+
+
+def _turn(login: str, *, off: bool) -> None:
+    async def turn(session: AsyncSession) -> None:
+        await actions.turn(session, (await _person(session, login)).id, off=off)
+
+    _run(turn)
+    print(f"{folded(login)} is turned {'off' if off else 'on'}")
+
+
+async def _person(session: AsyncSession, login: str) -> Person:
+    found = await accounts.by_login(session, folded(login))
+    if found is None:
+        raise InvalidPerson("login", "nobody has this login; `earshot people list` lists them")
+    return found[0]
+
+
+def _print_link(invited: Invited) -> None:
+    typer.echo(f"For {invited.person.name}, once and for {LINK_LASTS.days} days:", err=True)
+    print(invited.url(ScoringSettings().dashboard_url))
+
+
+def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    try:
+        return asyncio.run(_in_transaction(work))
+    except InvalidPerson as error:
+        typer.echo(f"earshot: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async with open_for_command(ScoringSettings(), Service.SCORING) as database, database.sessions.begin() as session:
+        return await work(session)

@@ -1,0 +1,91 @@
+"""Who may log in: a person of the staff, with the roles that open pages."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from shared.contract.vocabulary import Role
+
+LONGEST = 100  # characters of a login and of a name
+_LOGIN = re.compile(r"[^\s\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`login` is what the person types, the same in every spelling that `folded` makes equal."""
+
+    id: UUID
+    login: str
+    name: str
+    roles: frozenset[Role]
+    has_password: bool = False
+    is_off: bool = False
+
+
+class InvalidPerson(Exception):
+    """The text says what is wrong with a field, in words for the person at the form; `field` names it."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+
+
+def folded(login: str) -> str:
+    """Return the form in which logins are compared: NFKC, without case and outer spaces."""
+    return unicodedata.normalize("NFKC", login).strip().casefold()
+
+
+def checked_login(login: str) -> str:
+    """Return a login in its stored form; raises InvalidPerson."""
+    stored = folded(login)
+    if not _LOGIN.fullmatch(stored) or len(stored) > LONGEST:
+        raise InvalidPerson("login", f"a login has 1 to {LONGEST} characters and no spaces")
+    return stored
+
+
+def checked_name(name: str) -> str:
+    """Return a name without outer spaces; raises InvalidPerson."""
+    stored = " ".join(unicodedata.normalize("NFC", name).split())
+    if not stored or len(stored) > LONGEST or not stored.isprintable():
+        raise InvalidPerson("name", f"a name has 1 to {LONGEST} characters")
+    return stored
+
+
+def checked_roles(names: Iterable[str]) -> frozenset[Role]:
+    """Return the roles of these names; raises InvalidPerson for none and for an unknown one."""
+    given = frozenset(names)
+    if not given:
+        raise InvalidPerson("roles", "somebody without a role sees no page: choose at least one")
+    if unknown := given - frozenset(map(str, Role)):
+        raise InvalidPerson("roles", f"{min(unknown)} is no role; roles are {', '.join(Role)}")
+    return frozenset(map(Role, given))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session lasts without a request, and in all."""
+
+    idle: timedelta
+    whole: timedelta
+
+
+_WORKDAY = timedelta(hours=12)
+_LIMITS: Mapping[Role, SessionLimits] = {
+    Role.OPERATOR: SessionLimits(timedelta(hours=2), _WORKDAY),
+    Role.SUPERVISOR: SessionLimits(timedelta(hours=1), _WORKDAY),
+    Role.ANALYST: SessionLimits(timedelta(hours=2), timedelta(days=7)),
+    Role.MANAGER: SessionLimits(timedelta(hours=2), timedelta(days=7)),
+    Role.PRIVACY_OFFICER: SessionLimits(timedelta(minutes=30), _WORKDAY),
+    Role.ADMINISTRATOR: SessionLimits(timedelta(minutes=30), _WORKDAY),
+}
+
+
+def session_limits(roles: Iterable[Role]) -> SessionLimits:
+    """Return the shortest limits of any of the roles."""
+    of_roles = [_LIMITS[role] for role in roles] or list(_LIMITS.values())
+    return SessionLimits(min(each.idle for each in of_roles), min(each.whole for each in of_roles))

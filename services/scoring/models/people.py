@@ -1,0 +1,40 @@
+"""Tables of staff: people, their one-time links and their sessions."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from services.scoring.models.columns import Moment, metadata
+
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("id", UUID, primary_key=True),
+    sa.Column("login", sa.Text, nullable=False, unique=True),  # folded: NFKC without case
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("roles", ARRAY(sa.Text), nullable=False),
+    sa.Column("password", sa.Text),  # argon2id in the PHC string format; none before the first link is used
+    sa.Column("off_at", Moment),
+)
+
+staff_links = sa.Table(
+    "staff_links",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),  # SHA-256 of the link's secret
+    sa.Column("person", UUID, sa.ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Index("staff_links_person", "person"),
+)
+
+staff_sessions = sa.Table(
+    "staff_sessions",
+    metadata,
+    sa.Column("id", UUID, primary_key=True),
+    sa.Column("person", UUID, sa.ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("begun_at", Moment, nullable=False),
+    sa.Column("ends_at", Moment, nullable=False),
+    sa.Column("browser", sa.Text, nullable=False),
+    sa.Index("staff_sessions_person", "person"),
+    sa.Index("staff_sessions_ends_at", "ends_at"),
+)

@@ -1,0 +1,113 @@
+"""What administrators do with people: add, change, give a one-time link, turn off and on."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.scoring.domain.people.person import (
+    InvalidPerson,
+    Person,
+    checked_login,
+    checked_name,
+    checked_roles,
+)
+from services.scoring.repository.people import accounts, sessions
+from shared.contract.vocabulary import Role
+
+LINK_LASTS = timedelta(days=3)
+JOIN = "/join/"
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A person, and the secret of the one-time link at which the person chooses a password: it is kept nowhere."""
+
+    person: Person
+    secret: str
+
+    def url(self, origin: str) -> str:
+        return f"{origin.rstrip('/')}{JOIN}{self.secret}"
+
+
+def digest(secret: str) -> bytes:
+    """Hash the secret of a link; it has 256 random bits, so a slow password hash is not needed."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def add(session: AsyncSession, *, login: str, name: str, roles: Iterable[str]) -> Invited:
+    """Add a person with a one-time link; raises InvalidPerson."""
+    person = Person(uuid7(), checked_login(login), checked_name(name), checked_roles(roles))
+    if not await accounts.add(session, person):
+        raise InvalidPerson("login", "somebody has this login already")
+    return await invite(session, person)
+
+
+async def invite(session: AsyncSession, person: Person) -> Invited:
+    """Make a one-time link; the link before it stops working, the password counts until the new one is chosen."""
+    secret = secrets.token_urlsafe(32)
+    await accounts.replace_link(session, person.id, digest(secret), lasting=LINK_LASTS)
+    return Invited(person, secret)
+
+
+async def change(session: AsyncSession, id_: UUID, *, name: str, roles: Iterable[str]) -> Person | None:
+    """Give a person another name and other roles; None if there is none. Raises InvalidPerson."""
+    await accounts.lock(session)
+    person = await accounts.by_id(session, id_)
+    if person is None:
+        return None
+    changed = replace(person, name=checked_name(name), roles=checked_roles(roles))
+    await _keep_an_administrator(session, changed)
+    await accounts.change(session, id_, name=changed.name, roles=changed.roles)
+    return changed
+
+
+async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
+    """Turn a person off, whose sessions and links end with that, or on; None if there is none.
+
+    Raises InvalidPerson for the last administrator.
+    """
+    await accounts.lock(session)
+    person = await accounts.by_id(session, id_)
+    if person is None:
+        return None
+    turned = replace(person, is_off=off)
+    await _keep_an_administrator(session, turned)
+    await accounts.turn(session, id_, off=off)
+    if off:
+        await accounts.forget_links(session, id_)
+        await sessions.end_all(session, id_)
+    return turned
+
+
+async def _keep_an_administrator(session: AsyncSession, changed: Person) -> None:
+    """Raise InvalidPerson if nobody could add people after this change."""
+    others = [person for person in await accounts.load_all(session) if person.id != changed.id]
+    if not any(_administers(person) for person in (*others, changed)):
+        raise InvalidPerson("roles", "nobody else who can log in is an administrator: make somebody one first")
+
+
+def _administers(person: Person) -> bool:
+    return Role.ADMINISTRATOR in person.roles and not person.is_off
+
+
+async def first_administrator(session: AsyncSession, *, login: str = "admin") -> Invited | None:
+    """Return a link for the first administrator, None if somebody has a password already.
+
+    Every start makes a new one until it is used, because nobody can be shown the link of the start before.
+    """
+    await accounts.lock(session)
+    people = await accounts.load_all(session)
+    if any(person.has_password for person in people):
+        return None
+    for person in people:
+        if _administers(person):
+            return await invite(session, person)
+    return await add(session, login=login, name="Administrator", roles=[Role.ADMINISTRATOR])

@@ -1,0 +1,181 @@
+"""Says who logs in, and begins sessions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.scoring.domain.people.passwords import check_password
+from services.scoring.domain.people.person import Person, folded, session_limits
+from services.scoring.domain.people.sessions import StaffSession
+from services.scoring.people.accounts import digest
+from services.scoring.people.hashing import PasswordHashing
+from services.scoring.repository.people import accounts, sessions
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.metrics import LOG_INS
+from shared.web.gate import utc_now
+from shared.web.rate_limit import RateLimit
+from shared.web.tickets import RENEWED_AFTER, Device, Ticket
+
+log = structlog.get_logger()
+_BROWSER = 200  # characters of what a browser calls itself
+
+
+class WrongLogIn(Exception):
+    """Login and password do not belong together, or the person is turned off: nobody is told which."""
+
+
+class TooManyGuesses(Exception):
+    """The password was not looked at; `wait_s` is how long to wait."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__()
+        self.wait_s = math.ceil(wait_s)
+
+
+class LinkUsed(Exception):
+    """A one-time link was used before, has expired or never existed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuessLimits:
+    """Slow guesses down for each client and for each login.
+
+    Whoever guesses cannot lock somebody else out for long: a browser in which the person logged in before is counted
+    by itself (OWASP, "device cookies").
+    """
+
+    client: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.2, burst=30))
+    login: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.1, burst=10))
+    device: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.1, burst=10))
+
+    def check(self, login: str, *, client: str = "", device: UUID | None = None) -> None:
+        """Count a guess; raises TooManyGuesses. `client` is "" where the address says nothing."""
+        if device is not None:
+            wait = self.device.take(device)
+        else:
+            wait = (self.client.take(client) if client else 0.0) or self.login.take(login)
+        if wait:
+            raise TooManyGuesses(wait)
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    sessions: Sessions
+    hashing: PasswordHashing = field(default_factory=PasswordHashing)
+    limits: GuessLimits = field(default_factory=GuessLimits)
+    now: Callable[[], datetime] = utc_now
+
+    async def with_password(
+        self, login: str, password: str, *, client: str = "", device: Device | None = None, browser: str = ""
+    ) -> Ticket:
+        """Begin a session; raises WrongLogIn, TooManyGuesses and Unavailable."""
+        name = folded(login)
+        async with self.sessions.begin() as session:
+            found = await accounts.by_login(session, name)
+        person, stored = found or (None, None)
+        is_known = device is not None and person is not None and device.person == person.id
+        self._slow(name, person, client=client, device=device.id if device is not None and is_known else None)
+        if not await self.hashing.matches(password, stored) or person is None or stored is None or person.is_off:
+            _log("refused", person)
+            raise WrongLogIn
+        renewed = await self.hashing.hash(password) if self.hashing.is_outdated(stored) else None
+        async with self.sessions.begin() as session:
+            if renewed:
+                await accounts.set_password(session, person.id, renewed)
+            ticket = await self.begin(session, person, browser=browser)
+        LOG_INS.labels(Service.SCORING, "ok").inc()
+        return ticket
+
+    def _slow(self, login: str, person: Person | None, *, client: str = "", device: UUID | None = None) -> None:
+        try:
+            self.limits.check(login, client=client, device=device)
+        except TooManyGuesses:
+            _log("slowed", person)
+            raise
+
+    async def with_link(self, secret: str, password: str, *, browser: str = "") -> Ticket:
+        """Spend a one-time link on a password and begin a session, the person's only one.
+
+        Raises LinkUsed and WeakPassword, for which the link stays.
+        """
+        async with self.sessions.begin() as session:
+            person = await accounts.by_link(session, digest(secret))
+        if person is None:
+            raise LinkUsed
+        hashed = await self.new_hash(password, person)
+        async with self.sessions.begin() as session:
+            await accounts.lock(session)  # two who send the same link at once: the second finds it used
+            if await accounts.by_link(session, digest(secret)) is None:
+                raise LinkUsed
+            await accounts.forget_links(session, person.id)
+            await accounts.set_password(session, person.id, hashed)
+            await sessions.end_all(session, person.id)
+            return await self.begin(session, person, browser=browser)
+
+    async def change_password(self, ticket: Ticket, old: str, new: str) -> None:
+        """Replace a password, and end the person's other sessions.
+
+        Raises WrongLogIn, TooManyGuesses and WeakPassword.
+        """
+        async with self.sessions.begin() as session:
+            person = await accounts.by_id(session, ticket.person)
+            found = await accounts.by_login(session, person.login) if person else None
+        if found is None:
+            raise WrongLogIn
+        person, stored = found
+        self._slow(person.login, person, device=ticket.session)
+        if not await self.hashing.matches(old, stored):
+            raise WrongLogIn
+        hashed = await self.new_hash(new, person)
+        async with self.sessions.begin() as session:
+            await accounts.set_password(session, person.id, hashed)
+            await accounts.forget_links(session, person.id)
+            await sessions.end_all(session, person.id, but=ticket.session)
+
+    async def new_hash(self, password: str, person: Person) -> str:
+        """Check and hash a new password; raises WeakPassword."""
+        await self.hashing.run(lambda: check_password(password, known=[person.login, *person.name.split()]))
+        return await self.hashing.hash(password)
+
+    async def begin(self, session: AsyncSession, person: Person, *, browser: str) -> Ticket:
+        """Store a session of a person, and return its first ticket."""
+        now = self.now()
+        ends_at = now + session_limits(person.roles).whole
+        begun = StaffSession(uuid7(), person, now, ends_at, browser[:_BROWSER])
+        await sessions.add(session, begun)
+        return _ticket(begun, now)
+
+    async def find_session(self, ticket: Ticket) -> Ticket | None:
+        """Return a ticket as its session says today, None if that has ended; what `StaffAccess` asks."""
+        now = self.now()
+        if ticket.session is None:
+            return None
+        async with self.sessions.begin() as session:
+            found = await sessions.find(session, ticket.session, person=ticket.person)
+        if found is None or not found.lasts(used_at=ticket.issued_at, now=now):
+            return None
+        return _ticket(found, now if now - ticket.issued_at > RENEWED_AFTER else ticket.issued_at)
+
+
+async def forget_ended(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - machine time counts
+    """Delete sessions and links that are past their end; returns how many sessions."""
+    await accounts.forget_old_links(session)
+    return await sessions.forget_ended(session)
+
+
+def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
+    return Ticket(of.person.id, of.person.name, of.person.roles, issued_at.replace(microsecond=0), of.id)
+
+
+def _log(result: str, person: Person | None) -> None:
+    LOG_INS.labels(Service.SCORING, result).inc()
+    log.warning("log_in.refused", result=result, person=str(person.id) if person else None)

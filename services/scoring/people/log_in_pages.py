@@ -1,0 +1,221 @@
+"""The pages at which staff say who they are: log-in, renewal of a ticket, and one-time links."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
+from services.scoring.people.accounts import digest
+from services.scoring.people.log_in import LinkUsed, LogIn, TooManyGuesses, WrongLogIn
+from services.scoring.people.samples import SAMPLES, sample_person
+from services.scoring.repository.people import accounts
+from services.scoring.web import forms, rendering
+from shared.contract.vocabulary import Role, Service
+from shared.web import routes
+from shared.web.addresses import is_loopback_host
+from shared.web.client_address import ClientAddress
+from shared.web.gate import StaffAccess
+from shared.web.menu import StaffPages
+from shared.web.problems import NotFound
+from shared.web.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
+
+_DEVICE_LASTS = timedelta(days=180)
+_MOST_KEPT = 100_000  # characters of a form that is sent again after the log-in
+_Path = Annotated[str, Query(max_length=8192)]
+_Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LogInPages:
+    """`samples`: everybody may become a sample person, in the demo."""
+
+    log_in: LogIn
+    access: StaffAccess
+    staff_pages: StaffPages
+    clients: ClientAddress
+    samples: bool = False
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/login", self.show, methods=["GET"])
+        router.add_api_route("/login", self.enter, methods=["POST"])
+        router.add_api_route("/login/renew", self.renew, methods=["GET", "POST"])
+        router.add_api_route("/login/sample", self.become, methods=["POST"])
+        router.add_api_route("/join/{secret}", self.show_link, methods=["GET"])
+        router.add_api_route("/join/{secret}", self.use_link, methods=["POST"])
+        return router
+
+    async def show(self, request: Request, next: _Path = "") -> Response:  # noqa: A002 - a parameter of the URL
+        return self._form(request, target=_checked(next))
+
+    async def renew(self, request: Request, next: _Path = "") -> Response:  # noqa: A002 - see above
+        """Renew a ticket whose session lasts and go back with the same form, else ask who this is."""
+        target = _checked(next)
+        held = self.access.ticket_in(request.headers)
+        ticket = await self.access.current(held)
+        if ticket is None:
+            return self._form(request, target=target, kept=await _sent(request), expired=held is not None)
+        if held is not None and routes.service_of(target) is not Service.SCORING and self._is_new(held):
+            return self._page(request, "login_refused.html", status=HTTPStatus.CONFLICT, target=target)
+        response = RedirectResponse(self.staff_pages.url(target or "/"), HTTPStatus.TEMPORARY_REDIRECT)
+        response.headers.append("set-cookie", self.access.cookie_of(ticket))
+        return response
+
+    def _is_new(self, held: Ticket) -> bool:
+        """Say whether a service should have taken this ticket instead of asking for another."""
+        return self.access.now() - held.issued_at < RENEWED_AFTER
+
+    async def enter(self, request: Request) -> Response:
+        form = await forms.read(request)
+        target, kept = _checked(str(form.get("next", ""))), _pairs(str(form.get("kept", "")))
+        login, password = str(form.get("login", "")), str(form.get("password", ""))
+        if not self._is_safe(request):
+            return self._form(request, target=target)
+        try:
+            ticket = await self.log_in.with_password(
+                login,
+                password,
+                client=self.clients.of(request),
+                device=self._device(request),
+                browser=_browser(request),
+            )
+        except WrongLogIn:
+            return self._form(request, target=target, kept=kept, login=login, wrong=True)
+        except TooManyGuesses as error:
+            return self._form(request, target=target, kept=kept, login=login, wait_s=error.wait_s)
+        return self._entered(request, ticket, target=target, kept=kept)
+
+    async def become(self, request: Request) -> Response:
+        """Begin a session of the sample person of a role."""
+        form = await forms.read(request)
+        role = str(form.get("role", ""))
+        if not self.samples or role not in set(Role):
+            raise NotFound("Not Found")
+        async with self.log_in.sessions.begin() as session:
+            person = await sample_person(session, Role(role))
+            ticket = await self.log_in.begin(session, person, browser=_browser(request))
+        kept = _pairs(str(form.get("kept", "")))
+        return self._entered(request, ticket, target=_checked(str(form.get("next", ""))), kept=kept)
+
+    async def show_link(self, request: Request, secret: str) -> Response:
+        """Show the form of a one-time link; it is spent when the form is sent."""
+        return await self._link_form(request, secret)
+
+    async def use_link(self, request: Request, secret: str) -> Response:
+        form = await forms.read(request)
+        password, again = str(form.get("password", "")), str(form.get("again", ""))
+        if not self._is_safe(request):
+            return self._form(request)
+        if password != again:
+            return await self._link_form(request, secret, why="the two are not the same")
+        try:
+            ticket = await self.log_in.with_link(secret, password, browser=_browser(request))
+        except WeakPassword as error:
+            return await self._link_form(request, secret, why=str(error))
+        except LinkUsed:
+            return await self._link_form(request, secret)
+        return self._entered(request, ticket)
+
+    def _entered(self, request: Request, ticket: Ticket, *, target: str = "", kept: _Pairs = ()) -> Response:
+        """Answer somebody who is known from here on: go to the page, or offer what was typed before."""
+        if kept:
+            url = self.staff_pages.url(target)
+            response = self._page(request, "login_kept.html", url=url, kept=kept, start=self.staff_pages.start(ticket))
+        else:
+            url = self.staff_pages.url(target) if target else self.staff_pages.start(ticket)
+            response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
+        device = self._device(request)
+        if device is None or device.person != ticket.person:
+            device = Device(uuid4(), ticket.person)
+        response.headers.append("set-cookie", self.access.cookie_of(ticket))
+        text = self.access.signer.sign_device(device)
+        response.headers.append("set-cookie", self._device_cookie.setting(text, lasting=_DEVICE_LASTS))
+        return response
+
+    def _form(  # noqa: PLR0913 - what a log-in may say
+        self,
+        request: Request,
+        *,
+        target: str = "",
+        kept: _Pairs = (),
+        login: str = "",
+        wrong: bool = False,
+        wait_s: int = 0,
+        expired: bool = False,
+    ) -> Response:
+        if not self._is_safe(request):
+            return self._page(request, "login_unsafe.html", status=HTTPStatus.FORBIDDEN)
+        return self._page(
+            request,
+            "login.html",
+            status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
+            target=target,
+            kept=json.dumps(kept) if kept else "",
+            login=login,
+            wrong=wrong,
+            wait_s=wait_s,
+            expired=expired,
+            samples=SAMPLES if self.samples else {},
+        )
+
+    async def _link_form(self, request: Request, secret: str, *, why: str = "") -> Response:
+        if not self._is_safe(request):
+            return self._form(request)
+        async with self.log_in.sessions.begin() as session:
+            person = await accounts.by_link(session, digest(secret))
+        status = HTTPStatus.GONE if person is None else HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK
+        return self._page(request, "join.html", status=status, person=person, why=why, shortest=SHORTEST)
+
+    def _is_safe(self, request: Request) -> bool:
+        """Say whether what is typed here is read by nobody on the way: over TLS, or on this machine."""
+        return self.access.cookie.https or is_loopback_host(request.headers.get("host", ""))
+
+    @property
+    def _device_cookie(self) -> StaffCookie:
+        return StaffCookie("earshot-device", self.access.cookie.https)
+
+    def _device(self, request: Request) -> Device | None:
+        text = self._device_cookie.text_in(request.headers.get("cookie", ""))
+        return self.access.signer.read_device(text) if text else None
+
+    def _page(self, request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
+        host = request.headers.get("host", "")
+        return rendering.page(template, status=status, pages=self.staff_pages, host=host, **values)
+
+
+def _checked(target: str) -> str:
+    """Return the path to go to after the log-in, "" for what is none of ours."""
+    is_path = target.startswith("/") and not target.startswith("//") and target.isprintable() and "\\" not in target
+    prefix = routes.find(target.partition("?")[0]) if is_path else None
+    return target if prefix is not None and prefix.audience is routes.Audience.STAFF else ""
+
+
+async def _sent(request: Request) -> _Pairs:
+    """Return the texts of a form that was sent when the session had ended; files are left out."""
+    if request.method != "POST":
+        return ()
+    form = await forms.read(request)
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+
+
+def _pairs(text: str) -> _Pairs:
+    """Read what `_form` wrote; nothing of what it did not."""
+    if len(text) > _MOST_KEPT:
+        return ()
+    try:
+        return [(str(name), str(value)) for name, value in json.loads(text)] if text else ()
+    except (ValueError, TypeError):
+        return ()
+
+
+def _browser(request: Request) -> str:
+    return request.headers.get("user-agent", "")

@@ -1,0 +1,150 @@
+"""The page on which administrators add people, and change what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+
+from services.scoring.domain.people.person import InvalidPerson, Person
+from services.scoring.people import accounts as actions
+from services.scoring.people.accounts import LINK_LASTS, Invited
+from services.scoring.repository.people import accounts, sessions
+from services.scoring.web import forms, rendering
+from shared.contract.vocabulary import Role
+from shared.database.db import Sessions
+from shared.web.menu import StaffPages
+from shared.web.problems import NotFound
+from shared.web.qr import qr_svg
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    sessions: Sessions
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/people", include_in_schema=False)
+        router.add_api_route("", self.show, methods=["GET"])
+        router.add_api_route("", self.add, methods=["POST"])
+        router.add_api_route("/{person_id}", self.show_person, methods=["GET"])
+        router.add_api_route("/{person_id}", self.change, methods=["POST"])
+        router.add_api_route("/{person_id}/link", self.invite, methods=["POST"])
+        router.add_api_route("/{person_id}/off", self.turn_off, methods=["POST"])
+        router.add_api_route("/{person_id}/on", self.turn_on, methods=["POST"])
+        router.add_api_route("/{person_id}/sessions/end", self.end_sessions, methods=["POST"])
+        return router
+
+    async def show(self) -> Response:
+        return await self._list()
+
+    async def add(self, request: Request) -> Response:
+        form = await forms.read(request)
+        login, name, roles = str(form.get("login", "")), str(form.get("name", "")), _roles(form)
+        try:
+            async with self.sessions.begin() as session:
+                invited = await actions.add(session, login=login, name=name, roles=roles)
+        except InvalidPerson as error:
+            return await self._list(error=error, typed={"login": login, "name": name}, roles=roles)
+        return self._show_link(invited)
+
+    async def show_person(self, person_id: UUID, saved: bool = False) -> Response:  # noqa: FBT001, FBT002 - of the URL
+        return await self._person(person_id, saved=saved)
+
+    async def change(self, request: Request, person_id: UUID) -> Response:
+        form = await forms.read(request)
+        try:
+            async with self.sessions.begin() as session:
+                _found(await actions.change(session, person_id, name=str(form.get("name", "")), roles=_roles(form)))
+        except InvalidPerson as error:
+            return await self._person(person_id, error=error)
+        return _back(person_id)
+
+    async def invite(self, person_id: UUID) -> Response:
+        """Make a one-time link and show it: this is the only time."""
+        async with self.sessions.begin() as session:
+            invited = await actions.invite(session, _found(await accounts.by_id(session, person_id)))
+        return self._show_link(invited)
+
+    async def turn_off(self, person_id: UUID) -> Response:
+        return await self._turn(person_id, off=True)
+
+    async def turn_on(self, person_id: UUID) -> Response:
+        return await self._turn(person_id, off=False)
+
+    async def _turn(self, person_id: UUID, *, off: bool) -> Response:
+        try:
+            async with self.sessions.begin() as session:
+                _found(await actions.turn(session, person_id, off=off))
+        except InvalidPerson as error:
+            return await self._person(person_id, error=error)
+        return _back(person_id)
+
+    async def end_sessions(self, person_id: UUID) -> Response:
+        async with self.sessions.begin() as session:
+            await sessions.end_all(session, person_id)
+        return _back(person_id)
+
+    async def _list(
+        self,
+        *,
+        error: InvalidPerson | None = None,
+        typed: dict[str, str] | None = None,
+        roles: tuple[str, ...] = (),
+    ) -> Response:
+        async with self.sessions.begin() as session:
+            people = await accounts.load_all(session)
+        return rendering.page(
+            "people.html",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
+            pages=self.staff_pages,
+            people=people,
+            error=error,
+            typed=typed or {"login": "", "name": ""},
+            chosen=roles,
+            roles=list(Role),
+        )
+
+    async def _person(self, person_id: UUID, *, error: InvalidPerson | None = None, saved: bool = False) -> Response:
+        async with self.sessions.begin() as session:
+            person = _found(await accounts.by_id(session, person_id))
+            open_sessions = await sessions.of_person(session, person_id)
+        return rendering.page(
+            "person.html",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
+            pages=self.staff_pages,
+            person=person,
+            sessions=open_sessions,
+            error=error,
+            saved=saved,
+            roles=list(Role),
+        )
+
+    def _show_link(self, invited: Invited) -> Response:
+        url = invited.url(self.staff_pages.dashboard)
+        return rendering.page(
+            "person_link.html",
+            pages=self.staff_pages,
+            person=invited.person,
+            url=url,
+            picture=qr_svg(url),
+            days=LINK_LASTS.days,
+        )
+
+
+def _found(person: Person | None) -> Person:
+    if person is None:
+        raise NotFound("No such person")
+    return person
+
+
+def _roles(form: FormData) -> tuple[str, ...]:
+    return tuple(role for role in form.getlist("role") if isinstance(role, str))
+
+
+def _back(person_id: UUID) -> Response:
+    return RedirectResponse(f"/people/{person_id}?saved=1", HTTPStatus.SEE_OTHER)

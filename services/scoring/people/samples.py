@@ -1,0 +1,32 @@
+"""A sample person for each role, whom everybody may become in the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.scoring.domain.people.person import Person
+from services.scoring.repository.people import accounts
+from shared.contract.vocabulary import Role
+
+SAMPLES: Mapping[Role, tuple[str, str]] = {  # name, and what the person does here
+    Role.MANAGER: ("Maria", "reads the score"),
+    Role.ANALYST: ("Anton", "compares groups and programs"),
+    Role.SUPERVISOR: ("Sofia", "leads the call centre"),
+    Role.OPERATOR: ("Oleg", "calls customers"),
+    Role.PRIVACY_OFFICER: ("Polina", "answers for personal data"),
+    Role.ADMINISTRATOR: ("Alexei", "runs Earshot"),
+}
+
+
+async def sample_person(session: AsyncSession, role: Role) -> Person:
+    """Return the sample person of a role, who is added when there is none."""
+    login = f"sample-{role.value.replace('_', '-')}"
+    await accounts.lock(session)
+    if found := await accounts.by_login(session, login):
+        return found[0]
+    person = Person(uuid7(), login, f"{SAMPLES[role][0]} ({role.label})", frozenset([role]))
+    await accounts.add(session, person)
+    return person

@@ -1,0 +1,97 @@
+"""People of the staff and their one-time links; whoever changes people waits for the others to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.people.person import Person
+from shared.contract.vocabulary import Role
+from shared.database import db
+
+_LOCK = db.lock_number("scoring", "people")
+_COLUMNS = "p.id, p.login, p.name, p.roles, p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off"
+_ALL = f"SELECT {_COLUMNS} FROM people p ORDER BY lower(p.name), p.login"  # noqa: S608 - column names only
+_BY_LOGIN = f"SELECT {_COLUMNS}, p.password FROM people p WHERE p.login = $1"  # noqa: S608 - see above
+_BY_ID = f"SELECT {_COLUMNS} FROM people p WHERE p.id = $1"  # noqa: S608 - see above
+_BY_LINK = f"""SELECT {_COLUMNS} FROM people p JOIN staff_links l ON l.person = p.id
+WHERE l.digest = $1 AND l.expires_at > clock_timestamp() AND p.off_at IS NULL"""  # noqa: S608 - see above
+_ADD = """INSERT INTO people (id, login, name, roles) VALUES ($1, $2, $3, $4::text[])
+ON CONFLICT (login) DO NOTHING RETURNING id"""
+_CHANGE = "UPDATE people SET name = $2, roles = $3::text[] WHERE id = $1"
+_SET_PASSWORD = "UPDATE people SET password = $2 WHERE id = $1"  # noqa: S105 - a statement
+_TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_timestamp()) END WHERE id = $1"""
+_ADD_LINK = "INSERT INTO staff_links (digest, person, expires_at) VALUES ($1, $2, clock_timestamp() + $3::interval)"
+_FORGET_LINKS = "DELETE FROM staff_links WHERE person = $1"
+_FORGET_OLD_LINKS = "DELETE FROM staff_links WHERE expires_at < clock_timestamp()"
+
+
+async def lock(session: AsyncSession) -> None:
+    """Let nobody else change people until the transaction ends."""
+    await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _LOCK)
+
+
+async def load_all(session: AsyncSession) -> list[Person]:
+    """Load all people, sorted by name."""
+    return [_person(row) for row in await db.fetch(session, _ALL)]
+
+
+async def by_id(session: AsyncSession, id_: UUID) -> Person | None:
+    rows = await db.fetch(session, _BY_ID, id_)
+    return _person(rows[0]) if rows else None
+
+
+async def by_login(session: AsyncSession, login: str) -> tuple[Person, str | None] | None:
+    """Return who has a folded login, with the hash of the password."""
+    rows = await db.fetch(session, _BY_LOGIN, login)
+    return (_person(rows[0]), rows[0]["password"]) if rows else None
+
+
+async def by_link(session: AsyncSession, digest: bytes) -> Person | None:
+    """Return for whom a one-time link is that was not used and has not expired."""
+    rows = await db.fetch(session, _BY_LINK, digest)
+    return _person(rows[0]) if rows else None
+
+
+async def add(session: AsyncSession, person: Person) -> bool:
+    """Add a person without a password; returns False if somebody has the login."""
+    return bool(await db.fetch(session, _ADD, person.id, person.login, person.name, _names(person.roles)))
+
+
+async def change(session: AsyncSession, id_: UUID, *, name: str, roles: Iterable[Role]) -> None:
+    await db.fetch(session, _CHANGE, id_, name, _names(roles))
+
+
+async def set_password(session: AsyncSession, id_: UUID, password_hash: str) -> None:
+    await db.fetch(session, _SET_PASSWORD, id_, password_hash)
+
+
+async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> None:
+    """Let somebody log in, or with `off` nobody."""
+    await db.fetch(session, _TURN, id_, off)
+
+
+async def replace_link(session: AsyncSession, id_: UUID, digest: bytes, *, lasting: timedelta) -> None:
+    """Store a one-time link of a person; one that was made before opens nothing any more."""
+    await forget_links(session, id_)
+    await db.fetch(session, _ADD_LINK, digest, id_, lasting)
+
+
+async def forget_links(session: AsyncSession, id_: UUID) -> None:
+    await db.fetch(session, _FORGET_LINKS, id_)
+
+
+async def forget_old_links(session: AsyncSession) -> None:
+    await db.fetch(session, _FORGET_OLD_LINKS)
+
+
+def _names(roles: Iterable[Role]) -> list[str]:
+    return sorted(map(str, roles))
+
+
+def _person(row: db.Row) -> Person:
+    roles = frozenset(Role(role) for role in row["roles"] if role in set(Role))
+    return Person(row["id"], row["login"], row["name"], roles, row["has_password"], row["is_off"])

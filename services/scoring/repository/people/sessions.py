@@ -1,0 +1,55 @@
+"""Sessions of staff; to end one is to delete it. Times are machine time."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.people.person import Person
+from services.scoring.domain.people.sessions import StaffSession
+from shared.contract.vocabulary import Role
+from shared.database import db
+
+_FIND = """SELECT s.id, s.begun_at, s.ends_at, s.browser, p.id AS person, p.login, p.name, p.roles,
+p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off
+FROM staff_sessions s JOIN people p ON p.id = s.person WHERE {where}"""
+_BY_ID = _FIND.format(where="s.id = $1 AND s.person = $2")
+_OF_PERSON = _FIND.format(where="s.person = $1 AND s.ends_at > clock_timestamp() ORDER BY s.begun_at DESC")
+_ADD = "INSERT INTO staff_sessions (id, person, begun_at, ends_at, browser) VALUES ($1, $2, $3, $4, $5)"
+_END = "DELETE FROM staff_sessions WHERE id = $1 AND person = $2"
+_END_ALL = "DELETE FROM staff_sessions WHERE person = $1 AND id IS DISTINCT FROM $2"
+_FORGET = "DELETE FROM staff_sessions WHERE ends_at < clock_timestamp() RETURNING id"
+
+
+async def add(session: AsyncSession, begun: StaffSession) -> None:
+    await db.fetch(session, _ADD, begun.id, begun.person.id, begun.begun_at, begun.ends_at, begun.browser)
+
+
+async def find(session: AsyncSession, id_: UUID, *, person: UUID) -> StaffSession | None:
+    rows = await db.fetch(session, _BY_ID, id_, person)
+    return _session(rows[0]) if rows else None
+
+
+async def of_person(session: AsyncSession, person: UUID) -> list[StaffSession]:
+    """Return the sessions of a person that have not reached their end, the newest first."""
+    return [_session(row) for row in await db.fetch(session, _OF_PERSON, person)]
+
+
+async def end(session: AsyncSession, id_: UUID, *, person: UUID) -> None:
+    await db.fetch(session, _END, id_, person)
+
+
+async def end_all(session: AsyncSession, person: UUID, *, but: UUID | None = None) -> None:
+    """End all sessions of a person, `but` one."""
+    await db.fetch(session, _END_ALL, person, but)
+
+
+async def forget_ended(session: AsyncSession) -> int:
+    return len(await db.fetch(session, _FORGET))
+
+
+def _session(row: db.Row) -> StaffSession:
+    roles = frozenset(Role(role) for role in row["roles"] if role in set(Role))
+    person = Person(row["person"], row["login"], row["name"], roles, row["has_password"], row["is_off"])
+    return StaffSession(row["id"], person, row["begun_at"], row["ends_at"], row["browser"])

@@ -1,0 +1,149 @@
+"""Signed tickets of staff: for ten minutes, every service takes a ticket's word for who sends a request.
+
+A ticket is a JSON Web Token (RFC 7519) in a cookie. Scoring signs them from its sessions; a program that has the keys,
+such as the demo's shop, signs its own, which belong to no session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+from typing import Any
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OctKey
+
+from shared.contract.vocabulary import Role
+
+LASTING = timedelta(minutes=10)
+RENEWED_AFTER = timedelta(minutes=5)
+CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
+_ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Who somebody is; times are machine time, and in whole seconds in the cookie."""
+
+    person: UUID
+    name: str
+    roles: frozenset[Role]
+    issued_at: datetime
+    session: UUID | None = None  # None: of a program that has the keys
+
+    def is_fresh(self, now: datetime) -> bool:
+        return self.issued_at - CLOCKS_DIFFER <= now < self.issued_at + LASTING
+
+    def has_any(self, roles: Iterable[Role]) -> bool:
+        return not self.roles.isdisjoint(roles)
+
+
+class InvalidTicket(Exception):
+    """The text is no ticket that one of the keys has signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser in which somebody logged in before."""
+
+    id: UUID
+    person: UUID
+
+
+class TicketSigner:
+    """Signs with the first of the keys, which are secrets by id, and reads what any of them signed."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._keys = [OctKey.import_key(secret, {"kid": id_}) for id_, secret in keys.items()]
+        self._known = KeySet(list(self._keys))
+
+    def sign(self, ticket: Ticket) -> str:
+        claims = {
+            "sub": str(ticket.person),
+            "name": ticket.name,
+            "roles": sorted(ticket.roles),
+            "iat": int(ticket.issued_at.timestamp()),
+            "sid": str(ticket.session) if ticket.session else None,
+        }
+        return self._sign(claims)
+
+    def read(self, text: str) -> Ticket:
+        """Return a ticket of any age; raises InvalidTicket. A role that this version does not know is left out."""
+        try:
+            claims = self._read(text)
+            return Ticket(
+                person=UUID(claims["sub"]),
+                name=str(claims["name"]),
+                roles=frozenset(Role(role) for role in claims["roles"] if role in _ROLES),
+                issued_at=datetime.fromtimestamp(claims["iat"], UTC),
+                session=UUID(claims["sid"]) if claims["sid"] else None,
+            )
+        except _UNREADABLE as error:
+            raise InvalidTicket from error
+
+    def sign_device(self, device: Device) -> str:
+        return self._sign({"device": str(device.id), "person": str(device.person)})
+
+    def read_device(self, text: str) -> Device | None:
+        """Return which browser this is, None for a text that no key has signed."""
+        try:
+            claims = self._read(text)
+            return Device(UUID(claims["device"]), UUID(claims["person"]))
+        except _UNREADABLE:
+            return None
+
+    def _sign(self, claims: dict[str, Any]) -> str:
+        key = self._keys[0]
+        return jwt.encode({"alg": _ALGORITHM, "kid": key.kid}, claims, key, algorithms=[_ALGORITHM])
+
+    def _read(self, text: str) -> dict[str, Any]:
+        return jwt.decode(text, self._known, algorithms=[_ALGORITHM]).claims
+
+
+_ROLES = frozenset(map(str, Role))
+_UNREADABLE = (JoseError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class StaffCookie:
+    """A cookie of staff: with `https`, no other host and no plain connection can set it (`__Host-`, RFC 6265bis).
+
+    Without, it is for this machine only, where browsers differ in whether they take secure cookies.
+    """
+
+    label: str
+    https: bool
+
+    @property
+    def name(self) -> str:
+        return f"__Host-{self.label}" if self.https else self.label
+
+    def text_in(self, header: str) -> str | None:
+        """Return the cookie's value in a `Cookie` header."""
+        named = f"{self.name}="
+        pairs = (pair.strip() for pair in header.split(";"))
+        return next((pair[len(named) :] for pair in pairs if pair.startswith(named)), None)
+
+    def setting(self, text: str, *, lasting: timedelta | None = None) -> str:
+        """Return the `Set-Cookie` header that stores a text, without `lasting` until the browser is closed."""
+        cookie: SimpleCookie = SimpleCookie({self.name: text})
+        cookie[self.name] |= {"path": "/", "httponly": True, "samesite": "Lax", "secure": self.https}
+        if lasting is not None:
+            cookie[self.name]["max-age"] = int(lasting.total_seconds())
+        return cookie[self.name].OutputString()
+
+    def deletion(self) -> str:
+        return self.setting("", lasting=timedelta())
+
+
+def ticket_cookie(*, https: bool) -> StaffCookie:
+    return StaffCookie("earshot", https)
+
+
+signed_in: ContextVar[Ticket | None] = ContextVar("signed_in", default=None)
+"""Who sent the request that this task answers."""

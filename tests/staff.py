@@ -1,0 +1,12 @@
+"""Staff with every role, for clients of applications and of processes that the tests start."""
+
+from __future__ import annotations
+
+from deploy.program_ticket import ProgramTicket
+from shared.config import Settings
+from shared.web.gate import StaffAccess
+from tests import keys
+
+STAFF = ProgramTicket(Settings(_env_file=None), name="Olga of the tests")
+PROCESS_STAFF = ProgramTicket(Settings(_env_file=None, ticket_keys=keys.TICKET_KEYS), name="Olga of the tests")
+ACCESS = StaffAccess.of(Settings(_env_file=None))
