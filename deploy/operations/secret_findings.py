@@ -46,11 +46,10 @@ def problems_of_keys(settings: Settings, *, sends: bool, is_shared: bool) -> lis
     `sends`: messages go out, so that a public key for links would let everybody answer. `is_shared`: other processes
     need the same keys.
     """
-    problems = []
-    if sends or is_shared:
-        problems.append(_problem("link_keys", settings, is_shared=is_shared))
-    if is_shared:
-        problems += [_problem(setting, settings, is_shared=True) for setting in ("address_keys", "ticket_keys")]
+    wanted = (
+        ("link_keys", "address_keys", "ticket_keys") if is_shared else ("link_keys", "ticket_keys") if sends else ()
+    )
+    problems = [_problem(setting, settings, is_shared=is_shared) for setting in wanted]
     return [problem for problem in problems if problem]
 
 

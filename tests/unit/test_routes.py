@@ -66,10 +66,10 @@ def test_no_prefix_for_staff_lies_under_a_public_one_nor_the_other_way_round() -
     assert max(prefix.path.count("/") for prefix in TABLE) <= 2
 
 
-def test_what_is_open_without_a_secret_is_what_respondents_providers_and_probes_ask_for() -> None:
+def test_what_is_open_without_a_ticket_is_what_respondents_providers_and_probes_ask_for() -> None:
     shared = {"/static", "/healthz", "/livez", "/readyz"}
     opened = {
-        service: {prefix.path for prefix in TABLE if prefix.path in routes.without_secret(service)}
+        service: {prefix.path for prefix in TABLE if prefix.path in routes.without_ticket(service)}
         for service in Service
     }
     assert opened == {
@@ -119,10 +119,15 @@ def test_unknown_path_has_no_prefix_and_gets_its_404_from_scoring(path: str) -> 
 
 
 async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mapping[Service, FastAPI]) -> None:
+    unnamed = (Audience.STAFF, Audience.PROBE, Audience.VISITOR)
     for service, app in apps.items():
         transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
         async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1") as web:
-            for prefix in (p for p in TABLE if p.audience not in (Audience.STAFF, Audience.PROBE) and not p.everywhere):
+            for prefix in (
+                p
+                for p in TABLE
+                if p.audience not in (Audience.STAFF, Audience.PROBE, Audience.VISITOR) and not p.everywhere
+            ):
                 answer = await web.get(f"{prefix.path}/service")
                 named = answer.json().get("service") if answer.status_code == 200 else None
                 assert named == (service if prefix.service is service else None)

@@ -17,10 +17,11 @@ from deploy.operations import error_messages
 from deploy.operations.secret_findings import make_keys, problems_of_keys, problems_of_secrets
 from deploy.setting_names import unknown_settings
 from services.dispatcher.wiring import open_accounts
+from shared import made_keys
 from shared.config import Settings
 from tests import keys
 
-LINKS, ADDRESSES = keys.SETTINGS["link_keys"], keys.SETTINGS["address_keys"]
+LINKS, ADDRESSES, TICKETS = (keys.SETTINGS[name] for name in ("link_keys", "address_keys", "ticket_keys"))
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 
@@ -55,13 +56,13 @@ def test_setting_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "keys").write_text(f"{LINKS}\n")
     monkeypatch.setenv("EARSHOT_LINK_KEYS_FILE", str(tmp_path / "keys"))
     (tmp_path / "secret").write_text("from a file")
-    (tmp_path / ".env").write_text(f"EARSHOT_STAFF_SECRET_FILE={tmp_path / 'secret'}\n")
+    (tmp_path / ".env").write_text(f"EARSHOT_KAFKA_PASSWORD_FILE={tmp_path / 'secret'}\n")
     settings = Settings()
     assert settings.link_secrets == keys.LINK_KEYS
-    assert settings.staff_secret.get_secret_value() == "from a file"
+    assert settings.kafka_password.get_secret_value() == "from a file"
     assert "link_keys" in settings.model_fields_set
-    monkeypatch.setenv("EARSHOT_STAFF_SECRET", "said itself")
-    assert Settings().staff_secret.get_secret_value() == "said itself"
+    monkeypatch.setenv("EARSHOT_KAFKA_PASSWORD", "said itself")
+    assert Settings().kafka_password.get_secret_value() == "said itself"
     unknown = unknown_settings({"EARSHOT_LINK_KEYS_FILE": "/x", "EARSHOT_SENDS_FILE": "/x"})
     assert unknown == ["EARSHOT_SENDS_FILE (did you mean EARSHOT_SEND_FILE?)"]
 
@@ -82,12 +83,12 @@ def test_wrong_link_keys_are_refused(monkeypatch: pytest.MonkeyPatch, wrong: str
 
 
 def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = ["EARSHOT_LINK_KEYS", "EARSHOT_ADDRESS_KEYS", "EARSHOT_STAFF_SECRET"]
+    wanted = ["EARSHOT_LINK_KEYS", "EARSHOT_ADDRESS_KEYS", "EARSHOT_TICKET_KEYS"]
     assert [each.split()[0] for each in problems_of_secrets(Settings())] == wanted
     monkeypatch.setenv("EARSHOT_LINK_KEYS", LINKS)
     assert [each.split()[0] for each in problems_of_secrets(Settings())] == wanted[1:]
     monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", ADDRESSES)
-    monkeypatch.setenv("EARSHOT_STAFF_SECRET", "a long staff secret")
+    monkeypatch.setenv("EARSHOT_TICKET_KEYS", TICKETS)
     assert problems_of_secrets(Settings()) == []
 
 
@@ -102,11 +103,16 @@ def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
         ),
         ("EARSHOT_ADDRESS_KEYS", "a1:secret", "has a key of fewer than 32 characters, a1"),
         ("EARSHOT_ADDRESS_KEYS", "dev:addresses-of-this-machine", "has the development key dev, which everybody knows"),
-        ("EARSHOT_STAFF_SECRET", "a", "has fewer than 16 characters"),
+        ("EARSHOT_TICKET_KEYS", "t1:secret", "has a key of fewer than 32 characters, t1"),
+        (
+            "EARSHOT_TICKET_KEYS",
+            f"{TICKETS},dev:tickets-of-this-machine",
+            "has the development key dev, which everybody knows",
+        ),
     ],
 )
 def test_production_refuses_weak_secrets(monkeypatch: pytest.MonkeyPatch, name: str, weak: str, problem: str) -> None:
-    strong = {"EARSHOT_LINK_KEYS": LINKS, "EARSHOT_ADDRESS_KEYS": ADDRESSES, "EARSHOT_STAFF_SECRET": "x" * 16}
+    strong = {"EARSHOT_LINK_KEYS": LINKS, "EARSHOT_ADDRESS_KEYS": ADDRESSES, "EARSHOT_TICKET_KEYS": TICKETS}
     for each, secret in {**strong, name: weak}.items():
         monkeypatch.setenv(each, secret)
     (found,) = problems_of_secrets(Settings())
@@ -116,6 +122,7 @@ def test_production_refuses_weak_secrets(monkeypatch: pytest.MonkeyPatch, name: 
 def test_older_public_key_for_addresses_stays_so_that_opt_outs_are_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARSHOT_LINK_KEYS", LINKS)
     monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", f"{ADDRESSES},dev:addresses-of-this-machine")
+    monkeypatch.setenv("EARSHOT_TICKET_KEYS", TICKETS)
     assert problems_of_keys(Settings(), sends=True, is_shared=True) == []
 
 
@@ -137,6 +144,7 @@ def test_data_folder_that_was_used_keeps_its_links_valid(monkeypatch: pytest.Mon
     (tmp_path / "postgres").mkdir()
     make_keys(Settings())
     assert list(Settings().link_secrets) == list(Settings().address_fingerprints.keys) == ["k1", "dev"]
+    assert list(Settings().ticket_secrets) == ["k1"]  # everybody could log in with the other
     assert Settings().signing_key == "k1"
 
 
@@ -144,8 +152,23 @@ def test_keys_that_are_set_make_none(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("EARSHOT_LINK_KEYS", LINKS)
     monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", ADDRESSES)
+    monkeypatch.setenv("EARSHOT_TICKET_KEYS", TICKETS)
     make_keys(Settings())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_of_a_kind_that_is_new_are_added_to_those_of_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
+    made_keys.make(tmp_path, earlier={"link_keys": {}, "address_keys": {}})
+    before = Settings()
+    make_keys(before)
+    assert Settings().link_secrets == before.link_secrets
+    assert Settings().address_fingerprints == before.address_fingerprints
+    assert Settings().ticket_secrets.keys() == {"k1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
 
 
 def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +179,7 @@ def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> No
         "SCORING_DATABASE_URL": "postgresql://production/scoring",
         "EVENTS_URL": "kafka://production:9092",
         "CRM_EVENTS_URL": "kafka://production:9092",
-        "STAFF_SECRET": "secret",
+        "TICKET_KEYS": TICKETS,
         "PUBLIC_URL": "https://survey.example.com",
         "HOST": "192.0.2.1",
         "SCORING_PORT": "9000",
@@ -166,7 +189,7 @@ def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> No
     settings = AllSettings.for_demo(dispatcher_port=9002)
     assert open_accounts(settings.dispatcher) == []
     assert settings.trigger.host == "127.0.0.1"
-    assert settings.trigger.staff_secret.get_secret_value() == ""
+    assert list(settings.trigger.ticket_secrets) == ["dev"]
     assert settings.dispatcher.public_url == "http://127.0.0.1:9000"
     assert settings.scoring.mailbox_url == "http://127.0.0.1:9000/mailbox"
     assert settings.dispatcher.unsubscribe_url == "http://127.0.0.1:9000"

@@ -105,7 +105,6 @@ async def test_production_never_writes_to_an_embedded_database(command: str, tmp
         *command.split(),
         EARSHOT_ENVIRONMENT="production",
         **keys.ENVIRONMENT,
-        EARSHOT_STAFF_SECRET="a long staff secret",
         EARSHOT_DATA_DIR=str(tmp_path / "data"),
         EARSHOT_SCORING_PORT="0",
         EARSHOT_TRIGGER_PORT="0",
@@ -123,11 +122,12 @@ async def test_production_is_refused_with_default_secrets() -> None:
 
 
 async def test_a_service_of_its_own_needs_keys_that_the_others_have_too(tmp_path: Path) -> None:
-    made_keys.make(tmp_path, earlier={"link_keys": {}, "address_keys": {}})
+    made_keys.make(tmp_path, earlier={"link_keys": {}, "address_keys": {}, "ticket_keys": {}})
     code, said = await earshot("run", "trigger", EARSHOT_DATA_DIR=str(tmp_path))
     assert code == 1
     assert said.startswith("earshot: EARSHOT_LINK_KEYS is not set, and all processes need the same keys: set id:secret")
-    assert "; EARSHOT_ADDRESS_KEYS is not set, and all processes need the same keys" in said
+    for setting in ("EARSHOT_ADDRESS_KEYS", "EARSHOT_TICKET_KEYS"):
+        assert f"; {setting} is not set, and all processes need the same keys" in said
 
 
 async def test_messages_are_never_sent_with_links_that_everybody_can_make(tmp_path: Path) -> None:

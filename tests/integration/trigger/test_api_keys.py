@@ -27,7 +27,7 @@ async def outside(
     installed: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx2.AsyncClient]:
     monkeypatch.setattr(api_keys, "CACHE_S", 0.0)
-    settings = TriggerSettings(_env_file=None, staff_secret="staff", events_per_second=0.01)
+    settings = TriggerSettings(_env_file=None, events_per_second=0.01)
     transport = httpx2.ASGITransport(build_app(settings, installed, clock))
     async with httpx2.AsyncClient(transport=transport, base_url="http://earshot.example", headers=OUTSIDE) as http:
         yield http

@@ -21,10 +21,12 @@ def settings(**values: object) -> DispatcherSettings:
 
 
 @asynccontextmanager
-async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx2.AsyncClient]:
+async def browser(
+    chain: Chain, *, auth: httpx2.Auth | None = STAFF, **values: object
+) -> AsyncIterator[httpx2.AsyncClient]:
     app = main.build_app(settings(**values), chain.database, chain.clock)
     async with httpx2.AsyncClient(
-        auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://localhost"
+        auth=auth, transport=httpx2.ASGITransport(app), base_url="http://localhost"
     ) as client:
         yield client
 
