@@ -55,7 +55,9 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
+from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
+from shared.web.client_address import ClientAddress
 from shared.web.menu import StaffPages
 from shared.web.public_urls import PublicUrlCheck
 from shared.web.strict_input import SingleValued, refuse_unknown
@@ -77,6 +79,7 @@ def build_app(
         health=health or Health(),
         staff_secret=settings.staff_secret.get_secret_value(),
         https=settings.public_url.startswith("https://"),
+        admit=ApiKeyVerifier(Service.DISPATCHER, database.sessions, ClientAddress.of_settings(settings)).admit,
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])

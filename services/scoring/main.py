@@ -46,6 +46,7 @@ from shared.messaging.link_keys import LinkKeys
 from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
+from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.menu import StaffPages
@@ -83,6 +84,7 @@ def build_app(
         ).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
         https=settings.public_url.startswith("https://"),
+        admit=ApiKeyVerifier(Service.SCORING, sessions, ClientAddress.of_settings(settings)).admit,
         max_body=MAX_BODY,
         larger={"/stores/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
     )
@@ -112,7 +114,7 @@ class Logos(StaticFiles):
 def _limits(settings: ScoringSettings) -> RateLimits:
     link = RateLimit(per_second=settings.answer_link_rate, burst=settings.answer_link_burst)
     client = RateLimit(per_second=settings.answer_client_rate, burst=settings.answer_client_burst)
-    return RateLimits(link, client, ClientAddress(settings.client_address_header, settings.trusted_proxies))
+    return RateLimits(link, client, ClientAddress.of_settings(settings))
 
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:

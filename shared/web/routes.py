@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.contract.api_keys import KeyScope
 from shared.contract.vocabulary import Service
 
 
@@ -33,6 +34,8 @@ class Prefix:
     audience: Audience
     label: str = ""  # in the menu of staff pages
     everywhere: bool = False  # on its own port, every service answers the path about itself
+    key_reads: KeyScope | None = None  # the scope with which an API key may read; None: no key may
+    key_writes: KeyScope | None = None
 
     def answered_by(self, service: Service) -> bool:
         """Say whether this service's app answers the prefix."""
@@ -40,6 +43,7 @@ class Prefix:
 
 
 _S, _T, _D = Service.SCORING, Service.TRIGGER, Service.DISPATCHER
+_K = KeyScope
 TABLE = (
     Prefix("/s", _S, Audience.RESPONDENT),
     Prefix("/logos", _S, Audience.RESPONDENT),
@@ -47,7 +51,7 @@ TABLE = (
     Prefix("/u", _D, Audience.RESPONDENT),
     Prefix("/hooks", _D, Audience.PROVIDER),
     Prefix("/v1/hooks", _T, Audience.PROVIDER),
-    Prefix("/v1/events", _T, Audience.MACHINE),
+    Prefix("/v1/events", _T, Audience.MACHINE, key_writes=_K.EVENTS_WRITE),
     Prefix("/healthz", _S, Audience.PROBE, everywhere=True),
     Prefix("/livez", _S, Audience.PROBE, everywhere=True),
     Prefix("/readyz", _S, Audience.PROBE, everywhere=True),
@@ -68,26 +72,26 @@ TABLE = (
     Prefix("/live", _S, Audience.STAFF),
     Prefix("/statistics", _S, Audience.STAFF),
     Prefix("/target", _S, Audience.STAFF),
-    Prefix("/v1/annotations", _S, Audience.STAFF),
-    Prefix("/v1/answers", _S, Audience.STAFF),
-    Prefix("/v1/benchmarks", _S, Audience.STAFF),
-    Prefix("/v1/desk", _S, Audience.STAFF),
-    Prefix("/v1/funnel", _S, Audience.STAFF),
-    Prefix("/v1/nps", _S, Audience.STAFF),
-    Prefix("/v1/returns", _S, Audience.STAFF),
-    Prefix("/v1/stores", _S, Audience.STAFF),
-    Prefix("/v1/webhooks", _S, Audience.STAFF),
-    Prefix("/v1/decisions", _T, Audience.STAFF),
-    Prefix("/v1/programs", _T, Audience.STAFF),
-    Prefix("/v1/respondents", _T, Audience.STAFF),
-    Prefix("/v1/invitations", _D, Audience.STAFF),
-    Prefix("/v1/links", _D, Audience.STAFF),
-    Prefix("/v1/mailbox", _D, Audience.STAFF),
-    Prefix("/v1/suppressions", _D, Audience.STAFF),
+    Prefix("/v1/annotations", _S, Audience.STAFF, key_reads=_K.SCORES_READ, key_writes=_K.SETTINGS_WRITE),
+    Prefix("/v1/answers", _S, Audience.STAFF, key_reads=_K.ANSWERS_READ, key_writes=_K.ANSWERS_WRITE),
+    Prefix("/v1/benchmarks", _S, Audience.STAFF, key_reads=_K.SCORES_READ, key_writes=_K.SETTINGS_WRITE),
+    Prefix("/v1/desk", _S, Audience.STAFF, key_writes=_K.DESK_WORK),
+    Prefix("/v1/funnel", _S, Audience.STAFF, key_reads=_K.SCORES_READ),
+    Prefix("/v1/nps", _S, Audience.STAFF, key_reads=_K.SCORES_READ),
+    Prefix("/v1/returns", _S, Audience.STAFF, key_reads=_K.SCORES_READ),
+    Prefix("/v1/stores", _S, Audience.STAFF, key_reads=_K.STORES_READ, key_writes=_K.STORES_WRITE),
+    Prefix("/v1/webhooks", _S, Audience.STAFF, key_reads=_K.WEBHOOKS_MANAGE, key_writes=_K.WEBHOOKS_MANAGE),
+    Prefix("/v1/decisions", _T, Audience.STAFF, key_reads=_K.DECISIONS_READ),
+    Prefix("/v1/programs", _T, Audience.STAFF, key_reads=_K.PROGRAMS_READ, key_writes=_K.PROGRAMS_WRITE),
+    Prefix("/v1/respondents", _T, Audience.STAFF, key_writes=_K.RESPONDENTS_ERASE),
+    Prefix("/v1/invitations", _D, Audience.STAFF, key_reads=_K.INVITATIONS_READ),
+    Prefix("/v1/links", _D, Audience.STAFF, key_writes=_K.LINKS_READ),
+    Prefix("/v1/mailbox", _D, Audience.STAFF, key_reads=_K.MAILBOX_READ),
+    Prefix("/v1/suppressions", _D, Audience.STAFF, key_reads=_K.SUPPRESSIONS_READ, key_writes=_K.SUPPRESSIONS_WRITE),
     Prefix("/docs", _S, Audience.STAFF, everywhere=True),
     Prefix("/openapi.json", _S, Audience.STAFF, everywhere=True),
     Prefix("/static-offline-docs", _S, Audience.STAFF, everywhere=True),
-    Prefix("/metrics", _S, Audience.STAFF, everywhere=True),
+    Prefix("/metrics", _S, Audience.STAFF, everywhere=True, key_reads=_K.METRICS_READ),
 )
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 
