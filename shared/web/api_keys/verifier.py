@@ -47,24 +47,24 @@ class ApiKeyVerifier:
 
     async def admit(self, request: Scope, token: str) -> None:
         """Check the key of a request; raises Unauthorized, Forbidden or TooManyRequests."""
-        path, client = request["path"], self._clients.of(Request(request))
+        path = request["path"]
         needed = needed_scope(self._service, request["method"], path)
-        key = await self._find(digest(token), client, needed=needed)
+        key = await self._find(request, digest(token), needed=needed)
         if key is None:
-            raise self._refusals.unknown(token, path, client=client, needed=needed)
+            raise self._refusals.unknown(token, path, client=self._client(request), needed=needed)
         if key.state is not KeyState.VALID:
             raise self._refusals.ended(key, path)
         if needed not in key.scopes:
             raise self._refusals.without_scope(key, path, needed=needed)
         request.setdefault("state", {})["key"] = key.id
 
-    async def _find(self, hashed: bytes, client: str, *, needed: KeyScope | None) -> ApiKey | None:
+    async def _find(self, request: Scope, hashed: bytes, *, needed: KeyScope | None) -> ApiKey | None:
         now = self._monotonic()
         known, until = self._cache.get(hashed, (None, -math.inf))
         if now < until:
             return known
         try:
-            key = await self._load(hashed, client)
+            key = await self._load(request, hashed)
         except Exception as error:
             # metrics are wanted most while the database is away
             if needed is KeyScope.METRICS_READ and now < until + OUTAGE_S and is_transient(error):
@@ -73,10 +73,13 @@ class ApiKeyVerifier:
         self._remember(hashed, key, until=now + CACHE_S)
         return key
 
-    async def _load(self, hashed: bytes, client: str) -> ApiKey | None:
-        line = self._one_by_one if self._refusals.has_too_many(client) else nullcontext()
+    async def _load(self, request: Scope, hashed: bytes) -> ApiKey | None:
+        line = self._one_by_one if self._refusals.has_too_many(self._client(request)) else nullcontext()
         async with line, self._sessions() as session:
             return await api_keys.find(session, hashed)
+
+    def _client(self, request: Scope) -> str:
+        return self._clients.of(Request(request))
 
     def _remember(self, hashed: bytes, key: ApiKey | None, *, until: float) -> None:
         self._cache.pop(hashed, None)

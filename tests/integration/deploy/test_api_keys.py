@@ -113,6 +113,11 @@ def refused(service: Service, reason: str) -> float:
     return REGISTRY.get_sample_value("earshot_keys_refused_total", labels) or 0.0
 
 
+def revision_before_keys(service: Service) -> str:
+    (path,) = (MIGRATIONS[service] / "versions").glob("*_api_keys.py")
+    return f"{int(path.name.partition('_')[0]) - 1:04}"
+
+
 # --- what a key opens
 
 
@@ -346,7 +351,7 @@ async def test_schema_that_is_not_migrated_is_named(
 ) -> None:
     """As between an upgrade of the code and that of the databases."""
     older = Database((await embedded.prepare(postgres, f"k{uuid4().hex[:12]}"))[SCORING], schema=SCORING, pool_size=1)
-    await migrations.upgrade(older, MIGRATIONS[SCORING], to="0007")
+    await migrations.upgrade(older, MIGRATIONS[SCORING], to=revision_before_keys(SCORING))
     monkeypatch.setenv("EARSHOT_SCORING_DATABASE_URL", older.url.text)
     await older.close()
     key, id_ = await stand.key(KeyScope.DECISIONS_READ)
@@ -376,3 +381,16 @@ async def test_commit_that_fails_half_way_says_what_to_revoke(stand: Stand) -> N
     assert said.stderr.startswith("earshot: scoring: PostgreSQL at ")
     assert f"revoke it with `earshot keys revoke {kept['id']}`, and create another" in said.stderr
     assert (await earshot("revoke", str(kept["id"]))).exit_code == 0
+
+
+@pytest.mark.parametrize("service", [SCORING, DISPATCHER])
+async def test_downgrade_takes_the_keys_of_a_service_and_leaves_those_of_the_others(
+    stand: Stand, service: Service
+) -> None:
+    _, id_ = await stand.key(*KeyScope)
+    async with migrations._alone(stand.databases[service]) as connection:
+        await migrations._run(connection, MIGRATIONS[service], "downgrade", to=revision_before_keys(service))
+    assert (await stand.rows(service, "SELECT to_regclass('api_keys') AS name"))[0]["name"] is None
+    await migrations.upgrade(stand.databases[service], MIGRATIONS[service])
+    left = [each for each in Service if await stand.rows(each, "SELECT FROM api_keys WHERE id = $1", id_)]
+    assert left == [each for each in Service if each is not service]
