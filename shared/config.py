@@ -81,9 +81,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     public_host: str = ""  # a second address that serves all paths but those for staff
     client_address_header: str = ""
-    trusted_proxies: Annotated[
-        tuple[IPv4Network | IPv6Network, ...], NoDecode
-    ] = ()  # who may write it; empty: all that are not public
+    # who may write it; empty: all addresses that are not public
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     staff_secret: SecretStr = SecretStr("")
     scoring_port: int = Field(default=8000, ge=0, le=65535)
     trigger_port: int = Field(default=8001, ge=0, le=65535)
