@@ -42,6 +42,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     "deploy.commands.topics": {
         "topics": "Print or create the Kafka topics with their partitions, retention and clean-up policy.",
     },
+    "deploy.commands.keys": {
+        "keys": "API keys for machines.",
+    },
     "deploy.commands.schemas": {
         "schemas": "Write the contract's JSON Schemas to docs/events/.",
     },
@@ -55,9 +58,6 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     "services.trigger.commands.files": {
         "ingest": "Decide the events of a file, or of every file put into a folder until Ctrl-C.",
         "backfill": "Add past events from a file to the history; they start no surveys.",
-    },
-    "services.trigger.commands.keys": {
-        "keys": "API keys for machines.",
     },
     "services.dispatcher.commands.invitations": {
         "invitation": "Print the history of one invitation: its steps, attempts, reasons and outcome.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -80,6 +81,9 @@ class Settings(BaseSettings):
     clock: Path | None = None  # a stored business clock, for demo and replay
     host: str = "127.0.0.1"
     public_host: str = ""  # a second address that serves all paths but those for staff
+    client_address_header: str = ""
+    # who may write it; empty: all addresses that are not public
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     scoring_port: int = Field(default=8000, ge=0, le=65535)
     trigger_port: int = Field(default=8001, ge=0, le=65535)
     dispatcher_port: int = Field(default=8002, ge=0, le=65535)
@@ -154,6 +158,11 @@ class Settings(BaseSettings):
         page = str(info.field_name).removesuffix("_url")
         return url or f"{str(info.data.get('dashboard_url', '')).rstrip('/')}/{page}"
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return networks(value)
+
     @field_validator("link_keys", "address_keys", "ticket_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object, info: ValidationInfo) -> object:
@@ -191,6 +200,15 @@ class Settings(BaseSettings):
     @property
     def signing_key(self) -> str:
         return next(iter(self.link_keys))
+
+
+def networks(value: object) -> object:
+    """Parse comma-separated networks such as `10.0.0.0/8,192.168.7.0/24`; raises ValueError."""
+    return (
+        tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
+        if isinstance(value, str)
+        else value
+    )
 
 
 def is_loopback(url: str) -> bool:

@@ -48,6 +48,7 @@ CONNECTIONS_CUT = Counter(
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )
+KEYS_REFUSED = Counter("earshot_keys_refused_total", "API keys refused, by reason", ["service", "reason"])
 HOOKS = Counter(
     "earshot_source_webhooks_total", "Webhooks of event sources, by result", ["service", "source", "result"]
 )

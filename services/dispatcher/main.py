@@ -55,7 +55,9 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
+from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
+from shared.web.client_address import ClientAddress
 from shared.web.gate import StaffAccess
 from shared.web.menu import StaffPages
 from shared.web.public_urls import PublicUrlCheck
@@ -73,10 +75,11 @@ def build_app(
     *,
     health: Health | None = None,
 ) -> FastAPI:
+    keys = ApiKeyVerifier(Service.DISPATCHER, database.sessions, ClientAddress.of_settings(settings))
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
-        access=StaffAccess.of(settings),
+        access=StaffAccess.of(settings, admit=keys.admit),
         https=settings.public_url.startswith("https://"),
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.scoring.domain.bot_detection import ScannerWindows
-from shared.config import Settings
+from shared.config import Settings, networks
 from shared.web.addresses import Network
 
 
@@ -21,8 +20,6 @@ class ScoringSettings(Settings):
     answer_link_burst: int = Field(default=120, ge=1)
     answer_client_rate: float = Field(default=50, gt=0)  # requests per second of one public address
     answer_client_burst: int = Field(default=1000, ge=1)
-    client_address_header: str = ""
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # who may write it; empty: all that are not public
     # invitations with answers, attempts, page views and calls, from when they were made and answered; 0: for ever
     answers_kept_days: int = Field(default=400, ge=0, le=36_500)
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
@@ -31,15 +28,10 @@ class ScoringSettings(Settings):
     scanner_after_send_s: float = Field(default=86_400, ge=0)  # a browser must have been shown the form
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks allowed for webhooks
 
-    @field_validator("webhook_networks", "trusted_proxies", mode="before")
+    @field_validator("webhook_networks", mode="before")
     @classmethod
-    def _split_networks(cls, value: object) -> object:
-        """Parse comma-separated networks such as `10.0.0.0/8,192.168.7.0/24`; raises ValueError."""
-        return (
-            tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
-            if isinstance(value, str)
-            else value
-        )
+    def _split_webhook_networks(cls, value: object) -> object:
+        return networks(value)
 
     @property
     def scanner_windows(self) -> ScannerWindows:

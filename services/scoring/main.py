@@ -52,6 +52,7 @@ from shared.messaging.link_keys import LinkKeys
 from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
+from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.gate import StaffAccess
@@ -88,8 +89,9 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     writer = Writer(sessions, windows)
     resolver = GroupCommitter(in_transaction(sessions, partial(links.resolve, windows=windows)))
     log_in = LogIn(sessions)
-    access = StaffAccess.of(settings, find_session=log_in.find_session)
-    clients = ClientAddress(settings.client_address_header, settings.trusted_proxies)
+    clients = ClientAddress.of_settings(settings)
+    keys = ApiKeyVerifier(Service.SCORING, sessions, clients)
+    access = StaffAccess.of(settings, find_session=log_in.find_session, admit=keys.admit)
     app = create_app(
         Service.SCORING,
         health=health,

@@ -15,7 +15,6 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.api.events import MAX_EVENTS, EventApi
-from services.trigger.api.keys import ApiKeyVerifier
 from services.trigger.api.programs import ProgramApi
 from services.trigger.api.respondents import RespondentApi
 from services.trigger.config import TriggerSettings, load_sources
@@ -50,10 +49,13 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
+from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
+from shared.web.client_address import ClientAddress
 from shared.web.gate import StaffAccess
 from shared.web.http_client import HttpClient
 from shared.web.menu import StaffPages
+from shared.web.rate_limit import RateLimit
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 log = structlog.get_logger()
@@ -66,7 +68,7 @@ MAX_BODY = 4_000_000  # bytes; enough for MAX_EVENTS events of 4,000 bytes
 
 
 def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
-    keys = ApiKeyVerifier(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
+    keys = ApiKeyVerifier(Service.TRIGGER, database.sessions, ClientAddress.of_settings(settings))
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
@@ -77,7 +79,7 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
     intake = EventIntake(database.sessions, clock, settings.installation)
     sources = load_sources(settings)
     app.include_router(SourceWebhooks(intake, sources).router())  # a vendor may add parameters
-    for router in _routers(settings, database, intake, keys=keys, sources=sources):
+    for router in _routers(settings, database, intake, sources=sources):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
     app.add_api_route("/", _root, include_in_schema=False)
     return app
@@ -88,12 +90,12 @@ def _routers(
     database: Database,
     intake: EventIntake,
     *,
-    keys: ApiKeyVerifier,
     sources: Mapping[str, Source],
 ) -> Sequence[APIRouter]:
     pages = StaffPages.of(settings)
+    limit = RateLimit(per_second=settings.events_per_second, burst=MAX_EVENTS)
     return [
-        EventApi(intake, keys, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
+        EventApi(intake, limit, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, intake.clock).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.database.api_keys import api_keys_table
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
+api_keys_table(metadata)
 
 _Time = sa.DateTime(timezone=True)
 
@@ -162,18 +164,6 @@ decisions = sa.Table(
 
 # of every decided event, also where its decision is past retention: a hash of source and event id
 event_keys = sa.Table("event_keys", metadata, sa.Column("key", sa.Uuid, primary_key=True))
-
-api_keys = sa.Table(
-    "api_keys",
-    metadata,
-    sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
-    sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
-    sa.Column("created_at", _Time, nullable=False, server_default=sa.func.now()),
-    sa.Column("expires_at", _Time),
-    sa.Column("revoked_at", _Time),
-)
 
 rereads = sa.Table(
     "rereads",

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.requests import Request
 
+from shared.config import Settings
 from shared.web.addresses import Address, Network, is_in
 
 UNNAMED = "unnamed"  # all clients whose trusted proxy names no address share one limit
@@ -26,6 +27,10 @@ class ClientAddress:
 
     header: str = ""
     proxies: Sequence[Network] = ()
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> ClientAddress:
+        return cls(settings.client_address_header, settings.trusted_proxies)
 
     def of(self, request: Request) -> str:
         """Return an IPv4 address or an IPv6 /64 network; "" for a client without proxy that is not public."""

@@ -39,6 +39,11 @@ class RateLimit:
             self._full_at.popitem(last=False)
         return 0.0
 
+    def is_spent(self, key: Hashable) -> bool:
+        """Say whether nothing can be taken now; takes nothing."""
+        left_s = self._full_at.get(key, 0.0) - self._monotonic()
+        return left_s > (self._burst - 1) / self._per_second
+
     def check(self, key: Hashable, amount: int = 1) -> None:
         """Take `amount`, or raise TooManyRequests with `Retry-After`."""
         wait = self.take(key, amount)

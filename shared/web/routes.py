@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.contract.api_keys import KeyScope
 from shared.contract.vocabulary import Role, Service
 
 
@@ -38,6 +39,8 @@ class Prefix:
     reads: frozenset[Role] = frozenset()  # may send GET, HEAD and OPTIONS
     writes: frozenset[Role] = frozenset()  # may send all other methods
     everywhere: bool = False  # on its own port, every service answers the path about itself
+    key_reads: KeyScope | None = None  # the scope with which an API key may read; None: no key may
+    key_writes: KeyScope | None = None
 
     def answered_by(self, service: Service) -> bool:
         """Say whether this service's app answers the prefix."""
@@ -58,6 +61,7 @@ _OPERATOR, _SUPERVISOR, _ANALYST, _MANAGER, _PRIVACY, _ADMIN = (
     Role.ADMINISTRATOR,
 )
 _EVERYBODY = frozenset(Role)
+_K = KeyScope
 
 
 def _public(path: str, service: Service, audience: Audience, *, everywhere: bool = False) -> Prefix:
@@ -72,8 +76,9 @@ def _staff(  # noqa: PLR0913 - the columns of the table
     *,
     label: str = "",
     everywhere: bool = False,
+    keys: tuple[KeyScope | None, KeyScope | None] = (None, None),  # for reading and for writing
 ) -> Prefix:
-    return Prefix(path, service, Audience.STAFF, label, frozenset(reads), frozenset(writes), everywhere)
+    return Prefix(path, service, Audience.STAFF, label, frozenset(reads), frozenset(writes), everywhere, *keys)
 
 
 _FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
@@ -88,7 +93,7 @@ TABLE = (
     _public("/u", _D, Audience.RESPONDENT),
     _public("/hooks", _D, Audience.PROVIDER),
     _public("/v1/hooks", _T, Audience.PROVIDER),
-    Prefix("/v1/events", _T, Audience.MACHINE, writes=frozenset((_ADMIN,))),
+    Prefix("/v1/events", _T, Audience.MACHINE, writes=frozenset((_ADMIN,)), key_writes=_K.EVENTS_WRITE),
     _public("/healthz", _S, Audience.PROBE, everywhere=True),
     _public("/livez", _S, Audience.PROBE, everywhere=True),
     _public("/readyz", _S, Audience.PROBE, everywhere=True),
@@ -113,26 +118,28 @@ TABLE = (
     _staff("/live", _S, _FIGURES),
     _staff("/statistics", _S, _FIGURES),
     _staff("/target", _S, _FIGURES, _MEASURES),
-    _staff("/v1/annotations", _S, _FIGURES, _MEASURES),
-    _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,)),
-    _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES),
-    _staff("/v1/desk", _S, _CALLS, _CALLS),
-    _staff("/v1/funnel", _S, _FIGURES),
-    _staff("/v1/nps", _S, _FIGURES),
-    _staff("/v1/returns", _S, _FIGURES),
-    _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,)),
-    _staff("/v1/webhooks", _S, (_ADMIN,), (_ADMIN,)),
-    _staff("/v1/decisions", _T, (*_CASES, _ANALYST)),
-    _staff("/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN)),
-    _staff("/v1/respondents", _T, (_PRIVACY,), (_PRIVACY,)),
-    _staff("/v1/invitations", _D, _CASES),
-    _staff("/v1/links", _D, (_ADMIN,), (_ADMIN,)),
-    _staff("/v1/mailbox", _D, (_SUPERVISOR, _ADMIN)),
-    _staff("/v1/suppressions", _D, _CONTACTS, _CONTACTS),
+    _staff("/v1/annotations", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE)),
+    _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,), keys=(_K.ANSWERS_READ, _K.ANSWERS_WRITE)),
+    _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE)),
+    _staff("/v1/desk", _S, _CALLS, _CALLS, keys=(None, _K.DESK_WORK)),
+    _staff("/v1/funnel", _S, _FIGURES, keys=(_K.SCORES_READ, None)),
+    _staff("/v1/nps", _S, _FIGURES, keys=(_K.SCORES_READ, None)),
+    _staff("/v1/returns", _S, _FIGURES, keys=(_K.SCORES_READ, None)),
+    _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), keys=(_K.STORES_READ, _K.STORES_WRITE)),
+    _staff("/v1/webhooks", _S, (_ADMIN,), (_ADMIN,), keys=(_K.WEBHOOKS_MANAGE, _K.WEBHOOKS_MANAGE)),
+    _staff("/v1/decisions", _T, (*_CASES, _ANALYST), keys=(_K.DECISIONS_READ, None)),
+    _staff(
+        "/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN), keys=(_K.PROGRAMS_READ, _K.PROGRAMS_WRITE)
+    ),
+    _staff("/v1/respondents", _T, (_PRIVACY,), (_PRIVACY,), keys=(None, _K.RESPONDENTS_ERASE)),
+    _staff("/v1/invitations", _D, _CASES, keys=(_K.INVITATIONS_READ, None)),
+    _staff("/v1/links", _D, (_ADMIN,), (_ADMIN,), keys=(None, _K.LINKS_READ)),
+    _staff("/v1/mailbox", _D, (_SUPERVISOR, _ADMIN), keys=(_K.MAILBOX_READ, None)),
+    _staff("/v1/suppressions", _D, _CONTACTS, _CONTACTS, keys=(_K.SUPPRESSIONS_READ, _K.SUPPRESSIONS_WRITE)),
     _staff("/docs", _S, _EVERYBODY, everywhere=True),
     _staff("/openapi.json", _S, _EVERYBODY, everywhere=True),
     _staff("/static-offline-docs", _S, _EVERYBODY, everywhere=True),
-    _staff("/metrics", _S, (_ADMIN,), everywhere=True),
+    _staff("/metrics", _S, (_ADMIN,), everywhere=True, keys=(_K.METRICS_READ, None)),
 )
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract.api_keys import KeyScope
+from shared.contract.vocabulary import Service
+from shared.web.api_keys.scopes import scopes_of
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -66,3 +70,11 @@ def test_python_files_named_in_code_and_documents_exist() -> None:
 def _ends(file: str) -> set[str]:
     folders = file.split("/")
     return {"/".join(folders[start:]) for start in range(len(folders))}
+
+
+def test_every_scope_of_keys_is_explained_with_its_service() -> None:
+    section = (ROOT / "docs/integrate.md").read_text().partition("\n## Keys\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[a-z]+:.*?) \| ([a-z ]+) \|", section, re.MULTILINE)
+    explained = {scope: owner for scopes, owner in rows for scope in re.findall(r"`([a-z:]+)`", scopes)}
+    owners = {scope: [service for service in Service if scope in scopes_of(service)] for scope in KeyScope}
+    assert explained == {scope: who[0] if len(who) == 1 else "all three" for scope, who in owners.items()}

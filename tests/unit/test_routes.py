@@ -14,9 +14,11 @@ from services.dispatcher import main as dispatcher
 from services.scoring import main as scoring
 from services.trigger import main as trigger
 from shared.clock import SystemClock
+from shared.contract.api_keys import KeyScope
 from shared.contract.vocabulary import Service
 from shared.database.db import Database
 from shared.web import routes
+from shared.web.api_keys.scopes import needed_scope, scopes_of
 from shared.web.menu import StaffPages
 from shared.web.routes import TABLE, Audience
 from tests.staff import STAFF
@@ -55,6 +57,37 @@ def test_every_route_of_an_app_lies_under_a_prefix_of_its_service(
 def test_every_prefix_of_a_service_has_a_route_in_its_app(apps: Mapping[Service, FastAPI], service: Service) -> None:
     served = {prefix.path for path in paths_of(apps[service]) if (prefix := routes.find(path))}
     assert {prefix.path for prefix in TABLE if prefix.answered_by(service)} == served
+
+
+WITHOUT_KEYS: frozenset[tuple[str, str]] = frozenset()  # method and path of APIs that deliberately have no scope
+
+
+@pytest.mark.parametrize("service", Service)
+def test_every_api_route_has_a_scope_with_which_a_key_may_use_it(
+    apps: Mapping[Service, FastAPI], service: Service
+) -> None:
+    """A prefix without the scope that one of its routes needs would leave that route to people alone."""
+    asked = {
+        (method, path)
+        for route in iter_route_contexts(apps[service].routes)
+        for method in route.methods or ()
+        if (path := str(route.path)).startswith("/v1/") and path not in routes.without_ticket(service)
+    }
+    lacking = {(method, path) for method, path in asked if needed_scope(service, method, path) is None}
+    assert lacking == {each for each in WITHOUT_KEYS if each in asked}
+    assert len(asked) > 5
+
+
+def test_keys_are_for_apis_and_metrics_alone() -> None:
+    keyed = {prefix.path for prefix in TABLE if prefix.key_reads or prefix.key_writes}
+    assert {path for path in keyed if not path.startswith("/v1/")} == {"/metrics"}
+    assert all(prefix.audience in (Audience.STAFF, Audience.MACHINE) for prefix in TABLE if prefix.path in keyed)
+
+
+def test_every_scope_is_of_one_service_but_for_metrics() -> None:
+    owners = {scope: [service for service in Service if scope in scopes_of(service)] for scope in KeyScope}
+    assert owners.pop(KeyScope.METRICS_READ) == list(Service)
+    assert {len(services) for services in owners.values()} == {1}
 
 
 def test_no_prefix_for_staff_lies_under_a_public_one_nor_the_other_way_round() -> None:
@@ -119,7 +152,6 @@ def test_unknown_path_has_no_prefix_and_gets_its_404_from_scoring(path: str) -> 
 
 
 async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mapping[Service, FastAPI]) -> None:
-    unnamed = (Audience.STAFF, Audience.PROBE, Audience.VISITOR)
     for service, app in apps.items():
         transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
         async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1") as web:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from shared.database.api_keys import api_keys_table
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
+api_keys_table(metadata)
 
 Moment = sa.DateTime(timezone=True)
 

@@ -14,7 +14,6 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import Headers
 
-from services.trigger.api.keys import ApiKeyVerifier
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import EventIdConflict, read_event
 from services.trigger.handlers.intake import INVALID, REUSED, EventIntake, EventVerdict
@@ -27,6 +26,7 @@ from shared.messaging.codec import InvalidEvent
 from shared.messaging.lenient import decode_json
 from shared.messaging.transport import Message
 from shared.web import problems
+from shared.web.rate_limit import RateLimit
 
 MAX_EVENTS = 1000
 _BATCH = "application/cloudevents-batch+json"
@@ -75,7 +75,7 @@ _BODY = {
 @dataclass(frozen=True, slots=True)
 class EventApi:
     intake: EventIntake
-    keys: ApiKeyVerifier
+    limit: RateLimit
     links: SurveyLinks
 
     def router(self) -> APIRouter:
@@ -96,14 +96,20 @@ class EventApi:
         body = await request.body()
         response.status_code = HTTPStatus.OK if dry_run else HTTPStatus.ACCEPTED
         if not _is_array(request.headers, body):
-            self.keys.count(request, 1)
+            self._count(request, 1)
             event = _read_one(request.headers, body, now=self.intake.clock.now())
             if dry_run:
                 return await self._try(event)
             return self._decided(await self.intake.decide_one(event), with_picture=True)
         items = _items(body)
-        self.keys.count(request, len(items))
+        self._count(request, len(items))
         return await self._decide_batch(items, dry_run=dry_run)
+
+    def _count(self, request: Request, events: int) -> None:
+        """Count events against the rate limit of their key; raises TooManyRequests. Staff have no limit."""
+        key = getattr(request.state, "key", None)
+        if key is not None:
+            self.limit.check(key, events)
 
     async def _try(self, event: Event[CrmPayload]) -> TriedEvent:
         (verdict,) = await self.intake.try_each([event])

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -17,10 +18,10 @@ import pytest
 from deploy import all_in_one
 from deploy.demo.simulated_people import LINK
 from deploy.operations.replay import isolated_settings
-from services.trigger.domain.keys import KeyScope, digest, new_token
-from services.trigger.repository import keys
 from shared.clock import StoredClock
+from shared.contract.api_keys import KeyScope, NewKey, digest, new_token
 from shared.contract.vocabulary import Service
+from shared.database import api_keys
 from shared.database.db import Database
 from shared.web.routes import TABLE, Audience
 from tests.journey.stage import MONDAY, purchase
@@ -70,8 +71,9 @@ class Site:
     async def key(self) -> dict[str, str]:
         database = Database(self.urls["trigger"], schema=Service.TRIGGER)
         async with database.sessions.begin() as session:
-            scopes = [KeyScope.EVENTS_WRITE]
-            await keys.add(session, "shop", digest=digest(token := new_token()), scopes=scopes, lasting=None)
+            token = new_token([Service.TRIGGER])
+            scopes = frozenset({KeyScope.EVENTS_WRITE})
+            await api_keys.add(session, NewKey(uuid4(), "shop", digest(token), scopes, lasting=None))
         await database.close()
         return {"authorization": f"Bearer {token}"}
 

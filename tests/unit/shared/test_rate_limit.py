@@ -57,3 +57,12 @@ def test_whole_burst_fits_at_any_time(now: float) -> None:
     limit = RateLimit(per_second=10, burst=1000, monotonic=Machine(now))
     assert limit.take("a", 1000) == 0
     assert RateLimit(per_second=3, burst=1, monotonic=Machine(now)).take("a") == 0
+
+
+def test_limit_says_whether_it_is_spent_and_takes_nothing() -> None:
+    machine = Machine()
+    limit = RateLimit(per_second=2, burst=2, monotonic=machine)
+    assert [limit.is_spent("a"), limit.take("a"), limit.is_spent("a"), limit.take("a")] == [False, 0, False, 0]
+    assert [limit.is_spent("a"), limit.is_spent("b"), len(limit)] == [True, False, 1]
+    machine.now += 0.5
+    assert not limit.is_spent("a")

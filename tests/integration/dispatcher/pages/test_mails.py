@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -57,7 +58,11 @@ async def test_mail_is_previewed_in_every_language_and_kind(chain: Chain) -> Non
 
 
 async def test_test_mail_goes_to_the_address_in_the_form(chain: Chain, sink: SmtpSink) -> None:
-    allowed = {"send": "allowlist", "send_allowlist": "ours.test", "smtp_url": f"smtp://127.0.0.1:{sink.port}"}
+    allowed: dict[str, Any] = {
+        "send": "allowlist",
+        "send_allowlist": "ours.test",
+        "smtp_url": f"smtp://127.0.0.1:{sink.port}",
+    }
     async with browser(chain, **allowed) as client:
         page = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
         assert "smtp: accepted" in page

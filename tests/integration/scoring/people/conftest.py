@@ -56,7 +56,7 @@ def app(scoring: Scoring, machine: MachineClock, monkeypatch: pytest.MonkeyPatch
 
     of = StaffAccess.of
     monkeypatch.setattr(main, "LogIn", log_in)
-    monkeypatch.setattr(main.StaffAccess, "of", lambda settings, **more: of(settings, now=machine.now, **more))
+    monkeypatch.setattr(StaffAccess, "of", lambda settings, **more: of(settings, now=machine.now, **more))
     return main.build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock, samples=True)
 
 

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from services.scoring.people import accounts, log_in
+from services.scoring.people.hashing import PasswordHashing
 from shared.contract.vocabulary import Role
 from shared.database import db
 from shared.web.tickets import LASTING
@@ -110,13 +111,13 @@ async def test_unknown_login_costs_as_many_hashes_as_a_known_one(
 ) -> None:
     await joined(web, scoring, "olga", Role.OPERATOR)
     compared = []
-    matches = log_in.PasswordHashing.matches
+    matches = PasswordHashing.matches
 
-    async def counted(self: log_in.PasswordHashing, password: str, stored: str | None) -> bool:
+    async def counted(self: PasswordHashing, password: str, stored: str | None) -> bool:
         compared.append(stored is not None)
         return await matches(self, password, stored)
 
-    monkeypatch.setattr(log_in.PasswordHashing, "matches", counted)
+    monkeypatch.setattr(PasswordHashing, "matches", counted)
     await enter(web, "olga", "wrong")
     await enter(web, "nobody", "wrong")
     assert compared == [True, False]
@@ -391,7 +392,7 @@ async def test_ended_sessions_and_links_are_forgotten(scoring: Scoring, web: htt
 
 
 async def test_log_ins_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashing = log_in.PasswordHashing()
+    hashing = PasswordHashing()
     monkeypatch.setattr("services.scoring.people.hashing.MOST_WAITING", 3)
     results = await asyncio.gather(*(hashing.matches("x", None) for _ in range(5)), return_exceptions=True)
     assert [type(each).__name__ for each in results] == ["bool"] * 3 + ["Unavailable"] * 2
@@ -399,7 +400,7 @@ async def test_log_ins_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_log_in_whose_client_goes_away_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashing = log_in.PasswordHashing()
+    hashing = PasswordHashing()
     monkeypatch.setattr("services.scoring.people.hashing.MOST_WAITING", 1)
     waiting = asyncio.create_task(hashing.hash("x"))
     await asyncio.sleep(0)

@@ -1,0 +1,128 @@
+"""API keys in the databases of all services: each stores a key with the scopes that are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from shared.config import Settings
+from shared.contract.api_keys import ApiKey, KeyScope, NewKey, digest, new_token
+from shared.contract.vocabulary import Service
+from shared.database import api_keys
+from shared.database.opening import open_for_command
+from shared.web.api_keys.scopes import scopes_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A service whose database could not be asked, and why."""
+
+    service: Service
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.reason}"
+
+
+class NotCreated(Exception):
+    """A key could not be stored in every database; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key with what each service stores of it."""
+
+    id: UUID
+    name: str
+    by_service: Mapping[Service, ApiKey]
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return frozenset().union(*(part.scopes for part in self.by_service.values()))
+
+
+async def create(
+    settings: Settings, name: str, *, scopes: Collection[KeyScope], lasting: timedelta | None
+) -> tuple[str, StoredKey]:
+    """Store a new key in the databases of its scopes' services; return its token, and the key.
+
+    Raises NotCreated. Nothing is committed before every database has accepted the key.
+    """
+    by_service = {service: own for service in Service if (own := scopes_of(service) & frozenset(scopes))}
+    token = new_token(by_service)
+    key = NewKey(uuid7(), name, digest(token), frozenset(scopes), lasting)
+    stored: dict[Service, ApiKey] = {}
+    async with AsyncExitStack() as resources:
+        sessions: dict[Service, AsyncSession] = {}
+        for service, own in by_service.items():
+            try:
+                database = await resources.enter_async_context(open_for_command(settings, service))
+                sessions[service] = await resources.enter_async_context(database.sessions())
+                stored[service] = await api_keys.add(sessions[service], replace(key, scopes=own))
+            except Exception as error:
+                raise NotCreated(f"{_away(service, error)}; the key was not created, try again") from error
+        await _commit(sessions, key.id)
+    return token, StoredKey(key.id, name, stored)
+
+
+async def _commit(sessions: Mapping[Service, AsyncSession], key: UUID) -> None:
+    for number, (service, session) in enumerate(sessions.items()):
+        try:
+            await session.commit()
+        except Exception as error:
+            undo = f"revoke it with `earshot keys revoke {key}`, and create another" if number else "try again"
+            raise NotCreated(f"{_away(service, error)}; the key is not usable: {undo}") from error
+
+
+async def load_all(settings: Settings) -> tuple[list[StoredKey], Sequence[Away]]:
+    """Return all keys, oldest first, and the services whose part is missing."""
+    found, away = await _in_each(settings, api_keys.load_all)
+    joined: dict[UUID, dict[Service, ApiKey]] = {}
+    for service, keys in found.items():
+        for key in keys:
+            joined.setdefault(key.id, {})[service] = key
+    stored = [StoredKey(id_, next(iter(parts.values())).name, parts) for id_, parts in sorted(joined.items())]
+    return stored, away
+
+
+async def revoke(settings: Settings, id_: UUID) -> tuple[list[Service], Sequence[Away]]:
+    """Revoke a key everywhere; return the services that have it, and those that could not be asked."""
+    found, away = await _in_each(settings, lambda session: api_keys.revoke(session, id_))
+    return [service for service, has_it in found.items() if has_it], away
+
+
+async def _in_each(
+    settings: Settings, work: Callable[[AsyncSession], Awaitable[T]]
+) -> tuple[dict[Service, T], list[Away]]:
+    """Do work in a transaction of each service; return the results, and the services that are away."""
+    done: dict[Service, T] = {}
+    away: list[Away] = []
+    for service in Service:
+        try:
+            async with open_for_command(settings, service) as database, database.sessions.begin() as session:
+                result = await work(session)
+        except Exception as error:  # noqa: BLE001 - `_away` raises what nobody expects
+            away.append(_away(service, error))
+        else:
+            done[service] = result
+    return done, away
+
+
+def _away(service: Service, error: Exception) -> Away:
+    """Say why a service cannot be asked; raises an error again that an operator cannot repair."""
+    from deploy.operations.error_messages import explain, is_missing_table  # noqa: PLC0415 - only needed in a failure
+
+    if is_missing_table(error):
+        return Away(service, f"it has no table of keys; run `earshot migrate {service}`")
+    if (reason := explain(error)) is None:
+        raise error
+    return Away(service, reason)

@@ -1,0 +1,63 @@
+"""The table of API keys, which every service has: keys as digests, with the scopes of this service; machine time."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.contract.api_keys import ApiKey, KeyState, NewKey
+from shared.database import db
+
+_COLUMNS = """id, name, scopes, created_at, expires_at, revoked_at,
+    CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= clock_timestamp() THEN 'expired' ELSE 'valid' END
+    AS state"""
+
+_ADD = f"""INSERT INTO api_keys (id, name, digest, scopes, expires_at)
+VALUES ($1, $2, $3, $4::text[], clock_timestamp() + $5::interval) RETURNING {_COLUMNS}"""  # noqa: S608 - constants of this file
+
+_FIND = f"SELECT {_COLUMNS} FROM api_keys WHERE digest = $1"  # noqa: S608 - constants of this file
+
+_ALL = f"SELECT {_COLUMNS} FROM api_keys ORDER BY id"  # noqa: S608 - constants of this file
+
+_REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = $1 RETURNING id"
+
+
+def api_keys_table(metadata: sa.MetaData) -> sa.Table:
+    moment = sa.DateTime(timezone=True)
+    return sa.Table(
+        "api_keys",
+        metadata,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("created_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("expires_at", moment),
+        sa.Column("revoked_at", moment),
+    )
+
+
+async def add(session: AsyncSession, key: NewKey) -> ApiKey:
+    (row,) = await db.fetch(session, _ADD, key.id, key.name, key.digest, sorted(key.scopes), key.lasting)
+    return _key(row)
+
+
+async def find(session: AsyncSession, digest: bytes) -> ApiKey | None:
+    """Return the key with this digest in any state."""
+    rows = await db.fetch(session, _FIND, digest)
+    return _key(rows[0]) if rows else None
+
+
+async def load_all(session: AsyncSession) -> list[ApiKey]:
+    return [_key(row) for row in await db.fetch(session, _ALL)]
+
+
+async def revoke(session: AsyncSession, id_: UUID) -> bool:
+    """Revoke a key, which may be repeated; return False if there is none."""
+    return bool(await db.fetch(session, _REVOKE, id_))
+
+
+def _key(row: db.Row) -> ApiKey:
+    return ApiKey(**{**row, "scopes": frozenset(row["scopes"]), "state": KeyState(row["state"])})
