@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -84,7 +84,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app.add_middleware(_Measured, service=service)
     app.add_middleware(Gate, service=service, access=access)
     app.add_middleware(RequestBounds, max_body=max_body, larger=larger)
-    app.add_middleware(_SecurityHeaders, https=https)
+    app.add_middleware(_SecurityHeaders, https=https, origins=access.origins)
     return app
 
 
@@ -245,11 +245,13 @@ class _Measured:
 class _SecurityHeaders:
     """Adds each security header that a response does not set itself, and takes the host out of the router's redirects.
 
-    The router redirects to a path without its last slash, at the host that the request names.
+    The router redirects to a path without its last slash, at the host that the request names; redirects to `origins`
+    stay as they are.
     """
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, origins: Collection[str]) -> None:
         self._app = app
+        self._origins = tuple(f"{origin}/".encode() for origin in origins)
         always = _HSTS if https else {}
         self._headers, self._docs_headers = {**_HEADERS, **always}, {**_DOCS_HEADERS, **always}
 
@@ -264,8 +266,11 @@ class _SecurityHeaders:
             if message["type"] == "http.response.start":
                 given, own = message["headers"], {name for name, _ in message["headers"]}
                 if message["status"] == HTTPStatus.TEMPORARY_REDIRECT:
-                    given = [(name, path_of_redirect(text) if name == b"location" else text) for name, text in given]
+                    given = [(name, self._target(text) if name == b"location" else text) for name, text in given]
                 message["headers"] = [*given, *(pair for pair in wanted.items() if pair[0] not in own)]
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+    def _target(self, location: bytes) -> bytes:
+        return location if location.startswith(self._origins) else path_of_redirect(location)

@@ -45,11 +45,15 @@ class StaffAccess:
     find_session: FindSession | None = None
     admit: Admit | None = None
     now: Callable[[], datetime] = utc_now
+    origins: frozenset[str] = frozenset()  # of all pages for staff, to which one page may send to another
 
     @classmethod
     def of(cls, settings: Settings, **more: Any) -> StaffAccess:
         cookie = ticket_cookie(https=settings.dashboard_url.startswith("https://"))
-        return cls(TicketSigner(settings.ticket_secrets), cookie, settings.dashboard_url, **more)
+        pages = (settings.dashboard_url, settings.decisions_url, settings.mailbox_url, settings.invitations_url)
+        origins = frozenset("{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in pages)
+        signer = TicketSigner(settings.ticket_secrets)
+        return cls(signer, cookie, settings.dashboard_url, origins=origins, **more)
 
     def ticket_in(self, headers: Headers) -> Ticket | None:
         """Return the ticket of a request, of any age."""
@@ -119,13 +123,14 @@ class Gate:
 
     def _refusal(self, scope: Scope, error: Exception) -> Response:
         is_page = "text/html" in Headers(scope=scope).get("accept", "")
+        origin = self._access.log_in_origin.rstrip("/") if self._access.find_session is None else ""
         if isinstance(error, Unauthorized) and is_page:
             query = scope["query_string"].decode("latin-1")
             target = f"{scope['path']}?{query}" if query else scope["path"]
-            url = f"{self._access.log_in_origin.rstrip('/')}{RENEW}?{urlencode({'next': target})}"
+            url = f"{origin}{RENEW}?{urlencode({'next': target})}"
             return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT)
         if isinstance(error, Forbidden) and is_page and scope["path"] == "/":
-            return RedirectResponse(f"{self._access.log_in_origin.rstrip('/')}/account", HTTPStatus.SEE_OTHER)
+            return RedirectResponse(f"{origin}/account", HTTPStatus.SEE_OTHER)
         return problem_response(as_problem(error))
 
     def _storing(self, ticket: Ticket, send: Send) -> Send:

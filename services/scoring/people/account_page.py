@@ -76,7 +76,7 @@ class AccountPage:
             pages=self.staff_pages,
             person=person,
             sessions=open_sessions,
-            own=ticket.session,
+            here=ticket.session,
             roles=sorted(role.label for role in ticket.roles),
             changed=changed,
             why=why,

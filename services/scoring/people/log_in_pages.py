@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from fastapi import APIRouter, Query, Request, Response
@@ -154,6 +155,8 @@ class LogInPages:
     ) -> Response:
         if not self._is_safe(request):
             return self._page(request, "login_unsafe.html", status=HTTPStatus.FORBIDDEN)
+        if request.method == "GET" and (elsewhere := self._other_name(request)):
+            return RedirectResponse(f"{elsewhere}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER)
         return self._page(
             request,
             "login.html",
@@ -178,6 +181,13 @@ class LogInPages:
     def _is_safe(self, request: Request) -> bool:
         """Say whether what is typed here is read by nobody on the way: over TLS, or on this machine."""
         return self.access.cookie.https or is_loopback_host(request.headers.get("host", ""))
+
+    def _other_name(self, request: Request) -> str:
+        """Return the log-in at the name of this machine that links to pages use: a cookie counts for one name."""
+        own, host = urlsplit(self.staff_pages.dashboard), request.headers.get("host", "")
+        if own.scheme == "https" or own.netloc == host or not is_loopback_host(own.netloc):
+            return ""
+        return f"{own.scheme}://{own.netloc}/login"
 
     @property
     def _device_cookie(self) -> StaffCookie:

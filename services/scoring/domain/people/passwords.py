@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 SHORTEST, LONGEST = 15, 128  # characters
 _ESTIMATED = 72  # characters that the estimate reads: its time grows with the square
+_LEAST_OF_ITS_OWN = 8  # letters and digits beside the login and the name
 _LEAST_ESTIMATE = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
 
 
@@ -32,5 +33,15 @@ def check_password(password: str, *, known: Sequence[str]) -> None:
         raise WeakPassword(f"it needs at least {SHORTEST} characters; four words that do not belong together will do")
     if len(text) > LONGEST:
         raise WeakPassword(f"it may have at most {LONGEST} characters")
+    if _is_mostly(text, known):
+        raise WeakPassword("it is made of your name or login; four words that do not belong together will do")
     if zxcvbn(text[:_ESTIMATED], user_inputs=["earshot", *known], max_length=_ESTIMATED)["score"] < _LEAST_ESTIMATE:
         raise WeakPassword("it is common, or easy to guess; four words that do not belong together will do")
+
+
+def _is_mostly(text: str, known: Sequence[str]) -> bool:
+    """Say whether little is left of a text without the known words."""
+    rest = text.casefold()
+    for word in sorted((each.casefold() for each in known), key=len, reverse=True):
+        rest = rest.replace(word, "") if word else rest
+    return sum(character.isalnum() for character in rest) < _LEAST_OF_ITS_OWN

@@ -64,7 +64,7 @@ def app(scoring: Scoring, machine: MachineClock, monkeypatch: pytest.MonkeyPatch
 def opened(app: FastAPI) -> Open:
     @asynccontextmanager
     async def open_browser(
-        *, base_url: str = "http://localhost:8000", peer: str = "127.0.0.1", **headers: str
+        *, base_url: str = "http://127.0.0.1:8000", peer: str = "127.0.0.1", **headers: str
     ) -> AsyncIterator[httpx2.AsyncClient]:
         transport = httpx2.ASGITransport(app, client=(peer, 5000))
         async with httpx2.AsyncClient(transport=transport, base_url=base_url, headers=PAGE | headers) as client:

@@ -44,7 +44,7 @@ async def test_link_makes_a_password_and_the_password_a_session(
         ("short one", "short one", "at least 15 characters"),
         (PASSWORD, PASSWORD + "x", "not the same"),
         ("passwordpassword", "passwordpassword", "easy to guess"),
-        ("olga petrova olga", "olga petrova olga", "easy to guess"),
+        ("olga petrova olga", "olga petrova olga", "made of your name"),
         ("aaaaaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaaaaaa", "easy to guess"),
         ("x" * 1000, "x" * 1000, "at most 128"),
     ],
@@ -102,7 +102,7 @@ async def test_nobody_learns_from_a_refusal_who_exists(web: httpx2.AsyncClient, 
         ):
             refused = await enter(stranger, login, password)
             assert (login, refused.status_code, "earshot" in stranger.cookies) == (login, 401, False)
-            texts.add(refused.text.replace(f'value="{login}"', ""))
+            texts.add(refused.text.replace(f'name="login" value="{login}"', ""))
     assert len(texts) == 1
 
 
@@ -138,7 +138,7 @@ async def test_guesses_wait_and_do_not_lock_the_person_out(
 
 
 async def test_one_address_guesses_no_faster_with_many_logins(opened: Open) -> None:
-    async with opened(peer="203.0.113.9") as thief:
+    async with opened(peer="8.8.4.4") as thief:
         statuses = [(await enter(thief, f"name-{number}", "x")).status_code for number in range(11)]
     assert statuses == [401] * 10 + [429]
 
@@ -178,7 +178,7 @@ async def test_session_goes_on_while_it_is_used_and_ends_when_it_is_not(
         assert (await web.get("/account")).status_code == 200
     machine.after(minutes=61)
     asked = await web.get("/account")
-    assert (asked.status_code, asked.headers["location"]) == (307, "http://127.0.0.1:8000/login/renew?next=%2Faccount")
+    assert (asked.status_code, asked.headers["location"]) == (307, "/login/renew?next=%2Faccount")
     shown = await web.get("/login/renew?next=/account")
     assert (shown.status_code, "You were logged out" in shown.text) == (200, True)
 
@@ -331,7 +331,8 @@ async def test_renewal_sends_a_page_and_a_form_back_to_the_other_service(
     machine.after(seconds=LASTING.total_seconds() + 1)
     for method in ("GET", "POST"):
         back = await web.request(method, "/login/renew?next=/suppressions/1/release%3Fa=b")
-        assert (back.status_code, back.headers["location"]) == (307, "http://127.0.0.1:8000/suppressions/1/release?a=b")
+        assert back.status_code == 307
+        assert back.headers["location"] == "http://127.0.0.1:8000/suppressions/1/release?a=b"
         assert "earshot=" in back.headers["set-cookie"]
         machine.after(seconds=LASTING.total_seconds() + 1)
 
