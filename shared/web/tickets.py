@@ -147,3 +147,9 @@ def ticket_cookie(*, https: bool) -> StaffCookie:
 
 signed_in: ContextVar[Ticket | None] = ContextVar("signed_in", default=None)
 """Who sent the request that this task answers."""
+
+
+def person_name() -> str | None:
+    """Return the name of the person who sent the request; None for a program, which may speak for somebody."""
+    ticket = signed_in.get()
+    return ticket.name if ticket is not None and ticket.session is not None else None

@@ -35,6 +35,7 @@ from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
 from shared.web.strict_input import SingleValued
+from shared.web.tickets import person_name
 
 _LEASE_LOST = "Another operator has taken it, its lease has expired, or it was closed: take the next call."
 
@@ -73,7 +74,7 @@ class AnswersApi:
     async def take(self, body: Take) -> TaskOut | Response:
         """Lease the next call; 204 when none is due."""
         async with self.sessions.begin() as session:
-            task = await call_queue.take(session, body.operator, now=self.clock.now(), lease=self.lease)
+            task = await call_queue.take(session, _operator(body.operator), now=self.clock.now(), lease=self.lease)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
@@ -88,7 +89,7 @@ class AnswersApi:
                 comment=body.comment or None,
                 step=task.step,
                 task_id=task_id,
-                operator=body.operator,
+                operator=_operator(body.operator),
             )
         )
         if not isinstance(result, Recorded):
@@ -108,7 +109,7 @@ class AnswersApi:
         task = await self._load(task_id)
         if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             raise Unprocessable(INVALID_REQUEST, "Send an answer to /answer.")
-        outcome = CallReport(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
+        outcome = CallReport(task_id, _operator(body.operator), body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:
                 task = await report_call(session, outcome, now=self.clock.now())
@@ -137,6 +138,11 @@ def refused(refusal: Refusal) -> Exception:
 def _answer(row: asyncpg.Record) -> AnswerOut:
     event = {"source": row["event_source"], "id": row["event_id"], "subject": row["event_subject"]}
     return AnswerOut.model_validate({**row, "event": event})
+
+
+def _operator(named: str) -> str:
+    """Return who works at the desk: the person who is signed in, or whom a program names."""
+    return person_name() or named
 
 
 def _task(task: CallTask) -> TaskOut:

@@ -13,6 +13,7 @@ from services.scoring.domain.answer_form import clean
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import CallTask
 from shared.contract.vocabulary import Category, category_of
+from shared.web.tickets import person_name
 from shared.zones import time_zone
 
 COOKIE = "operator"
@@ -20,7 +21,8 @@ MIN_LATER, MAX_LATER = timedelta(minutes=4), timedelta(days=14)
 
 
 def operator_of(request: Request) -> str:
-    return name_of(unquote(request.cookies.get(COOKIE, "")))
+    """Return who works at the desk: the person who is signed in, or whom a program named when it took a call."""
+    return person_name() or name_of(unquote(request.cookies.get(COOKIE, "")))
 
 
 def name_of(value: object) -> str:

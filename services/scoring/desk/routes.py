@@ -26,6 +26,7 @@ from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 from shared.web.problems import Unprocessable
+from shared.web.tickets import person_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,18 @@ class Desk:
 
     async def take(self, request: Request) -> Response:
         form = await forms.read(request)
-        operator = name_of(form.get("operator")) or operator_of(request)
+        operator = person_name() or name_of(form.get("operator")) or operator_of(request)
         if not operator:
             return _to_desk("name")
         chosen = task_id_of(form.get("task_id"))
         async with self.sessions.begin() as session:
             task = await call_queue.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=chosen)
         response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
-        secure = self.staff_pages.dashboard.startswith("https://")
-        response.set_cookie(
-            COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
-        )
+        if person_name() is None:
+            secure = self.staff_pages.dashboard.startswith("https://")
+            response.set_cookie(
+                COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
+            )
         return response
 
     async def answer(self, request: Request, task_id: UUID) -> Response:

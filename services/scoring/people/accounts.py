@@ -45,6 +45,8 @@ def digest(secret: str) -> bytes:
 async def add(session: AsyncSession, *, login: str, name: str, roles: Iterable[str]) -> Invited:
     """Add a person with a one-time link; raises InvalidPerson."""
     person = Person(uuid7(), checked_login(login), checked_name(name), checked_roles(roles))
+    await accounts.lock(session)
+    await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
         raise InvalidPerson("login", "somebody has this login already")
     return await invite(session, person)
@@ -64,7 +66,8 @@ async def change(session: AsyncSession, id_: UUID, *, name: str, roles: Iterable
     if person is None:
         return None
     changed = replace(person, name=checked_name(name), roles=checked_roles(roles))
-    await _keep_an_administrator(session, changed)
+    await _refuse_taken_name(session, changed)
+    await _keep_an_administrator(session, person, changed)
     await accounts.change(session, id_, name=changed.name, roles=changed.roles)
     return changed
 
@@ -79,7 +82,7 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
     if person is None:
         return None
     turned = replace(person, is_off=off)
-    await _keep_an_administrator(session, turned)
+    await _keep_an_administrator(session, person, turned)
     await accounts.turn(session, id_, off=off)
     if off:
         await accounts.forget_links(session, id_)
@@ -87,10 +90,18 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
     return turned
 
 
-async def _keep_an_administrator(session: AsyncSession, changed: Person) -> None:
-    """Raise InvalidPerson if nobody could add people after this change."""
-    others = [person for person in await accounts.load_all(session) if person.id != changed.id]
-    if not any(_administers(person) for person in (*others, changed)):
+async def _refuse_taken_name(session: AsyncSession, person: Person) -> None:
+    """Raise InvalidPerson if another person has the name, by which answers say who typed them."""
+    for other in await accounts.load_all(session):
+        if other.id != person.id and other.name.casefold() == person.name.casefold():
+            raise InvalidPerson("name", f"{other.login} has this name already: add a second name or a number")
+
+
+async def _keep_an_administrator(session: AsyncSession, person: Person, changed: Person) -> None:
+    """Raise InvalidPerson if a change takes the last one away who can add people."""
+    if not _administers(person) or _administers(changed):
+        return
+    if not any(_administers(other) for other in await accounts.load_all(session) if other.id != person.id):
         raise InvalidPerson("roles", "nobody else who can log in is an administrator: make somebody one first")
 
 

@@ -1,0 +1,118 @@
+"""The pages of people and the log-in in a real browser: how they look, by keyboard, and the cookie it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page
+
+from services.scoring.config import ScoringSettings
+from services.scoring.main import build_app
+from shared.contract.vocabulary import Role, Service
+from shared.messaging.transport import open_log
+from shared.runtime import ServiceContext
+from shared.serving import serve
+from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, schemes_of, watched
+from tests.integration.scoring.people.conftest import PASSWORD, invited
+from tests.integration.scoring.stand import Scoring
+
+NARROW = {"width": 320, "height": 568}
+
+
+@asynccontextmanager
+async def served(scoring: Scoring, urls: Mapping[str, str], *, samples: bool = False) -> AsyncIterator[str]:
+    stop, log = asyncio.Event(), open_log(urls["transport"])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = ScoringSettings(public_url=url)
+        app = build_app(settings, database=scoring.database, clock=scoring.clock, stop=stop, samples=samples)
+        around = ServiceContext(urls["scoring"], log, scoring.clock, stop, listener)
+        serving = asyncio.create_task(serve(app, around, service=Service.SCORING))
+        try:
+            yield url
+        finally:
+            stop.set()
+            await serving
+            await log.close()
+
+
+async def looked_at(page: Page, name: str) -> None:
+    """Photograph a page at each width, light and dark; nothing sticks out, and the checker finds nothing."""
+    for size in (NARROW, PHONE, DESKTOP):
+        await page.set_viewport_size(size)  # type: ignore[arg-type]
+        assert await page.evaluate(SIDEWAYS) == 0
+        await photograph(page, f"people-{name}-{size['width']}")
+    async for scheme in schemes_of(page):
+        results = await Axe().run(page)
+        assert results.violations_count == 0, f"{name} {scheme}: {results.generate_report()}"
+
+
+async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
+    link = (await invited(scoring, "alexandra.konstantinopolskaya@a-long-shop-name.example", Role.ADMINISTRATOR)).url(
+        ""
+    )
+    async with served(scoring, urls, samples=True) as url, watched(browser, viewport=DESKTOP) as context:
+        await context.clear_cookies()
+        page = await context.new_page()
+        await page.goto(url)
+        await page.get_by_text("Look around as").wait_for()
+        await looked_at(page, "log-in-demo")
+        await page.goto(url + link)
+        await looked_at(page, "join")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_label("The same again").fill(PASSWORD)
+        await page.get_by_role("button", name="Save and log in").click()
+        await page.goto(f"{url}/people")
+        await looked_at(page, "list")
+        await page.get_by_label("Name", exact=True).fill("Oleg Ivanov")
+        await page.get_by_label("Login").fill("oleg")
+        await page.get_by_label("operator").check()
+        await page.get_by_role("button", name="Add and make a link").click()
+        await page.get_by_text("Give this to Oleg Ivanov").wait_for()
+        await looked_at(page, "link")
+        await page.get_by_role("link", name="All people").click()
+        await page.get_by_role("link", name="Oleg Ivanov").click()
+        await looked_at(page, "person")
+        await page.goto(f"{url}/account")
+        await looked_at(page, "account")
+        await page.goto(f"{url}/join/nothing")
+        await looked_at(page, "join-used")
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+async def test_browser_logs_in_by_keyboard_and_keeps_the_cookie_until_it_logs_out(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str], name: str
+) -> None:
+    link = (await invited(scoring, "olga", Role.SUPERVISOR)).url("")
+    async with served(scoring, urls) as url:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(url + link)
+        for key in (PASSWORD, "Tab", PASSWORD, "Enter"):
+            await (page.keyboard.type(key) if " " in key else page.keyboard.press(key))
+        await page.wait_for_url(f"{url}/")
+        (cookie,) = [each for each in await context.cookies() if each["name"] == "earshot"]
+        assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Lax", -1)
+        await page.goto(f"{url}/account")
+        await page.get_by_role("button", name="Log out").first.press("Enter")
+        await page.wait_for_url(f"{url}/login")
+        elsewhere = url.replace("127.0.0.1", name)
+        await page.goto(f"{elsewhere}/suspects")
+        assert page.url.startswith(f"{url}/login")  # at the name that links to pages use
+        await looked_at(page, "log-in")
+        for key in ("olga", "Tab", "not the password", "Enter"):
+            await (page.keyboard.press(key) if key in ("Tab", "Enter") else page.keyboard.type(key))
+        await page.get_by_text("do not belong together").wait_for()
+        await looked_at(page, "log-in-wrong")
+        await page.get_by_label("Password").focus()
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{url}/suspects")
+        await context.close()

@@ -1,0 +1,184 @@
+"""The page of people and the command: add, change, turn off, and who administers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx2
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app as command
+from services.scoring.people import accounts
+from shared.contract.vocabulary import Role
+from tests.integration.scoring.people.conftest import PASSWORD, Open, enter, joined
+from tests.integration.scoring.stand import Scoring
+
+Type = Callable[..., Any]
+ROLES = ("--role", "operator", "--role", "manager")
+
+
+@pytest.fixture
+async def admin(web: httpx2.AsyncClient, scoring: Scoring) -> httpx2.AsyncClient:
+    await joined(web, scoring, "admin", Role.ADMINISTRATOR)
+    return web
+
+
+def link_in(page: str) -> str:
+    (link,) = re.findall(r'value="http://127.0.0.1:8000(/join/[^"]+)"', page)
+    return str(link)
+
+
+async def person_of(admin: httpx2.AsyncClient, name: str) -> str:
+    (path,) = re.findall(rf'href="(/people/[^"]+)">{name}<', (await admin.get("/people")).text)
+    return str(path)
+
+
+async def test_administrator_adds_somebody_whose_link_is_shown_once(admin: httpx2.AsyncClient, opened: Open) -> None:
+    added = await admin.post("/people", data={"login": "Anna@shop.example", "name": "Anna <Orlova>", "role": "manager"})
+    assert (added.status_code, "Anna &lt;Orlova&gt;" in added.text, "<svg" in added.text) == (200, True, True)
+    link = link_in(added.text)
+    listed = (await admin.get("/people")).text
+    assert "has not used a link yet" in listed
+    assert link not in listed
+    async with opened() as anna:
+        await anna.post(link, data={"password": PASSWORD, "again": PASSWORD})
+        assert (await anna.get("/")).status_code == 200
+        assert (await enter(anna, "anna@SHOP.example")).status_code == 303
+        assert 'href="/people"' not in (await anna.get("/")).text
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"login": "admin"}, "has this login already"),
+        ({"login": "ADMIN"}, "has this login already"),
+        ({"login": "two words"}, "no spaces"),
+        ({"login": ""}, "1 to 100 characters"),
+        ({"login": "x" * 101}, "1 to 100 characters"),
+        ({"name": " "}, "1 to 100 characters"),
+        ({"name": "a\u202eb"}, "1 to 100 characters"),
+        ({"name": "admin PETROVA"}, "has this name already"),
+        ({"role": []}, "choose at least one"),
+        ({"role": ["astronaut"]}, "is no role"),
+    ],
+)
+async def test_wrong_person_is_refused_with_the_form_as_it_was(
+    admin: httpx2.AsyncClient, given: dict[str, Any], why: str
+) -> None:
+    form = {"login": "anna", "name": "Anna", "role": ["manager", "analyst"]} | given
+    refused = await admin.post("/people", data=form)
+    assert (refused.status_code, why in refused.text) == (422, True)
+    assert refused.text.count(" checked>") == len([role for role in form["role"] if role in set(Role)])
+
+
+async def test_new_link_replaces_the_one_before_and_the_password_when_it_is_used(
+    admin: httpx2.AsyncClient, opened: Open
+) -> None:
+    added = await admin.post("/people", data={"login": "anna", "name": "Anna", "role": "operator"})
+    person = await person_of(admin, "Anna")
+    second = link_in((await admin.post(f"{person}/link")).text)
+    async with opened() as anna:
+        first = link_in(added.text)
+        assert (await anna.post(first, data={"password": PASSWORD, "again": PASSWORD})).status_code == 410
+        assert (await anna.post(second, data={"password": PASSWORD, "again": PASSWORD})).status_code == 303
+        third = link_in((await admin.post(f"{person}/link")).text)
+        assert (await anna.get("/desk")).status_code == 200
+        new = "four other unrelated words"
+        async with opened() as other:
+            assert (await other.post(third, data={"password": new, "again": new})).status_code == 303
+        assert (await anna.get("/desk")).status_code == 307
+        assert (await enter(anna, "anna")).status_code == 401
+
+
+async def test_whoever_is_turned_off_is_out_until_turned_on(
+    admin: httpx2.AsyncClient, opened: Open, scoring: Scoring
+) -> None:
+    async with opened() as anna:
+        await joined(anna, scoring, "anna", Role.OPERATOR)
+        person = await person_of(admin, "Anna Petrova")
+        link = link_in((await admin.post(f"{person}/link")).text)
+        assert (await admin.post(f"{person}/off")).status_code == 303
+        assert (await anna.get("/desk")).status_code == 307
+        assert (await anna.get(link)).status_code == 410
+        assert (await admin.post(f"{person}/on")).status_code == 303
+        assert (await enter(anna, "anna")).status_code == 303
+        await admin.post(f"{person}/sessions/end")
+        assert (await anna.get("/desk")).status_code == 307
+
+
+async def test_last_administrator_stays_one(admin: httpx2.AsyncClient, scoring: Scoring, opened: Open) -> None:
+    own = await person_of(admin, "Admin Petrova")
+    for refused in (
+        await admin.post(f"{own}/off"),
+        await admin.post(own, data={"name": "Admin Petrova", "role": "manager"}),
+    ):
+        assert (refused.status_code, "make somebody one first" in refused.text) == (422, True)
+    async with opened() as second:
+        await joined(second, scoring, "second", Role.ADMINISTRATOR)
+        both = await asyncio.gather(
+            admin.post(f"{await person_of(admin, 'Second Petrova')}/off"), second.post(f"{own}/off")
+        )
+    assert sorted(each.status_code for each in both) in ([303, 307], [303, 422])
+
+
+@pytest.mark.parametrize("path", ["", "/link", "/off", "/on"])
+async def test_person_that_does_not_exist_is_not_found(admin: httpx2.AsyncClient, path: str) -> None:
+    nobody = f"/people/00000000-0000-7000-8000-000000000000{path}"
+    assert (await admin.post(nobody, data={"name": "x", "role": "operator"})).status_code == 404
+    assert (await admin.get("/people/x")).status_code == 422
+
+
+async def test_operator_works_under_the_name_of_the_account(
+    admin: httpx2.AsyncClient, opened: Open, scoring: Scoring
+) -> None:
+    async with opened() as anna:
+        await joined(anna, scoring, "anna", Role.OPERATOR)
+        desk = (await anna.get("/desk")).text
+        assert "as Anna Petrova" in desk
+        assert 'name="operator"' not in desk
+        taken = await anna.post("/desk/take", data={"operator": "Somebody else"})
+        assert "set-cookie" not in taken.headers
+
+
+@pytest.fixture
+def typed(urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Type:
+    monkeypatch.setenv("EARSHOT_SCORING_DATABASE_URL", urls["scoring"])
+    return lambda *words: CliRunner().invoke(command, ["people", *words])
+
+
+async def test_people_are_added_from_a_shell(web: httpx2.AsyncClient, typed: Type) -> None:
+    added = await asyncio.to_thread(
+        typed, "add", "olga", "--role", "operator", "--role", "manager", "--name", "Olga P."
+    )
+    assert (added.exit_code, "once and for 3 days" in added.stderr) == (0, True)
+    link = added.stdout.strip().removeprefix("http://127.0.0.1:8000")
+    assert (await web.post(link, data={"password": PASSWORD, "again": PASSWORD})).status_code == 303
+    again = await asyncio.to_thread(typed, "add", "OLGA", "--role", "operator")
+    assert (again.exit_code, again.stderr) == (1, "earshot: somebody has this login already\n")
+    listed = (await asyncio.to_thread(typed, "list")).stdout
+    assert listed == "olga\tOlga P.\tmanager, operator\thas a password\n"
+    assert (await asyncio.to_thread(typed, "reset", "nobody")).stderr.startswith("earshot: nobody has this login")
+    reset = (await asyncio.to_thread(typed, "reset", "olga")).stdout.strip().removeprefix("http://127.0.0.1:8000")
+    assert "Olga P., choose a password" in (await web.get(reset)).text
+    assert (await asyncio.to_thread(typed, "off", "olga")).stdout == "olga is turned off\n"
+    assert (await asyncio.to_thread(typed, "on", "olga")).stdout == "olga is turned on\n"
+    assert (await asyncio.to_thread(typed, "add", "a", "--role", "astronaut")).exit_code == 2
+
+
+async def test_first_start_makes_one_administrator_by_a_link(scoring: Scoring, web: httpx2.AsyncClient) -> None:
+    async def first() -> str | None:
+        async with scoring.database.sessions.begin() as session:
+            made = await accounts.first_administrator(session)
+        return made.url("") if made else None
+
+    before, link = await first(), await first()
+    assert before is not None
+    assert link is not None
+    assert (await web.get(before)).status_code == 410  # nobody can be shown the link of the start before
+    assert (await web.post(link, data={"password": PASSWORD, "again": PASSWORD})).status_code == 303
+    assert (await web.get("/people")).status_code == 200
+    assert await first() is None
