@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from tests.integration.deploy.processes import Earshot, earshot
 from tests.integration.dispatcher.channels import bounces
 from tests.integration.dispatcher.webhooks.test_webhooks import SETTINGS
 from tests.integration.trigger.samples import purchase
+from tests.staff import PROCESS_STAFF
 
 STALL_S = 5.0
 AT_ONCE = 24
@@ -207,6 +208,8 @@ class Fuzz:
         async def worker() -> None:
             for _ in left:
                 made = self.doors.http()
+                if not made.raw:
+                    made = replace(made, headers=(*made.headers, ("cookie", PROCESS_STAFF.header())))
                 is_good = _is_good(made, self.doors)
                 await self._send(made if is_good else varied(made, self.chance), is_good=is_good)
 

@@ -132,9 +132,7 @@ async def test_person_that_does_not_exist_is_not_found(admin: httpx2.AsyncClient
     assert (await admin.get("/people/x")).status_code == 422
 
 
-async def test_operator_works_under_the_name_of_the_account(
-    admin: httpx2.AsyncClient, opened: Open, scoring: Scoring
-) -> None:
+async def test_operator_works_under_the_name_of_the_account(opened: Open, scoring: Scoring) -> None:
     async with opened() as anna:
         await joined(anna, scoring, "anna", Role.OPERATOR)
         desk = (await anna.get("/desk")).text
