@@ -53,7 +53,7 @@ class GuessLimits:
     by itself (OWASP, "device cookies").
     """
 
-    client: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.2, burst=30))
+    client: RateLimit = field(default_factory=lambda: RateLimit(per_second=1, burst=100))
     login: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.1, burst=10))
     device: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.1, burst=10))
 
