@@ -113,6 +113,9 @@ class UpgradeSetup:
         )
 
 
+ONLY_NEWER = {"EARSHOT_MIGRATE_ON_START": "false", "EARSHOT_TICKET_KEYS": keys.SETTINGS["ticket_keys"]}
+
+
 def _of_unknown_type() -> Message:
     return _message("survey.requests", "survey.postponed")
 
@@ -136,7 +139,6 @@ async def setup(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[Up
     urls = {schema: f"postgresql://{schema}@/{name}?host={folder}" for schema in databases.MIGRATIONS}
     settings = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
     settings["EARSHOT_LINK_KEYS"] = keys.SETTINGS["link_keys"]
-    settings["EARSHOT_TICKET_KEYS"] = keys.SETTINGS["ticket_keys"]
     settings |= {"EARSHOT_DATABASE_URL": urls["transport"], "EARSHOT_CLOCK": str(tmp_path / "clock.json")}
     clock = StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=0)
     event_log = open_log(urls["transport"])
@@ -212,7 +214,7 @@ async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_olde
         assert len(await setup.parked()) == INJECTED[0] * 2 * _PARKED_BY
 
         assert "trigger: 0" in await versions.migrate(newer_code, setup.settings)
-        newer = await versions.start(newer_code, setup.web, {**setup.settings, "EARSHOT_MIGRATE_ON_START": "false"})
+        newer = await versions.start(newer_code, setup.web, {**setup.settings, **ONLY_NEWER})
         processes.push_async_callback(newer.stop)
         answered = (await setup.links(newer))[BEFORE // 3 : BEFORE]
         await _under_load(setup, (older, newer), answered)
