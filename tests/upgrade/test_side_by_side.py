@@ -113,7 +113,7 @@ class UpgradeSetup:
         )
 
 
-ONLY_NEWER = {"EARSHOT_MIGRATE_ON_START": "false", "EARSHOT_TICKET_KEYS": keys.SETTINGS["ticket_keys"]}
+TICKETS = {"EARSHOT_TICKET_KEYS": keys.SETTINGS["ticket_keys"]}  # a setting that the version before refuses
 
 
 def _of_unknown_type() -> Message:
@@ -214,7 +214,9 @@ async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_olde
         assert len(await setup.parked()) == INJECTED[0] * 2 * _PARKED_BY
 
         assert "trigger: 0" in await versions.migrate(newer_code, setup.settings)
-        newer = await versions.start(newer_code, setup.web, {**setup.settings, **ONLY_NEWER})
+        newer = await versions.start(
+            newer_code, setup.web, {**setup.settings, **TICKETS, "EARSHOT_MIGRATE_ON_START": "false"}
+        )
         processes.push_async_callback(newer.stop)
         answered = (await setup.links(newer))[BEFORE // 3 : BEFORE]
         await _under_load(setup, (older, newer), answered)
@@ -224,13 +226,13 @@ async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_olde
 
         assert await older.stop() == 0
         assert await newer.stop() == 0
-        newest = await versions.start(newer_code, setup.web, setup.settings)
+        newest = await versions.start(newer_code, setup.web, {**setup.settings, **TICKETS})
         processes.push_async_callback(newest.stop)
         await until(setup.nothing_parked)
         await setup.until_quiescent()
         assert await newest.stop() == 0
 
-        taken_back = await versions.start(databases.ROOT, setup.web, setup.settings)
+        taken_back = await versions.start(databases.ROOT, setup.web, {**setup.settings, **TICKETS})
         processes.push_async_callback(taken_back.stop)
         assert await setup.buy(taken_back, purchase(LAST, at=setup.clock.now())) == ["asked"]
         await setup.until_quiescent()
