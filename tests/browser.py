@@ -83,6 +83,12 @@ class Watch:
             self.complaints.append(f"request: {request.url}")
 
 
+async def log_in(context: BrowserContext) -> None:
+    """Give a window the ticket of staff with every role."""
+    name, _, ticket = STAFF.header().partition("=")
+    await context.add_cookies([{"name": name, "value": ticket, "url": "http://127.0.0.1"}])
+
+
 @asynccontextmanager
 async def watched(browser: Browser, **options: Any) -> AsyncIterator[BrowserContext]:
     """Open a window with its own cookies, in which staff with every role is logged in.
@@ -90,8 +96,7 @@ async def watched(browser: Browser, **options: Any) -> AsyncIterator[BrowserCont
     Fail at its end if a page of it did what no page of ours may do.
     """
     context = await browser.new_context(**{"user_agent": HUMAN} | options)  # headless, it would say so
-    name, _, ticket = STAFF.header().partition("=")
-    await context.add_cookies([{"name": name, "value": ticket, "url": "http://127.0.0.1"}])
+    await log_in(context)
     watch = Watch(context)
     try:
         yield context

@@ -12,6 +12,7 @@ import httpx2
 
 from shared.contract.vocabulary import Service
 from tests.chaos.participants import SCORE, Participants
+from tests.staff import PROCESS_STAFF
 
 BROWSERS = 2
 LONGEST_VISIT_S = 1.5
@@ -60,7 +61,7 @@ class Browsers:
             kind = f"GET {link}?score={SCORE}" if kind.startswith("GET") else f"POST {link}"
             body = f"score={SCORE}" if kind.startswith("POST") else ""
         length = f"{_FORM}content-length: {len(body)}\r\n" if body else ""
-        return f"{kind} HTTP/1.1\r\nhost: 127.0.0.1\r\n{length}\r\n{body}".encode()
+        return f"{kind} HTTP/1.1\r\nhost: 127.0.0.1\r\ncookie: {PROCESS_STAFF.header()}\r\n{length}\r\n{body}".encode()
 
     async def send_test_mails(self, web: httpx2.AsyncClient) -> None:
         """Send test mails without end, over the accounts that customers' mails use."""

@@ -18,7 +18,7 @@ from services.dispatcher.repository import replies
 from shared.contract.events import NpsUpdated
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Database
-from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, photograph, schemes_of, watched
+from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, log_in, photograph, schemes_of, watched
 from tests.journey.stage import Stage, event, link_in, purchase
 from tests.journey.test_chain import published
 
@@ -262,6 +262,7 @@ async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
     """axe-core finds nothing, light and dark; it can run only without our content security policy."""
     places, faults = await every_page(stage), list[str]()
     context = await browser.new_context(bypass_csp=True)
+    await log_in(context)
     await as_operator(context, stage)
     page = await context.new_page()
     for name, address in places:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from tests.browser import DESKTOP, SIDEWAYS, photograph, watched
+from tests.browser import DESKTOP, SIDEWAYS, log_in, photograph, watched
 from tests.journey.stage import Stage, purchase
 from tests.journey.test_browser import faults_of
 
@@ -38,6 +38,7 @@ async def test_every_page_of_stores_is_accessible_and_fits_the_narrowest_phone(
     await stage.happens(purchase(1, store="Тверская"), purchase(2, store="A" * 60))
     (tmp_path / "stores.csv").write_bytes(FILE.encode("cp1251"))
     context = await browser.new_context(bypass_csp=True, java_script_enabled=True)
+    await log_in(context)
     page = await context.new_page()
     await page.goto(f"{stage.scoring}/stores")
     await looked_at(page, "stores-empty", faults)

@@ -58,7 +58,10 @@ async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, ur
     link = (await invited(scoring, "alexandra.konstantinopolskaya@a-long-shop-name.example", Role.ADMINISTRATOR)).url(
         ""
     )
-    async with served(scoring, urls, samples=True) as url, watched(browser, viewport=DESKTOP) as context:
+    async with (
+        served(scoring, urls, samples=True) as url,
+        watched(browser, viewport=DESKTOP, bypass_csp=True) as context,
+    ):
         await context.clear_cookies()
         page = await context.new_page()
         await page.goto(url)
@@ -92,7 +95,7 @@ async def test_browser_logs_in_by_keyboard_and_keeps_the_cookie_until_it_logs_ou
 ) -> None:
     link = (await invited(scoring, "olga", Role.SUPERVISOR)).url("")
     async with served(scoring, urls) as url:
-        context = await browser.new_context()
+        context = await browser.new_context(bypass_csp=True)
         page = await context.new_page()
         await page.goto(url + link)
         for key in (PASSWORD, "Tab", PASSWORD, "Enter"):
