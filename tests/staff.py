@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx2
+
 from deploy.program_ticket import ProgramTicket
 from shared.config import Settings
 from shared.web.gate import StaffAccess
@@ -10,3 +12,4 @@ from tests import keys
 STAFF = ProgramTicket(Settings(_env_file=None), name="Olga of the tests")
 PROCESS_STAFF = ProgramTicket(Settings(_env_file=None, ticket_keys=keys.TICKET_KEYS), name="Olga of the tests")
 ACCESS = StaffAccess.of(Settings(_env_file=None))
+NOBODY = httpx2.Auth()  # sends no ticket

@@ -86,6 +86,7 @@ _MEASURES = (_MANAGER, _ANALYST)  # set what the figures are compared with
 _CALLS = (_OPERATOR, _SUPERVISOR)
 _CASES = (_SUPERVISOR, _MANAGER, _PRIVACY, _ADMIN)  # look up what one customer was sent
 _CONTACTS = (_SUPERVISOR, _PRIVACY)  # decide who is not contacted
+_BY_ADMIN = (frozenset((_ADMIN,)), frozenset((_ADMIN,)))
 TABLE = (
     _public("/s", _S, Audience.RESPONDENT),
     _public("/logos", _S, Audience.RESPONDENT),

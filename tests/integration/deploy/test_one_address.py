@@ -14,7 +14,7 @@ import pytest
 from shared.web.routes import TABLE
 from tests.integration.deploy.processes import Earshot, earshot
 from tests.journey.stage import purchase
-from tests.staff import PROCESS_STAFF
+from tests.staff import NOBODY, PROCESS_STAFF
 
 TOKEN = "A" * 22
 
@@ -107,7 +107,7 @@ async def test_public_listener_at_the_one_port_serves_the_public_paths_of_all_se
         assert seen == {"/u/service": 200, "/s/service": 200}
         for path in ("/", "/mailbox", "/decisions", "/docs", "/metrics", "/v1/nps", "/v1/programs"):
             assert (path, (await running.web.get(outside + path)).status_code) == (path, 404)
-        assert (await running.web.post(f"{outside}/v1/events", json=purchase(), auth=None)).status_code == 401
+        assert (await running.web.post(f"{outside}/v1/events", json=purchase(), auth=NOBODY)).status_code == 401
 
 
 async def test_addresses_are_printed_when_all_has_started_and_only_then(

@@ -26,6 +26,7 @@ from tests.integration.trigger.samples import (
     purchase,
     reasons,
 )
+from tests.staff import NOBODY
 
 EVENTS = "/v1/events"
 
@@ -295,9 +296,9 @@ async def test_operations(client: httpx2.AsyncClient) -> None:
 
 
 async def test_nothing_is_reached_without_a_ticket_or_a_key(client: httpx2.AsyncClient) -> None:
-    assert (await client.post(EVENTS, json=purchase("e1"), auth=None)).status_code == 401
+    assert (await client.post(EVENTS, json=purchase("e1"), auth=NOBODY)).status_code == 401
     for path in ("/v1/decisions", "/v1/programs", "/docs", "/decisions"):
-        assert (await client.get(path, auth=None)).status_code == 401
+        assert (await client.get(path, auth=NOBODY)).status_code == 401
 
 
 async def test_log_reads_the_same_event(client: httpx2.AsyncClient, installed: Database) -> None:
