@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
@@ -98,6 +98,7 @@ async def test_browser_logs_in_by_keyboard_and_keeps_the_cookie_until_it_logs_ou
         context = await browser.new_context(bypass_csp=True)
         page = await context.new_page()
         await page.goto(url + link)
+        await expect(page.get_by_label("Password")).to_be_focused()
         for key in (PASSWORD, "Tab", PASSWORD, "Enter"):
             await (page.keyboard.type(key) if " " in key else page.keyboard.press(key))
         await page.wait_for_url(f"{url}/")
@@ -110,6 +111,7 @@ async def test_browser_logs_in_by_keyboard_and_keeps_the_cookie_until_it_logs_ou
         await page.goto(f"{elsewhere}/suspects")
         assert page.url.startswith(f"{url}/login")  # at the name that links to pages use
         await looked_at(page, "log-in")
+        await expect(page.get_by_label("Login")).to_be_focused()
         for key in ("olga", "Tab", "not the password", "Enter"):
             await (page.keyboard.press(key) if key in ("Tab", "Enter") else page.keyboard.type(key))
         await page.get_by_text("do not belong together").wait_for()
