@@ -6,14 +6,17 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
 from shared.locales import direction
-from shared.web.templates import template_environment
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _SOFT_BREAK = b"=\r\n"
 GAPS = ("subject", "about", "date", "number", "store", "topic", "answer", "unsubscribe")
@@ -77,7 +80,8 @@ def mail_body(variant: MailVariant) -> MailBody:
         "privacy": variant.privacy,
         "question": variant.question,
     }
-    return MailBody(_compiled(_plain.render(fields)), _compiled(_html.render(fields)))
+    plain, html = _templates()
+    return MailBody(_compiled(plain.render(fields)), _compiled(html.render(fields)))
 
 
 def _compiled(text: str) -> BodyPart:
@@ -88,6 +92,10 @@ def _compiled(text: str) -> BodyPart:
     return BodyPart((*before_gaps, encoded[-1]), tuple(pieces[1::2]))
 
 
-_environment = template_environment(Path(__file__).parent.parent / "templates")
-_html = _environment.get_template("mail.html")
-_plain = _environment.get_template("mail.txt")
+@cache
+def _templates() -> tuple[Template, Template]:
+    """Return the templates of the text and the HTML part."""
+    from shared.web.templates import template_environment  # noqa: PLC0415 - settings need no Jinja
+
+    environment = template_environment(Path(__file__).parent.parent / "templates")
+    return environment.get_template("mail.txt"), environment.get_template("mail.html")
