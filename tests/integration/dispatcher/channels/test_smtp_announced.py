@@ -87,7 +87,7 @@ async def test_mail_that_cannot_be_announced_is_reported_in_its_turn() -> None:
 
 
 async def test_domain_with_a_limit_is_not_announced() -> None:
-    pace = DomainPace({"example.com": 1.0})
+    pace = DomainPace({"example.com": 0.001})
     async with scripted_smtp(EHLO=[PIPELINING]) as server:
         first, second = await sent(server, mail(), mail(), domains=pace)
     assert (first, second.result) == (SENT, SendResult.THROTTLED)
