@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from typer.core import TyperGroup
 
 from deploy.commands import fail
-from shared.garbage import tune_gc
+from shared.garbage import collection_paused, tune_gc
 
 _MODULES: Mapping[str, Mapping[str, str]] = {
     "deploy.commands.run": {
@@ -109,7 +109,8 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Return the command or group of this name."""
-    group = typer.main.get_group(import_module(COMMANDS[name]).app)
+    with collection_paused():
+        group = typer.main.get_group(import_module(COMMANDS[name]).app)
     return group.commands.get(name, group)
 
 

@@ -15,6 +15,7 @@ from shared import logging
 from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.database import embedded
+from shared.garbage import collection_paused
 from shared.runtime import run_command, run_until_signal
 
 app = typer.Typer()
@@ -32,10 +33,8 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
     """Run one service or all of them until Ctrl-C."""
     common = Settings()
     one = None if which is Which.ALL else (Service(which.value),)
-    with embedded.starting(databases.schemas_of(common, one or Service), common):
-        from deploy import all_in_one  # noqa: PLC0415 - they load all services, which takes a second
-        from deploy.addresses import print_addresses  # noqa: PLC0415
-        from deploy.all_settings import ALL, AllSettings  # noqa: PLC0415
+    with collection_paused():
+        from deploy.all_settings import ALL, AllSettings  # noqa: PLC0415 - they load parts of all services
         from deploy.operations import secret_findings  # noqa: PLC0415
     services = one or ALL
     settings = AllSettings.from_environment()
@@ -43,6 +42,9 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
         settings = AllSettings.from_environment()
     if faults := secret_findings.problems_at_start(settings, is_shared=one is not None):
         fail("; ".join(faults))
+    with embedded.starting(databases.schemas_of(common, services), common), collection_paused():
+        from deploy import all_in_one  # noqa: PLC0415 - they load all services, which takes half a second
+        from deploy.addresses import print_addresses  # noqa: PLC0415
     logging.configure(settings.trigger.log_level, service=which.value)
 
     first_links: list[str] = []

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deploy.kafka.certificates import Authority
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -51,6 +49,8 @@ class SecuredListener:
 
     def make_certificates(self) -> None:
         """Make a CA and a certificate for 127.0.0.1, valid for two days."""
+        from deploy.kafka.certificates import Authority  # noqa: PLC0415 - the doctor, which asks for Java, needs none
+
         authority = Authority.make()
         certificate, key = authority.signed("127.0.0.1")
         self.folder.mkdir(parents=True, exist_ok=True)

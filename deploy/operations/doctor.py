@@ -37,7 +37,6 @@ from services.scoring.repository import webhooks
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
 from services.trigger.repository import programs
-from services.trigger.sources.schema_registry import RegistryUnavailable
 from shared.clock import open_clock
 from shared.config import Settings, is_loopback
 from shared.contract import topics
@@ -86,6 +85,7 @@ async def _schema_registry(settings: TriggerSettings) -> AsyncIterator[Finding]:
     if not settings.schema_registry_url:
         return
     from services.trigger.main import open_registry  # noqa: PLC0415 - it loads the whole service
+    from services.trigger.sources.schema_registry import RegistryUnavailable  # noqa: PLC0415
 
     async with AsyncExitStack() as resources:
         registry = open_registry(settings, resources)

@@ -14,7 +14,6 @@ from services.dispatcher.config.mail import SmtpAccountSettings
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.messages.composer import envelope_sender
-from services.dispatcher.webhooks.sns import SnsVerifier
 from services.dispatcher.webhooks.verifier import WebhookVerifier
 from services.dispatcher.webhooks.verifiers import (
     Bitrix24Verifier,
@@ -122,5 +121,7 @@ def verifiers(settings: DispatcherSettings) -> dict[str, WebhookVerifier]:
     if token := settings.bitrix24_token.get_secret_value():
         found["bitrix24"] = Bitrix24Verifier(token)
     if settings.ses_topics:
+        from services.dispatcher.webhooks.sns import SnsVerifier  # noqa: PLC0415 - it loads `cryptography`
+
         found["ses"] = SnsVerifier(HttpClient(""), topics=settings.ses_topics)
     return found

@@ -190,13 +190,13 @@ def _folder(settings: Settings) -> Path:
 
 @contextmanager
 def starting(schemas: Sequence[str], settings: Settings) -> Iterator[None]:
-    """Start the embedded server beside the work of the block, if one of the schemas needs it and it was made before.
+    """Start the embedded server beside the work of the block, if one of the schemas needs it.
 
     An error is left to `urls_of`, which starts the server again and reports it.
     """
     needed = settings.environment != "production" and not all(_given_url(schema, settings) for schema in schemas)
     with ThreadPoolExecutor(1) as beside:
-        if needed and _folder(settings).exists():
+        if needed:
             beside.submit(start, _folder(settings))
         yield
 

@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -57,6 +58,12 @@ class Call:
     headers: Mapping[str, str] | None = None
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the TLS settings of all clients: reading the certificates takes as long as a hundred requests."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class HttpClient:
     """Client of one base URL, with optional HTTP Basic authentication; follows no redirects."""
 
@@ -74,6 +81,7 @@ class HttpClient:
             limits=httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             timeout=httpx2.Timeout(connect=3, write=5, read=8, pool=None),
             trust_env=False,
+            verify=_tls(),
         )
         self._late_s = late_s
         self._slots = asyncio.Semaphore(max_connections)

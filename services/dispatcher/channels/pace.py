@@ -35,6 +35,10 @@ class DomainPace:
         self._next_free[domain] = at + 1 / rate
         return at - now
 
+    def limits(self, domain: str) -> bool:
+        """Say whether a limit applies to a domain."""
+        return domain in self.per_second or "*" in self.per_second
+
     def _limit(self, rate: float) -> RateLimit:
         if rate not in self._limits:
             self._limits[rate] = RateLimit(per_second=rate, burst=max(1, int(rate)), monotonic=self.monotonic)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-import holidays
 
 from shared.contract.events import Window
 from shared.zones import time_zone
+
+if TYPE_CHECKING:
+    import holidays
 
 _DAYS_AHEAD = 90  # more than any number of holidays in a row
 
@@ -50,6 +52,8 @@ def is_holiday(day: date, calendar: str) -> bool:
 
 @lru_cache(maxsize=300)
 def _calendar(name: str) -> holidays.HolidayBase | None:
+    import holidays  # noqa: PLC0415 - few steps have a calendar
+
     country, _, subdivision = name.upper().partition("-")
     try:
         return holidays.country_holidays(country, subdiv=subdivision or None)

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import NamedTuple
 
 from services.dispatcher.domain import reply_words
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
@@ -70,7 +72,7 @@ def read_reply(text: str) -> ReceiptKind | None:
 
 def _asks_to_stop(sentence: str) -> bool:
     words = " ".join(_words(sentence))
-    if _INSTRUCTION.search(words):
+    if _patterns().instruction.search(words):
         return False
     first, *others = _CLAUSES.split(sentence)
     is_keyword = _is_keyword(sentence, _STOP) or (bool(others) and _is_keyword(first, _STOP))
@@ -83,9 +85,10 @@ def _is_question(text: str) -> bool:
 
 def _has_phrase(words: str) -> bool:
     """Say whether one of the phrases occurs that is neither negated nor limited by a condition."""
+    patterns = _patterns()
     return any(
-        not _NEGATED.search(words[: found.start()]) and not _CONDITION.search(words[found.end() :])
-        for phrase in _PHRASES
+        not patterns.negated.search(words[: found.start()]) and not patterns.condition.search(words[found.end() :])
+        for phrase in patterns.phrases
         for found in phrase.finditer(words)
     )
 
@@ -139,7 +142,21 @@ _STOP, _STOP_ALONE = _keywords(reply_words.STOP_WORDS), _keywords(reply_words.ST
 _START, _START_ALONE = _keywords(reply_words.START_WORDS), _keywords(reply_words.START_ALONE)
 _VAGUE = frozenset(_plain(reply_words.VAGUE).split())
 _COURTESIES = frozenset(_plain(reply_words.COURTESIES).split())
-_PHRASES = [re.compile(rf"\b(?:{_without_marks(phrase)})") for phrase in reply_words.PHRASES]
-_NEGATED = re.compile(rf"\b(?:{_without_marks(reply_words.NEGATIONS)}) $")
-_INSTRUCTION = re.compile("|".join(reply_words.INSTRUCTIONS))
-_CONDITION = re.compile(_without_marks(reply_words.CONDITIONS))
+
+
+class _Patterns(NamedTuple):
+    phrases: list[re.Pattern[str]]
+    negated: re.Pattern[str]
+    instruction: re.Pattern[str]
+    condition: re.Pattern[str]
+
+
+@cache
+def _patterns() -> _Patterns:
+    """Compile the patterns at their first use: it takes as long as loading ten modules."""
+    return _Patterns(
+        phrases=[re.compile(rf"\b(?:{_without_marks(phrase)})") for phrase in reply_words.PHRASES],
+        negated=re.compile(rf"\b(?:{_without_marks(reply_words.NEGATIONS)}) $"),
+        instruction=re.compile("|".join(reply_words.INSTRUCTIONS)),
+        condition=re.compile(_without_marks(reply_words.CONDITIONS)),
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from services.dispatcher.domain.chain import address_of
 from services.dispatcher.domain.receipts import Reference
@@ -15,15 +16,37 @@ from services.dispatcher.domain.sms_text import fit_sms
 from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.domain.unsubscribe_mails import unsubscribe_mailto
 from services.dispatcher.messages import mime
-from services.dispatcher.messages.mail_body import MailVariant, mail_body
-from services.dispatcher.messages.styles import Style, chosen, filled
-from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, worded
+from services.dispatcher.messages.mail_body import MailBody, MailVariant, mail_body
+from services.dispatcher.messages.styles import Style, chosen, filled, placeholders
+from services.dispatcher.messages.texts import language_of, texts_for, worded
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.locales import day_in, language_tag
 from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import time_zone
+
+
+class _Look(NamedTuple):
+    """What mails with the same template share."""
+
+    brand: str
+    color: str
+    privacy_url: str | None
+    locale: str
+    question: str
+    template: str
+    is_first: bool
+    labels: tuple[tuple[str, str], ...]
+
+
+class _Template(NamedTuple):
+    """The parts of a mail that are not about its respondent; `names` are the values of `_VALUES` that it needs."""
+
+    headers: Mapping[str, str]
+    subject: str
+    body: MailBody
+    names: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -56,30 +79,71 @@ class Composer:
         return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
     def _mail(self, request: SurveyRequested, step: int, address: str) -> OutgoingMessage:
-        template = next((planned.template for planned in request.plan if planned.step == step), "default")
-        texts, sender, reply_to = chosen(
-            self.styles, brand=request.brand.name, locale=request.locale, template=template
-        )
-        texts, values = worded(texts, request.labels), _values(request)
-        subject = filled(texts.subject if _is_first(request, step) else texts.reminder, values)
+        template = self._template_of(request, step)
+        day = _day_of(request)
+        values = {name: _VALUES[name](request, day) for name in template.names}
+        subject = filled(template.subject, values)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
-        text, html = mail_body(_variant(request, texts)).fill(
-            {**values, "subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
-        )
+        reference = f"{request.invitation_id}.{step}"
         headers = {
-            "From": _from(sender) if sender else mime.mailbox(request.brand.name, self._sender),
-            **({"Reply-To": envelope_sender(reply_to)} if (reply_to := reply_to or self.reply_to) else {}),
+            **template.headers,
             "To": address,
             "Subject": mime.text_header(subject),
             "Date": _date_header(int(time.time())),
-            "Message-ID": f"<{request.invitation_id}.{step}@{self._sender.rpartition('@')[2]}>",
+            "Message-ID": f"<{reference}@{self._domain}>",
             "List-Unsubscribe": f"<{unsubscribe}>{self._mailto(request, step)}",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "Auto-Submitted": "auto-generated",
-            "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
+            "X-PM-Metadata-attempt": reference,  # comes back in Postmark's webhooks
         }
-        body = mime.alternative(headers, text=text, html=html)
+        values |= {"subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
+        body = mime.head(headers) + template.body.fill(values)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
+
+    def _template_of(self, request: SurveyRequested, step: int) -> _Template:
+        brand = request.brand
+        template = next((planned.template for planned in request.plan if planned.step == step), "default")
+        return self._template(
+            _Look(
+                brand=brand.name,
+                color=brand.color,
+                privacy_url=brand.privacy_url,
+                locale=request.locale,
+                question=request.question,
+                template=template,
+                is_first=_is_first(request, step),
+                labels=tuple(request.labels.items()),
+            )
+        )
+
+    @cached_property
+    def _template(self) -> Callable[[_Look], _Template]:
+        return lru_cache(maxsize=512)(self._new_template)
+
+    def _new_template(self, look: _Look) -> _Template:
+        texts, sender, reply_to = chosen(self.styles, brand=look.brand, locale=look.locale, template=look.template)
+        texts = worded(texts, dict(look.labels))
+        reply_to = reply_to or self.reply_to
+        body = mail_body(
+            MailVariant(
+                language=language_tag(look.locale),
+                texts=texts,
+                brand=look.brand,
+                color=look.color,
+                privacy=_web_address(look.privacy_url),
+                question=look.question,
+            )
+        )
+        subject = texts.subject if look.is_first else texts.reminder
+        return _Template(
+            headers={
+                "From": _from(sender) if sender else mime.mailbox(look.brand, self._sender),
+                **({"Reply-To": envelope_sender(reply_to)} if reply_to else {}),
+            },
+            subject=subject,
+            body=body,
+            names=_VALUES.keys() & (body.names | placeholders(subject)),
+        )
 
     def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
         return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
@@ -95,6 +159,10 @@ class Composer:
     def _sender(self) -> str:
         return envelope_sender(self.mail_from)
 
+    @cached_property
+    def _domain(self) -> str:
+        return self._sender.rpartition("@")[2]
+
 
 @lru_cache(maxsize=1)
 def _date_header(second: int) -> str:
@@ -108,32 +176,6 @@ def envelope_sender(mail_from: str) -> str:
 
 def _from(sender: str) -> str:
     return mime.mailbox(sender.partition("<")[0].strip(), envelope_sender(sender))
-
-
-def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
-    brand = request.brand
-    return MailVariant(
-        language=language_tag(request.locale),
-        texts=texts,
-        brand=brand.name,
-        color=brand.color,
-        privacy=_web_address(brand.privacy_url),
-        question=request.question,
-    )
-
-
-def _values(request: SurveyRequested) -> dict[str, str]:
-    """Return the value of each placeholder in `PLACEHOLDERS`."""
-    day = _day_of(request)
-    return {
-        "brand": request.brand.name,
-        "question": request.question,
-        "about": _about(request, day),
-        "date": _date(request, day, within="subject"),
-        "number": request.event.known_as or "",
-        "store": request.segments.get("store", ""),
-        "topic": _topic(request, day),
-    }
 
 
 def _topic(request: SurveyRequested, day: date) -> str:
@@ -177,3 +219,14 @@ def _date(request: SurveyRequested, day: date, *, within: str) -> str:
 
 def _web_address(url: str | None) -> str | None:
     return url if url and url.startswith(("https://", "http://")) else None
+
+
+_VALUES: Mapping[str, Callable[[SurveyRequested, date], str]] = {  # of the placeholders in `PLACEHOLDERS`
+    "brand": lambda request, _day: request.brand.name,
+    "question": lambda request, _day: request.question,
+    "about": _about,
+    "date": lambda request, day: _date(request, day, within="subject"),
+    "number": lambda request, _day: request.event.known_as or "",
+    "store": lambda request, _day: request.segments.get("store", ""),
+    "topic": _topic,
+}

@@ -6,14 +6,17 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
 from shared.locales import direction
-from shared.web.templates import template_environment
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _SOFT_BREAK = b"=\r\n"
 GAPS = ("subject", "about", "date", "number", "store", "topic", "answer", "unsubscribe")
@@ -32,30 +35,37 @@ class MailVariant:
     question: str
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPart:
-    """Pieces of quoted-printable bytes; `gaps` names the value between each piece and the next."""
+class _Part(NamedTuple):
+    """Quoted-printable bytes in pieces; `gaps` names the value between each piece and the next."""
 
-    bytes_: tuple[bytes, ...]
-    gaps: tuple[str, ...]
-
-    def fill(self, values: Mapping[str, bytes]) -> bytes:
-        pieces = [self.bytes_[0]]
-        for gap, after in zip(self.gaps, self.bytes_[1:], strict=True):
-            pieces += (values[gap], _SOFT_BREAK, after)
-        return b"".join(pieces)
+    pieces: list[bytes]
+    gaps: list[str]
 
 
-@dataclass(frozen=True, slots=True)
 class MailBody:
-    text: BodyPart
-    html: BodyPart
+    """The text and the HTML part of a mail, with gaps for the values of each mail."""
 
-    def fill(self, values: Mapping[str, str]) -> tuple[bytes, bytes]:
-        """Return the text and the HTML part, quoted-printable; the values are plain text by the names in GAPS."""
-        plain = {gap: mime.quoted(values[gap]) for gap in {*self.text.gaps}}
-        escaped = {gap: mime.quoted(html.escape(values[gap])) for gap in {*self.html.gaps}}
-        return self.text.fill(plain), self.html.fill(escaped)
+    def __init__(self, text: _Part, html: _Part) -> None:
+        between = text.pieces[-1] + mime.BEFORE_HTML + html.pieces[0]
+        pieces = [*text.pieces[:-1], between, *html.pieces[1:]]
+        self._pieces = [mime.BEFORE_TEXT + pieces[0], *pieces[1:-1]]
+        self._last = pieces[-1] + mime.END
+        self._text_gaps, self._html_gaps = text.gaps, html.gaps
+        self.names = frozenset((*text.gaps, *html.gaps))
+
+    def fill(self, values: Mapping[str, str]) -> bytes:
+        """Return both parts with their MIME headers; the values are plain text by `names`."""
+        plain = {name: mime.quoted(values[name]) for name in self.names}
+        escaped = {name: self._escaped(values[name], plain[name]) for name in self.names}
+        whole = [b""] * (2 * len(self._pieces))
+        whole[::2] = self._pieces
+        whole[1::2] = [*map(plain.__getitem__, self._text_gaps), *map(escaped.__getitem__, self._html_gaps)]
+        return b"".join([*whole, self._last])
+
+    @staticmethod
+    def _escaped(value: str, plain: bytes) -> bytes:
+        safe = html.escape(value)
+        return plain if safe == value else mime.quoted(safe)
 
 
 @lru_cache(maxsize=512)
@@ -77,17 +87,23 @@ def mail_body(variant: MailVariant) -> MailBody:
         "privacy": variant.privacy,
         "question": variant.question,
     }
-    return MailBody(_compiled(_plain.render(fields)), _compiled(_html.render(fields)))
+    plain, html = _templates()
+    return MailBody(_compiled(plain.render(fields)), _compiled(html.render(fields)))
 
 
-def _compiled(text: str) -> BodyPart:
-    """Cut a rendered template at its gaps."""
-    pieces = _GAP.split(text)
-    encoded = [mime.quoted(piece) for piece in pieces[::2]]
-    before_gaps = [piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK for piece in encoded[:-1]]
-    return BodyPart((*before_gaps, encoded[-1]), tuple(pieces[1::2]))
+def _compiled(text: str) -> _Part:
+    """Cut a rendered template at its gaps; a soft line break joins what fills a gap to the next piece."""
+    found = _GAP.split(text)
+    first, *others = [mime.quoted(piece) for piece in found[::2]]
+    pieces = [first, *(_SOFT_BREAK + piece for piece in others)]
+    before_gaps = [piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK for piece in pieces[:-1]]
+    return _Part([*before_gaps, pieces[-1]], found[1::2])
 
 
-_environment = template_environment(Path(__file__).parent.parent / "templates")
-_html = _environment.get_template("mail.html")
-_plain = _environment.get_template("mail.txt")
+@cache
+def _templates() -> tuple[Template, Template]:
+    """Return the templates of the text and the HTML part."""
+    from shared.web.templates import template_environment  # noqa: PLC0415 - settings need no Jinja
+
+    environment = template_environment(Path(__file__).parent.parent / "templates")
+    return environment.get_template("mail.txt"), environment.get_template("mail.html")

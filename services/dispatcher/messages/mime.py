@@ -85,25 +85,25 @@ def _folded(line: bytes, most: int) -> bytes:
     return line[:cut] + b"=\r\n" + line[cut:]
 
 
-def alternative(headers: Mapping[str, str], *, text: bytes, html: bytes) -> bytes:
-    """Assemble a mail of a text and an HTML part, both quoted-printable; header values come from `text_header`."""
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return b"".join((head.encode(), _BEFORE_TEXT, text, _BEFORE_HTML, html, _END))
+def head(headers: Mapping[str, str]) -> bytes:
+    """Write the headers of a mail, which a body of the parts below follows; their values come from `text_header`."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
 def _part(kind: str) -> str:
     return f"--{BOUNDARY}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 
 
-_BEFORE_TEXT = (
+# what a body has before its text, between the text and the HTML, and after that; both are quoted-printable
+BEFORE_TEXT = (
     f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{BOUNDARY}"\r\n\r\n{_part("text/plain")}'
 ).encode()
-_BEFORE_HTML = f"\r\n{_part('text/html')}".encode()
-_END = f"\r\n--{BOUNDARY}--\r\n".encode()
+BEFORE_HTML = f"\r\n{_part('text/html')}".encode()
+END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def read_alternative(mail: bytes) -> tuple[str, str]:
-    """Return the text and the HTML part of a mail made by `alternative`."""
+    """Return the text and the HTML part of a mail."""
     text, html = ("", "")
     for part in message_from_bytes(mail).walk():
         if part.get_content_maintype() == "text":

@@ -18,8 +18,12 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
+def placeholders(text: str) -> set[str]:
+    return set(_PLACEHOLDER.findall(text))
+
+
 def unknown_placeholders(text: str) -> set[str]:
-    return set(_PLACEHOLDER.findall(text)) - PLACEHOLDERS
+    return placeholders(text) - PLACEHOLDERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,13 @@ async def test_wrong_value_names_the_setting_and_not_the_value() -> None:
     assert "secret" not in said
 
 
+async def test_wrong_value_starts_no_database(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    code, said = await earshot("run", EARSHOT_SEND="lives", EARSHOT_DATA_DIR=str(tmp_path))
+    assert (code, said.startswith("earshot: EARSHOT_SEND: ")) == (1, True)
+    assert os.listdir(tmp_path / "postgres") == []  # noqa: PTH208 - a path's method would block
+
+
 async def test_wrong_value_is_explained_in_our_words_alone() -> None:
     code, said = await earshot("run", EARSHOT_CONTACT_CAPS="often")
     assert (code, said) == (1, "earshot: EARSHOT_CONTACT_CAPS: expected caps such as `4 in 30 days, sms 1 in 7 days`\n")

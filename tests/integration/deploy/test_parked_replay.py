@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.operations import parked
+from deploy.operations import parked, parked_replay
 from services.trigger.domain.sources.source import SOURCE_HEADER
 from shared.contract import cloudevents
 from shared.contract.vocabulary import Service
@@ -120,7 +120,7 @@ async def test_message_is_forgotten_only_together_with_what_it_did(trigger_db: d
 async def test_named_one_is_found_however_many_are_older(
     trigger_db: db.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parked, "PAGE", 2)
+    monkeypatch.setattr(parked_replay, "PAGE", 2)
     found = await park(trigger_db, [purchase(number) for number in range(5)])
     listed = (await earshot("list", "trigger", "--limit", "2")).stdout
     assert [line.split()[0] for line in listed.splitlines()] == [str(row.id) for row in found[:2]]

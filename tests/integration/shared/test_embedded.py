@@ -105,7 +105,8 @@ def test_server_of_the_folder_starts_beside_other_work_if_a_schema_needs_it(
         embedded.start(tmp_path / "postgres").stop()
 
 
-def test_server_of_a_folder_that_does_not_exist_is_not_made_beside_other_work(tmp_path: Path) -> None:
+def test_server_of_a_new_folder_is_made_beside_other_work(tmp_path: Path) -> None:
     with embedded.starting(["trigger"], Settings(data_dir=tmp_path / "new")):
         pass
-    assert not (tmp_path / "new").exists()
+    assert (tmp_path / "new/postgres/postmaster.pid").exists()
+    embedded.start(tmp_path / "new/postgres").stop()

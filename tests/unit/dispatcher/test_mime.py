@@ -27,7 +27,8 @@ EVIL = [
 
 def built(name: str, subject: str) -> bytes:
     headers = {"From": mime.mailbox(name, "survey@example.com"), "Subject": mime.text_header(subject)}
-    return mime.alternative(headers, text=mime.quoted("plain ❤\n.\n"), html=mime.quoted("<p>ü</p>"))
+    text, html = mime.quoted("plain ❤\n.\n"), mime.quoted("<p>ü</p>")
+    return b"".join((mime.head(headers), mime.BEFORE_TEXT, text, mime.BEFORE_HTML, html, mime.END))
 
 
 @pytest.mark.parametrize("evil", EVIL)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from services.dispatcher.channels.breaker import Breaker, ProviderHealth
-from services.dispatcher.channels.email.connection import SmtpConnection
+from services.dispatcher.channels.email.connection import SmtpConnection, nothing
 from services.dispatcher.channels.email.refusals import RefusalRuns
 from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.channels.pace import DomainPace
@@ -20,6 +22,18 @@ from shared.web.rate_limit import RateLimit
 
 _LAST_START_S = 5.0  # a message is started only when this much time is left
 _NOT_STARTED = Disposition(SendResult.NOT_STARTED)
+_Numbered = tuple[int, OutgoingMessage]
+
+
+class _Batch(NamedTuple):
+    """The messages that no connection has taken, and the dispositions of all, by their numbers."""
+
+    waiting: deque[_Numbered]
+    dispositions: list[Disposition]
+
+
+def _domain(message: OutgoingMessage) -> str:
+    return message.recipient.rpartition("@")[2].lower()
 
 
 class SmtpAccount:
@@ -66,18 +80,32 @@ class SmtpAccount:
         deadline = time.monotonic() + within_s
         if self._breaker.health is ProviderHealth.LOST:
             return await self._breaker.probe(partial(self._send, self._connections[0], deadline=deadline), messages)
-        dispositions = [_NOT_STARTED] * len(messages)
-        queue = iter(enumerate(messages))
+        batch = _Batch(deque(enumerate(messages)), [_NOT_STARTED] * len(messages))
+        connections = self._connections[: len(messages)]
+        await asyncio.gather(*(self._work(connection, batch, deadline) for connection in connections))
+        return [self._refusals.settle(*each) for each in zip(messages, batch.dispositions, strict=True)]
 
-        async def work(connection: SmtpConnection, numbered: Iterator[tuple[int, OutgoingMessage]]) -> None:
-            for number, message in numbered:
-                too_late = time.monotonic() >= deadline - _LAST_START_S or self._stop.is_set()
-                if too_late or self._breaker.health is ProviderHealth.RESTING:
-                    return
-                dispositions[number] = await self._send(connection, message, deadline=deadline)
+    async def _work(self, connection: SmtpConnection, batch: _Batch, deadline: float) -> None:
+        taken: deque[_Numbered] = deque()  # announced to the server, so this connection has to send it
 
-        await asyncio.gather(*(work(connection, queue) for connection in self._connections[: len(messages)]))
-        return [self._refusals.settle(*each) for each in zip(messages, dispositions, strict=True)]
+        def upcoming() -> OutgoingMessage | None:
+            if not batch.waiting or not self._may_announce(batch.waiting[0][1], deadline):
+                return None
+            taken.append(batch.waiting.popleft())
+            return taken[0][1]
+
+        while (taken or batch.waiting) and self._may_start(deadline):
+            number, message = (taken or batch.waiting).popleft()
+            batch.dispositions[number] = await self._send(connection, message, deadline=deadline, upcoming=upcoming)
+
+    def _may_start(self, deadline: float) -> bool:
+        too_late = time.monotonic() >= deadline - _LAST_START_S or self._stop.is_set()
+        return not too_late and self._breaker.health is not ProviderHealth.RESTING
+
+    def _may_announce(self, message: OutgoingMessage, deadline: float) -> bool:
+        domain = _domain(message)
+        is_limited = self._rate is not None or self._domains.limits(domain)
+        return not is_limited and not self._refusals.wait(domain) and self._may_start(deadline)
 
     async def send_apart(self, message: OutgoingMessage, *, within_s: float) -> Disposition:
         """Send a test mail over a new connection; limits neither apply to it nor count it."""
@@ -87,15 +115,23 @@ class SmtpAccount:
         finally:
             await connection.close()
 
-    async def _send(self, connection: SmtpConnection, message: OutgoingMessage, *, deadline: float) -> Disposition:
-        domain = message.recipient.rpartition("@")[2].lower()
+    async def _send(
+        self,
+        connection: SmtpConnection,
+        message: OutgoingMessage,
+        *,
+        deadline: float,
+        upcoming: Callable[[], OutgoingMessage | None] = nothing,
+    ) -> Disposition:
+        domain = _domain(message)
         if wait := self._refusals.wait(domain):
             return Disposition(SendResult.THROTTLED, "domain_refuses", wait_s=wait)
         if wait := self._domains.wait(domain):
             return Disposition(SendResult.THROTTLED, "domain_rate", wait_s=wait)
         if not await self._wait_for_rate(deadline):
             return _NOT_STARTED
-        disposition = self._refusals.judge(message, await connection.send(message, deadline=deadline))
+        sent = await connection.send(message, deadline=deadline, upcoming=upcoming)
+        disposition = self._refusals.judge(message, sent)
         self._breaker.record(disposition.result, wait_s=disposition.wait_s)
         return disposition
 

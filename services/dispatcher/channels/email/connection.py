@@ -3,6 +3,9 @@
 Until the final dot is written nothing was accepted; after it, without a reply, the outcome is unknown. aiosmtplib
 raises the same exception for both, so the phase is tracked here. A failure before RCPT TO is not about the message: the
 server or the network is unavailable.
+
+Where the server supports it, the commands of the next mail are sent with the final dot of a mail (RFC 2920), which
+saves waiting for one reply. The content of the next mail is sent only when the server has replied to both.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Callable
 
 import aiosmtplib
 import structlog
@@ -21,6 +25,8 @@ from services.dispatcher.domain.bounces import RefusalCause, read_refusal
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 
 _IDLE_S = 20.0
+_REPLY_S = 5.0
+_ENDING_S = 1.0  # for the reply to RSET or QUIT
 _FLUSH_POLL_S = 0.01
 _CONNECTION_ERRORS = (aiosmtplib.SMTPException, OSError, TimeoutError)
 _ABOUT_US = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and authentication, RFC 5321 and 4954
@@ -32,6 +38,10 @@ _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")  # at the start of 
 log = structlog.get_logger()
 
 
+def nothing() -> None:
+    return None
+
+
 class SmtpConnection:
     def __init__(self, server: SmtpServer, sender: str) -> None:
         self._server, self._sender = server, sender
@@ -39,16 +49,30 @@ class SmtpConnection:
         self._dialogue: Dialogue | None = None
         self._used_at = float("-inf")
         self._addressed = self._dot_written = False
+        self._announced: OutgoingMessage | None = None  # its commands were sent with the final dot of the mail before
+        self._upcoming: Callable[[], OutgoingMessage | None] = nothing
+        self._announces = True  # until the server loses commands that come with a final dot
         self._lock = asyncio.Lock()
 
-    async def send(self, message: OutgoingMessage, *, deadline: float) -> Disposition:
-        """Send when the connection is free; if the server had closed the kept connection, once more over a new one."""
+    async def send(
+        self,
+        message: OutgoingMessage,
+        *,
+        deadline: float,
+        upcoming: Callable[[], OutgoingMessage | None] = nothing,
+    ) -> Disposition:
+        """Send when the connection is free; if the server had closed the kept connection, once more over a new one.
+
+        `upcoming` is called at most once, just before the final dot; what it returns should be sent next, because its
+        commands may have been sent already. Another message after it needs a new connection.
+        """
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) if self._lock.locked() else contextlib.nullcontext():
                 await self._lock.acquire()
         except TimeoutError:
             return Disposition(SendResult.NOT_STARTED)
         try:
+            self._upcoming = upcoming
             return await self._send(message, deadline)
         except BaseException:
             self._drop()  # cancelled: replies still to come would be read as those of the next mail
@@ -57,24 +81,25 @@ class SmtpConnection:
             self._lock.release()
 
     async def _send(self, message: OutgoingMessage, deadline: float) -> Disposition:
-        was_kept = self._smtp is not None
+        was_kept, was_announced = self._smtp is not None, self._announced is message
         disposition = await self._try(message, deadline)
         certainly_not = (
             disposition.result in (SendResult.NOT_ACCEPTED, SendResult.UNAVAILABLE) and not self._dot_written
         )
         if was_kept and self._smtp is None and certainly_not:
+            if was_announced and disposition.reason != f"smtp_{_CLOSING}":
+                self._announces = False
             return await self._try(message, deadline)
         return disposition
 
     async def _try(self, message: OutgoingMessage, deadline: float) -> Disposition:
         self._addressed = self._dot_written = False
         try:
-            async with asyncio.timeout_at(deadline):
-                return await self._transact(message, deadline)
+            return await self._transact(message, deadline)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
             if error.code == _CLOSING:
                 self._drop()
-            else:
+            elif self._announced is None:
                 await self._reset()
             return _refusal(error)
         except Exception as error:
@@ -88,8 +113,8 @@ class SmtpConnection:
             return Disposition(result, f"smtp_{_kind(error)}", wait_s=_rest_s(error) if is_away else 0.0)
 
     async def _transact(self, message: OutgoingMessage, deadline: float) -> Disposition:
-        dialogue = await self._connected()
-        await self._envelope(dialogue, message)
+        dialogue = await self._begin(message, deadline)
+        await self._envelope(dialogue, message, deadline)
         reply = await self._content(dialogue, message.body, deadline)
         if 400 <= reply.code < 600:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
@@ -97,32 +122,44 @@ class SmtpConnection:
             raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # not a valid reply to a message
         return Disposition(SendResult.SENT)
 
-    async def _envelope(self, dialogue: Dialogue, message: OutgoingMessage) -> None:
-        """Send MAIL FROM, RCPT TO and DATA, pipelined where the server supports it, and check the replies."""
-        mail, rcpt, data = _command("MAIL FROM", self._sender), _command("RCPT TO", message.recipient), b"DATA\r\n"
+    async def _begin(self, message: OutgoingMessage, deadline: float) -> Dialogue:
+        """Send MAIL FROM, or all commands where the server supports pipelining, unless they have been sent already."""
+        announced, self._announced = self._announced, None
+        if announced is message and self._dialogue is not None:
+            return self._dialogue
+        if announced is not None:
+            self._drop()  # the server waits for the content of another message
+        dialogue = await self._connected(deadline)
         dialogue.drop_unsolicited()
-        dialogue.write(mail + rcpt + data if dialogue.pipelines else mail)
-        reply = await dialogue.reply()
+        dialogue.write(self._commands(message) if dialogue.pipelines else _command("MAIL FROM", self._sender))
+        return dialogue
+
+    def _commands(self, message: OutgoingMessage) -> bytes:
+        return _command("MAIL FROM", self._sender) + _command("RCPT TO", message.recipient) + _DATA
+
+    async def _envelope(self, dialogue: Dialogue, message: OutgoingMessage, deadline: float) -> None:
+        """Check the replies to MAIL FROM, RCPT TO and DATA; send the latter two unless they are pipelined."""
+        reply = await _reply(dialogue, deadline)
         if reply.code != aiosmtplib.SMTPStatus.completed:
             raise aiosmtplib.SMTPSenderRefused(reply.code, reply.message, self._sender)
         self._addressed = True
         if not dialogue.pipelines:
-            dialogue.write(rcpt)
-        reply = await dialogue.reply()
+            dialogue.write(_command("RCPT TO", message.recipient))
+        reply = await _reply(dialogue, deadline)
         if reply.code not in (aiosmtplib.SMTPStatus.completed, aiosmtplib.SMTPStatus.will_forward):
             if dialogue.pipelines:
-                await self._end_data(dialogue)
+                await self._end_data(dialogue, deadline)
             raise aiosmtplib.SMTPRecipientRefused(reply.code, reply.message, message.recipient)
         if not dialogue.pipelines:
-            dialogue.write(data)
-        reply = await dialogue.reply()
+            dialogue.write(_DATA)
+        reply = await _reply(dialogue, deadline)
         if reply.code != aiosmtplib.SMTPStatus.start_input:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
 
-    async def _end_data(self, dialogue: Dialogue) -> None:
+    async def _end_data(self, dialogue: Dialogue, deadline: float) -> None:
         """Read the reply to DATA after a refused recipient; close the connection if the server waits for content."""
         try:
-            if (await dialogue.reply()).code != aiosmtplib.SMTPStatus.start_input:
+            if (await _reply(dialogue, deadline)).code != aiosmtplib.SMTPStatus.start_input:
                 return
         except _CONNECTION_ERRORS:
             pass
@@ -133,23 +170,38 @@ class SmtpConnection:
         transport = dialogue.transport
         dialogue.write(_dot_stuffed(body))
         await asyncio.sleep(0)  # notice before the dot that the server has closed the connection
-        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - it sets no event
+        while transport.get_write_buffer_size() and not transport.is_closing():
+            _check_time(deadline)
             await asyncio.sleep(_FLUSH_POLL_S)
         if transport.is_closing():
             raise aiosmtplib.SMTPServerDisconnected("lost before the final dot")
-        if time.monotonic() >= deadline:
-            raise TimeoutError  # this process was paused: the lease of the step may have ended
+        _check_time(deadline)
+        following = self._announcement(dialogue)
         self._dot_written = True
-        dialogue.write(b".\r\n")
-        return await dialogue.reply(within_s=None)  # no timeout but the deadline: a slow server may have accepted it
+        dialogue.write(b".\r\n" + following)
+        return await dialogue.reply(by=deadline)  # a slow server may have accepted it
 
-    async def _connected(self) -> Dialogue:
+    def _announcement(self, dialogue: Dialogue) -> bytes:
+        """Return the commands of the upcoming message; empty if there is none, or the server does not support that."""
+        if not (dialogue.pipelines and self._announces):
+            return b""
+        if (upcoming := self._upcoming()) is None:
+            return b""
+        try:
+            commands = self._commands(upcoming)
+        except ValueError:  # reported when it is the turn of this message
+            return b""
+        self._announced = upcoming
+        return commands
+
+    async def _connected(self, deadline: float) -> Dialogue:
         if self._smtp is not None and time.monotonic() - self._used_at > _IDLE_S:
             await self._quit()  # the server may be about to close an idle connection
         if self._smtp is None or self._dialogue is None or not self._smtp.is_connected:
-            self._smtp = self._server.client()
-            await self._smtp.connect()
-            self._dialogue = await Dialogue.take_over(self._smtp)
+            async with asyncio.timeout_at(deadline):
+                self._smtp = self._server.client()
+                await self._smtp.connect()
+                self._dialogue = await Dialogue.take_over(self._smtp)
         self._used_at = time.monotonic()
         return self._dialogue
 
@@ -162,7 +214,7 @@ class SmtpConnection:
     async def _ask(self, command: bytes) -> None:
         if self._dialogue is not None:
             self._dialogue.write(command)
-            await self._dialogue.reply(within_s=1)
+            await self._dialogue.reply(by=time.monotonic() + _ENDING_S)
 
     async def close(self) -> None:
         """Quit once the mail that is being sent has ended."""
@@ -173,17 +225,29 @@ class SmtpConnection:
         """Send QUIT and close; errors are ignored, because no mail is being sent."""
         try:
             with contextlib.suppress(*_CONNECTION_ERRORS):
-                await self._ask(b"QUIT\r\n")
+                if self._announced is None:  # else the server would read it as content
+                    await self._ask(b"QUIT\r\n")
         finally:
             self._drop()
 
     def _drop(self) -> None:
-        smtp, self._smtp, self._dialogue = self._smtp, None, None
+        smtp, self._smtp, self._dialogue, self._announced = self._smtp, None, None, None
         if smtp is not None:
             smtp.close()
 
 
 _FORBIDDEN = re.compile(r"[\r\n\0<>]")
+_DATA = b"DATA\r\n"
+
+
+def _check_time(deadline: float) -> None:
+    """Raise TimeoutError after the deadline: this process may have been paused, and the lease of the step has ended."""
+    if time.monotonic() >= deadline:
+        raise TimeoutError
+
+
+async def _reply(dialogue: Dialogue, deadline: float) -> aiosmtplib.SMTPResponse:
+    return await dialogue.reply(by=min(deadline, time.monotonic() + _REPLY_S))
 
 
 def _command(verb: str, address: str) -> bytes:

@@ -12,7 +12,6 @@ from typing import cast
 
 from aiosmtplib import SMTP, SMTPResponse, SMTPResponseException, SMTPServerDisconnected, SMTPStatus
 
-_REPLY_S = 5.0
 _LONGEST_LINE = 8192
 _MOST_TEXT = 1000
 _UNREADABLE = SMTPResponse(SMTPStatus.invalid_response, "not an SMTP reply")
@@ -25,7 +24,7 @@ class Dialogue(asyncio.Protocol):
         self.transport, self.pipelines = transport, pipelines
         self._unread, self._text = b"", b""
         self._replies: deque[SMTPResponse] = deque()
-        self._received = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         transport.set_protocol(self)
 
@@ -46,22 +45,34 @@ class Dialogue(asyncio.Protocol):
             raise SMTPServerDisconnected("connection lost")
         self.transport.write(written)
 
-    async def reply(self, *, within_s: float | None = _REPLY_S) -> SMTPResponse:
-        """Wait for the next reply; the lines of a multiline reply are joined by spaces, up to 1,000 characters."""
-        if not self._replies:
-            async with asyncio.timeout(within_s):
-                await self._next()
+    async def reply(self, *, by: float) -> SMTPResponse:
+        """Wait for the next reply until `by`, in the event loop's time.
+
+        The lines of a multiline reply are joined by spaces, up to 1,000 characters.
+        """
+        while not self._replies:
+            if self._ended:
+                raise SMTPServerDisconnected("connection lost")
+            await self._next(by)
         reply = self._replies.popleft()
         if reply.code == SMTPStatus.invalid_response:
             raise SMTPResponseException(reply.code, reply.message)
         return reply
 
-    async def _next(self) -> None:
-        while not self._replies:
-            if self._ended:
-                raise SMTPServerDisconnected("connection lost")
-            self._received.clear()
-            await self._received.wait()
+    async def _next(self, by: float) -> None:
+        """Wait until a reply has come or the connection has ended; a timer costs less than `asyncio.timeout`."""
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        timer = loop.call_at(by, _time_out, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._unread = (self._unread + data).split(b"\n")
@@ -70,7 +81,8 @@ class Dialogue(asyncio.Protocol):
         if len(self._unread) > _LONGEST_LINE:
             self._unread = b""
             self._replies.append(_UNREADABLE)
-        self._received.set()
+        if self._replies:
+            self._wake()
 
     def _read(self, line: bytes) -> None:
         if len(self._text) < _MOST_TEXT:
@@ -88,4 +100,9 @@ class Dialogue(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._ended = True
-        self._received.set()
+        self._wake()
+
+
+def _time_out(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())

@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-import holidays
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from shared.contract.events import Id
@@ -35,6 +34,8 @@ def _known_zone(zone: str) -> str:
 
 
 def _known_calendar(name: str) -> str:
+    import holidays  # noqa: PLC0415 - few programs have a calendar
+
     country, _, subdivision = name.partition("-")
     known = holidays.list_supported_countries()
     if country not in known or (subdivision and subdivision not in known[country]):
