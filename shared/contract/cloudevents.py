@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
+import msgspec
 from uuid_utils import uuid7
 
 from shared.contract.events import Payload
@@ -29,11 +30,11 @@ def place_of(field: str) -> str:
     return ".".join(part for part in (before + attributes).split(".") if not part.isdigit())
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[P_co]):
+class Event(msgspec.Struct, Generic[P_co], frozen=True, gc=False, eq=False):
     """`source` and `id` together are unique; `time` is when it happened, in business time, UTC.
 
     `data` is the payload as JSON, None if it has not been serialized yet; `ignored` names what could not be read.
+    Events are equal if all but these two are.
     """
 
     id: str
@@ -41,8 +42,18 @@ class Event(Generic[P_co]):
     time: datetime
     payload: P_co
     subject: str | None = None
-    data: bytes | None = field(default=None, compare=False, repr=False)
-    ignored: tuple[IgnoredField, ...] = field(default=(), compare=False)
+    data: bytes | None = None
+    ignored: tuple[IgnoredField, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self._compared == other._compared
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.id))
+
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return self.id, self.source, self.time, self.payload, self.subject
 
     @property
     def type(self) -> str:

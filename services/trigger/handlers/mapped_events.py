@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import EventKey
@@ -106,7 +107,7 @@ def _in_namespace(event: Event[CrmPayload], source: Source) -> Event[CrmPayload]
     if customer.namespace or source.namespace == SHARED_NAMESPACE:
         return event
     named = customer.model_copy(update={"namespace": source.namespace})
-    return check_crm_event(replace(event, payload=event.payload.model_copy(update={"customer": named})))
+    return check_crm_event(structs.replace(event, payload=event.payload.model_copy(update={"customer": named})))
 
 
 def from_source(source: Source, message: Message) -> Message:
@@ -213,7 +214,9 @@ def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Even
         raise InvalidEvent(f"{error} (from {place})" if place else str(error)) from None
     if not mapped.ignored:
         return event
-    return replace(event, ignored=(*event.ignored, *(IgnoredField(field, why) for field, why in mapped.ignored)))
+    return structs.replace(
+        event, ignored=(*event.ignored, *(IgnoredField(field, why) for field, why in mapped.ignored))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
 from services.trigger.domain.addresses import KnownAddresses, addresses_of
 from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial
 from services.trigger.domain.deciding.decide import decide, reopened, updated_touchpoint
@@ -47,6 +45,7 @@ from shared.contract.events import (
     SurveyWithdrawn,
 )
 from shared.contract.vocabulary import Service
+from shared.ids import new_id
 
 RETURN_WINDOW = timedelta(days=90)  # a purchase within this time after an invitation is reported to scoring
 
@@ -211,7 +210,7 @@ class DecisionBatch:
         return None
 
     def _request_survey(self, case: Case, send_at: datetime) -> UUID:
-        invitation_id, respondent = uuid7(), case.facts.respondent
+        invitation_id, respondent = new_id(), case.facts.respondent
         request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.settings.link_key)
         self._publish(request, request_json(request, case.program))
         self._record_respondent(respondent.with_contact(ContactCause.INVITATION, case.program.id, send_at), respondent)
@@ -244,7 +243,7 @@ class DecisionBatch:
         invitation_id: UUID | None,
     ) -> StoredDecision:
         return StoredDecision(
-            id=uuid7(),
+            id=new_id(),
             source=event.source,
             event_id=event.id,
             digest=digest,
