@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 from uuid_utils import uuid7
 
-from shared.contract.events import Payload
 from shared.contract.vocabulary import Service
 
-P_co = TypeVar("P_co", bound=Payload, covariant=True)
+
+class EventPayload(Protocol):
+    """What every payload has: the models of the contract, and a struct that is only written."""
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The message key."""
+
+
+P_co = TypeVar("P_co", bound=EventPayload, covariant=True)
+P = TypeVar("P", bound=EventPayload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +73,13 @@ class Event(msgspec.Struct, Generic[P_co], frozen=True, gc=False, eq=False):
 
 
 def new(
-    payload: Payload,
+    payload: P,
     *,
     service: Service,
     at: datetime,
     subject: UUID | str | None = None,
     data: bytes | None = None,
-) -> Event[Payload]:
+) -> Event[P]:
     """Make an event that a service publishes; by default its subject is the payload's invitation id, if it has one."""
     about = subject or getattr(payload, "invitation_id", None)
     return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about), data)

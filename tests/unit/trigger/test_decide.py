@@ -13,7 +13,7 @@ from msgspec import structs
 
 from services.trigger.domain.deciding.cases import Decision, DecisionFacts, DecisionReason
 from services.trigger.domain.deciding.decide import decide, updated_touchpoint
-from services.trigger.domain.deciding.requests import survey_request
+from services.trigger.domain.deciding.requests import SurveyRequest, survey_request
 from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
@@ -41,7 +41,6 @@ from shared.contract.events import (
     ServiceJob,
     ServiceRef,
     ServiceReopened,
-    SurveyRequested,
 )
 from shared.contract.vocabulary import ChannelKind
 
@@ -83,7 +82,7 @@ def reason_of(
 
 def requested(
     event: Event[TriggerPayload], asking: CompiledProgram, respondent: Respondent = REACHABLE, **rest: Any
-) -> SurveyRequested:
+) -> SurveyRequest:
     """Decide about the event and return the request of the program that asks."""
     decision = decide(event, [asking], facts(respondent, **rest), now=NOW)
     assert decision.case is not None
@@ -133,7 +132,10 @@ def test_rules_are_tried_in_order() -> None:
         suppressions=[STOPPED],
     )
     choosy = program(conditions=AMOUNT)
-    assert reason_of(structs.replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything) == "too_old"
+    assert (
+        reason_of(structs.replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything)
+        == "too_old"
+    )
     assert reason_of(programs=[choosy], given=everything) == "duplicate"
     resting = facts(asked_at(NOW))
     assert reason_of(programs=[choosy], given=resting) == "condition"
@@ -214,7 +216,9 @@ def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:
         details={"order": {"id": "1"}},
     )
     assert (
-        updated_touchpoint(first, structs.replace(PURCHASE, id="e2"), Decision(DecisionReason.DUPLICATE), invitation_id=None)
+        updated_touchpoint(
+            first, structs.replace(PURCHASE, id="e2"), Decision(DecisionReason.DUPLICATE), invitation_id=None
+        )
         == first
     )
     skipped = updated_touchpoint(

@@ -29,13 +29,12 @@ from services.trigger.domain.touchpoints import (
 )
 from shared.contract import cloudevents
 from shared.contract.address_keys import AddressKeys
-from shared.contract.cloudevents import Event, IgnoredField
+from shared.contract.cloudevents import Event, EventPayload, IgnoredField
 from shared.contract.events import (
     Customer,
     CustomerErased,
     CustomerUpdated,
     EventRef,
-    Payload,
     PurchaseCancelled,
     PurchaseCompleted,
     RespondentConsentChanged,
@@ -85,7 +84,7 @@ class DecisionBatch:
     addresses: KnownAddresses
     stored: AbstractSet[str | TouchpointKey] = frozenset()
     decisions: list[StoredDecision] = field(default_factory=list)
-    events: list[Event[Payload]] = field(default_factory=list)
+    events: list[Event[EventPayload]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
     clashes: int = 0  # customers whose addresses replaced those of another source
     changed_respondents: set[str] = field(default_factory=set)
@@ -220,7 +219,7 @@ class DecisionBatch:
             self.changed_quotas.add(key)
         return invitation_id
 
-    def _publish(self, payload: Payload, data: bytes | None = None) -> None:
+    def _publish(self, payload: EventPayload, data: bytes | None = None) -> None:
         self.events.append(cloudevents.new(payload, service=Service.TRIGGER, at=self.now, data=data))
 
     def _record_respondent(self, after: Respondent, before: Respondent) -> None:
