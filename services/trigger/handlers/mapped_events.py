@@ -112,7 +112,7 @@ def _in_namespace(event: Event[CrmPayload], source: Source) -> Event[CrmPayload]
 
 def from_source(source: Source, message: Message) -> Message:
     """Return the message with the topic crm.events and a header that names its source."""
-    return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE_HEADER: source.id})
+    return structs.replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE_HEADER: source.id})
 
 
 def _as_json(message: Message, schemas: Schemas | None) -> Message:
@@ -133,7 +133,9 @@ def _as_json(message: Message, schemas: Schemas | None) -> Message:
         body = avro.to_json(message.body, schemas)
     except UndecodableAvro as error:
         raise InvalidEvent(f"body: {error}") from None
-    return replace(message, body=body, headers={**message.headers, **{name: _json_type(types[name]) for name in types}})
+    return structs.replace(
+        message, body=body, headers={**message.headers, **{name: _json_type(types[name]) for name in types}}
+    )
 
 
 def _json_type(content_type: str) -> str:
