@@ -26,7 +26,7 @@ class EventKey(NamedTuple):
         return _hash(self)
 
 
-@lru_cache(maxsize=4096)  # needed three times for each event of a batch
+@lru_cache(maxsize=8192)  # needed three times for each event of a batch
 def _hash(key: EventKey) -> UUID:
     text = f"{len(key.source)}:{key.source}{key.event_id}"
     return id_from(hashlib.sha256(text.encode()).digest()[:16])
