@@ -5,7 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
+import uuid_utils
+from asyncpg.pgproto import pgproto
+
 _VERSION_AND_VARIANT = 7 << 76 | 2 << 62
+
+
+def new_id() -> UUID:
+    """Make an id, as the driver's own kind of UUID, which costs a third of the standard library's."""
+    return pgproto.UUID(uuid_utils.uuid7().bytes)
+
+
+def id_from(sixteen: bytes) -> UUID:
+    """Return the UUID of these 16 bytes."""
+    return pgproto.UUID(sixteen)
 
 
 def made_at(id_: UUID) -> datetime:

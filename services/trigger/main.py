@@ -148,7 +148,7 @@ def consumers(
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
     by_name = {
         "crm": Consumer(
-            Service.TRIGGER, CRM_TOPICS, with_schemas(logs.crm), database.sessions, crm, decode=decode, batch_size=1000
+            Service.TRIGGER, CRM_TOPICS, with_schemas(logs.crm), database.sessions, crm, decode=decode, batch_size=2000
         ),
         "feedback": Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     }

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
+import msgspec
 from uuid_utils import uuid7
 
-from shared.contract.events import Payload
 from shared.contract.vocabulary import Service
 
-P_co = TypeVar("P_co", bound=Payload, covariant=True)
+
+class EventPayload(Protocol):
+    """What every payload has: the models of the contract, and a struct that is only written."""
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The message key."""
+
+
+P_co = TypeVar("P_co", bound=EventPayload, covariant=True)
+P = TypeVar("P", bound=EventPayload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +42,11 @@ def place_of(field: str) -> str:
     return ".".join(part for part in (before + attributes).split(".") if not part.isdigit())
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[P_co]):
+class Event(msgspec.Struct, Generic[P_co], frozen=True, gc=False, eq=False):
     """`source` and `id` together are unique; `time` is when it happened, in business time, UTC.
 
     `data` is the payload as JSON, None if it has not been serialized yet; `ignored` names what could not be read.
+    Events are equal if all but these two are.
     """
 
     id: str
@@ -41,8 +54,18 @@ class Event(Generic[P_co]):
     time: datetime
     payload: P_co
     subject: str | None = None
-    data: bytes | None = field(default=None, compare=False, repr=False)
-    ignored: tuple[IgnoredField, ...] = field(default=(), compare=False)
+    data: bytes | None = None
+    ignored: tuple[IgnoredField, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self._compared == other._compared
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.id))
+
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return self.id, self.source, self.time, self.payload, self.subject
 
     @property
     def type(self) -> str:
@@ -50,13 +73,13 @@ class Event(Generic[P_co]):
 
 
 def new(
-    payload: Payload,
+    payload: P,
     *,
     service: Service,
     at: datetime,
     subject: UUID | str | None = None,
     data: bytes | None = None,
-) -> Event[Payload]:
+) -> Event[P]:
     """Make an event that a service publishes; by default its subject is the payload's invitation id, if it has one."""
     about = subject or getattr(payload, "invitation_id", None)
     return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about), data)

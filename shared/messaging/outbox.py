@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
-from shared.contract.events import Payload
 from shared.database import db
 from shared.messaging import codec
 from shared.messaging.transport import Message
@@ -36,7 +35,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) RETURNING 
 _WAKE = "pg_notify('outbox_' || current_schema(), '')"
 
 
-async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
+async def add(session: AsyncSession, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]) -> None:
     """Store events in the transaction of the change they report; the relay is notified when it commits."""
     await db.write(session, add_statement([codec.encode(event) for event in events]))
 

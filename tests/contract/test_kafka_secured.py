@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from deploy.kafka.broker import Broker
 from deploy.kafka.security import MECHANISM, SecuredListener
@@ -90,7 +91,7 @@ async def test_crm_with_a_secured_cluster_of_its_own_is_heard(
         sources=tmp_path,
     )
     crm = open_log(broker.secured_url, security=security)
-    await crm.append([message(purchase("e1")), replace(message(purchase("e2")), topic=SALES)])
+    await crm.append([message(purchase("e1")), structs.replace(message(purchase("e2")), topic=SALES)])
     await crm.close()
     ours, clock, stop = open_log(urls["transport"]), ManualClock(NOW), asyncio.Event()
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:

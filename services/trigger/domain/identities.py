@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from services.trigger.domain.respondents import Respondent
 from shared.contract.address_keys import ADDRESS, AddressKeys, address_in

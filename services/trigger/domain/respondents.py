@@ -265,7 +265,7 @@ def _valid_fields(
     return valid, ignored
 
 
-@lru_cache(maxsize=4096)  # parsing is costly, and the addresses of an event are read twice
+@lru_cache(maxsize=16_384)  # parsing is costly, and the fields of a batch of events are read twice
 def _usable(name: str, text: str, phone_region: str) -> tuple[str | None, bool]:
     """Return the value of a field, None if it is not valid, and whether it is the whole text."""
     parse = _PARSERS[name]

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.identities import with_addresses_hidden
@@ -211,4 +213,4 @@ def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
     marked = event.payload.model_copy(
         update={"attributes": dict(sorted({**dict(islice(attributes.items(), _MAX_OTHERS)), "historic": True}.items()))}
     )
-    return check_crm_event(replace(event, payload=marked))
+    return check_crm_event(structs.replace(event, payload=marked))

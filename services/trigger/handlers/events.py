@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings

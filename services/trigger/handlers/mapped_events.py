@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import EventKey
@@ -106,12 +107,12 @@ def _in_namespace(event: Event[CrmPayload], source: Source) -> Event[CrmPayload]
     if customer.namespace or source.namespace == SHARED_NAMESPACE:
         return event
     named = customer.model_copy(update={"namespace": source.namespace})
-    return check_crm_event(replace(event, payload=event.payload.model_copy(update={"customer": named})))
+    return check_crm_event(structs.replace(event, payload=event.payload.model_copy(update={"customer": named})))
 
 
 def from_source(source: Source, message: Message) -> Message:
     """Return the message with the topic crm.events and a header that names its source."""
-    return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE_HEADER: source.id})
+    return structs.replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE_HEADER: source.id})
 
 
 def _as_json(message: Message, schemas: Schemas | None) -> Message:
@@ -132,7 +133,9 @@ def _as_json(message: Message, schemas: Schemas | None) -> Message:
         body = avro.to_json(message.body, schemas)
     except UndecodableAvro as error:
         raise InvalidEvent(f"body: {error}") from None
-    return replace(message, body=body, headers={**message.headers, **{name: _json_type(types[name]) for name in types}})
+    return structs.replace(
+        message, body=body, headers={**message.headers, **{name: _json_type(types[name]) for name in types}}
+    )
 
 
 def _json_type(content_type: str) -> str:
@@ -213,7 +216,9 @@ def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Even
         raise InvalidEvent(f"{error} (from {place})" if place else str(error)) from None
     if not mapped.ignored:
         return event
-    return replace(event, ignored=(*event.ignored, *(IgnoredField(field, why) for field, why in mapped.ignored)))
+    return structs.replace(
+        event, ignored=(*event.ignored, *(IgnoredField(field, why) for field, why in mapped.ignored))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from services.trigger.domain.respondents import ContactCause
 from services.trigger.repository import new_rows
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.ids import id_from
 
 _JSON = msgspec.json.Encoder()
 _INVITATION = ContactCause.INVITATION.value
@@ -111,7 +112,7 @@ def _in_order(records: Collection[AddressRecord]) -> list[AddressRecord]:
 
 
 def _key(fingerprint: bytes) -> UUID:
-    return UUID(bytes=fingerprint[:16])
+    return id_from(fingerprint[:16])
 
 
 def _row(record: AddressRecord) -> tuple[Any, ...]:

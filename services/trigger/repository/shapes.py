@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain import shapes
 from shared.database import db
+from shared.ids import id_from
 
 _JSON = msgspec.json.Encoder()
 
@@ -44,4 +45,4 @@ async def add(session: AsyncSession, documents: Collection[Shaped]) -> None:
 
 @lru_cache(maxsize=4096)
 def _digest(shape: bytes) -> UUID:
-    return UUID(bytes=hashlib.blake2b(shape, digest_size=16).digest())
+    return id_from(hashlib.blake2b(shape, digest_size=16).digest())

@@ -16,13 +16,13 @@ from services.trigger.domain.addresses import KnownAddresses
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay
 from services.trigger.domain.deciding.cases import DecisionReason
+from services.trigger.domain.deciding.requests import SurveyRequest
 from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.program import CompiledProgram, by_priority
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.sampling import spread_of
 from services.trigger.domain.touchpoints import CadenceDue, TriggerPayload
 from shared.contract.cloudevents import Event
-from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.zones import local_day
 
@@ -38,12 +38,12 @@ class SimulatedSurvey:
     contacts: Sequence[ChannelKind]
 
     @classmethod
-    def of(cls, request: SurveyRequested) -> SimulatedSurvey:
+    def of(cls, request: SurveyRequest) -> SimulatedSurvey:
         contacts = [step.channel for step in request.plan if _can_reach(request, step.channel)]
         return cls(request.event.id, request.customer_id, request.program.id, request.send_at, contacts)
 
 
-def _can_reach(request: SurveyRequested, channel: ChannelKind) -> bool:
+def _can_reach(request: SurveyRequest, channel: ChannelKind) -> bool:
     if not channel.contacts:
         return True
     address = request.contact.email if channel is ChannelKind.EMAIL else request.contact.phone
@@ -119,7 +119,7 @@ class Simulation:
         decision = batch.decide(event, digest=b"")
         self.outcome.reasons[decision.program_id or "", decision.reason] += 1
         if decision.reason == DecisionReason.ASKED:
-            requests = (e.payload for e in batch.events if isinstance(e.payload, SurveyRequested))
+            requests = (e.payload for e in batch.events if isinstance(e.payload, SurveyRequest))
             self.outcome.asked += map(SimulatedSurvey.of, requests)
         for collected in (batch.decisions, batch.events, batch.missing):
             collected.clear()

@@ -8,9 +8,11 @@ acknowledged is read again by the next reader, and that a message goes to one re
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 from shared.database_url import DEFAULT, DatabaseOptions
 
@@ -19,14 +21,13 @@ if TYPE_CHECKING:
     from shared.messaging.transport.kafka.connection import KafkaSecurity
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message; `position` is "topic/partition/offset", empty before the message is appended."""
 
     topic: str
     key: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     position: str = ""
 
 

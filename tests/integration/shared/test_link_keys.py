@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings

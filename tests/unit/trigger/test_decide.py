@@ -13,7 +13,7 @@ from msgspec import structs
 
 from services.trigger.domain.deciding.cases import Decision, DecisionFacts, DecisionReason
 from services.trigger.domain.deciding.decide import decide, updated_touchpoint
-from services.trigger.domain.deciding.requests import survey_request
+from services.trigger.domain.deciding.requests import SurveyRequest, survey_request
 from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
@@ -41,7 +41,6 @@ from shared.contract.events import (
     ServiceJob,
     ServiceRef,
     ServiceReopened,
-    SurveyRequested,
 )
 from shared.contract.vocabulary import ChannelKind
 
@@ -83,7 +82,7 @@ def reason_of(
 
 def requested(
     event: Event[TriggerPayload], asking: CompiledProgram, respondent: Respondent = REACHABLE, **rest: Any
-) -> SurveyRequested:
+) -> SurveyRequest:
     """Decide about the event and return the request of the program that asks."""
     decision = decide(event, [asking], facts(respondent, **rest), now=NOW)
     assert decision.case is not None
@@ -99,9 +98,9 @@ STOPPED = KnownSuppression(None, None, "opt_out", None)
     ("event", "given", "reason"),
     [
         (PURCHASE, facts(), "asked"),
-        (replace(PURCHASE, time=NOW - timedelta(days=7)), facts(), "asked"),
-        (replace(PURCHASE, time=NOW - timedelta(days=7, seconds=1)), facts(), "too_old"),
-        (replace(PURCHASE, time=NOW + timedelta(days=99)), facts(), "asked"),
+        (structs.replace(PURCHASE, time=NOW - timedelta(days=7)), facts(), "asked"),
+        (structs.replace(PURCHASE, time=NOW - timedelta(days=7, seconds=1)), facts(), "too_old"),
+        (structs.replace(PURCHASE, time=NOW + timedelta(days=99)), facts(), "asked"),
         (PURCHASE, facts(touchpoint=TouchpointRecord(KEY, source="shop", event_id="e0")), "duplicate"),
         (PURCHASE, facts(touchpoint=TouchpointRecord(KEY, reversed_at=NOW)), "withdrawn"),
         (PURCHASE, facts(touchpoint=TouchpointRecord(KEY)), "asked"),
@@ -133,7 +132,10 @@ def test_rules_are_tried_in_order() -> None:
         suppressions=[STOPPED],
     )
     choosy = program(conditions=AMOUNT)
-    assert reason_of(replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything) == "too_old"
+    assert (
+        reason_of(structs.replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything)
+        == "too_old"
+    )
     assert reason_of(programs=[choosy], given=everything) == "duplicate"
     resting = facts(asked_at(NOW))
     assert reason_of(programs=[choosy], given=resting) == "condition"
@@ -161,7 +163,7 @@ def test_headline_is_the_rule_that_got_furthest() -> None:
         program("b", conditions=AMOUNT),
         program("c", plan=[{"channel": "sms"}]),
     ]
-    event = replace(PURCHASE, time=NOW - timedelta(hours=1))
+    event = structs.replace(PURCHASE, time=NOW - timedelta(hours=1))
     decision = decide(event, programs, facts(), now=NOW)
     assert (decision.reason, decision.program) == (DecisionReason.CONDITION, programs[1])
     assert [trial.reason.value for trial in decision.trail] == ["too_old", "condition", "no_consent"]
@@ -214,7 +216,9 @@ def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:
         details={"order": {"id": "1"}},
     )
     assert (
-        updated_touchpoint(first, replace(PURCHASE, id="e2"), Decision(DecisionReason.DUPLICATE), invitation_id=None)
+        updated_touchpoint(
+            first, structs.replace(PURCHASE, id="e2"), Decision(DecisionReason.DUPLICATE), invitation_id=None
+        )
         == first
     )
     skipped = updated_touchpoint(
@@ -254,7 +258,7 @@ def test_touchpoint_is_an_order_or_a_service() -> None:
 def test_request_goes_out_a_delay_after_the_event_and_never_in_the_past(
     at: datetime, delay: str, send_at: datetime
 ) -> None:
-    request = requested(replace(PURCHASE, time=at), program(delay=delay, expires_after="10d"))
+    request = requested(structs.replace(PURCHASE, time=at), program(delay=delay, expires_after="10d"))
     assert (request.send_at, request.expires_at) == (send_at, send_at + timedelta(days=10))
     assert request.event.time == min(at, NOW)
 

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
 from services.trigger.domain.addresses import KnownAddresses, addresses_of
 from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial
 from services.trigger.domain.deciding.decide import decide, reopened, updated_touchpoint
@@ -31,13 +29,12 @@ from services.trigger.domain.touchpoints import (
 )
 from shared.contract import cloudevents
 from shared.contract.address_keys import AddressKeys
-from shared.contract.cloudevents import Event, IgnoredField
+from shared.contract.cloudevents import Event, EventPayload, IgnoredField
 from shared.contract.events import (
     Customer,
     CustomerErased,
     CustomerUpdated,
     EventRef,
-    Payload,
     PurchaseCancelled,
     PurchaseCompleted,
     RespondentConsentChanged,
@@ -47,6 +44,7 @@ from shared.contract.events import (
     SurveyWithdrawn,
 )
 from shared.contract.vocabulary import Service
+from shared.ids import new_id
 
 RETURN_WINDOW = timedelta(days=90)  # a purchase within this time after an invitation is reported to scoring
 
@@ -86,7 +84,7 @@ class DecisionBatch:
     addresses: KnownAddresses
     stored: AbstractSet[str | TouchpointKey] = frozenset()
     decisions: list[StoredDecision] = field(default_factory=list)
-    events: list[Event[Payload]] = field(default_factory=list)
+    events: list[Event[EventPayload]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
     clashes: int = 0  # customers whose addresses replaced those of another source
     changed_respondents: set[str] = field(default_factory=set)
@@ -211,7 +209,7 @@ class DecisionBatch:
         return None
 
     def _request_survey(self, case: Case, send_at: datetime) -> UUID:
-        invitation_id, respondent = uuid7(), case.facts.respondent
+        invitation_id, respondent = new_id(), case.facts.respondent
         request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.settings.link_key)
         self._publish(request, request_json(request, case.program))
         self._record_respondent(respondent.with_contact(ContactCause.INVITATION, case.program.id, send_at), respondent)
@@ -221,7 +219,7 @@ class DecisionBatch:
             self.changed_quotas.add(key)
         return invitation_id
 
-    def _publish(self, payload: Payload, data: bytes | None = None) -> None:
+    def _publish(self, payload: EventPayload, data: bytes | None = None) -> None:
         self.events.append(cloudevents.new(payload, service=Service.TRIGGER, at=self.now, data=data))
 
     def _record_respondent(self, after: Respondent, before: Respondent) -> None:
@@ -244,7 +242,7 @@ class DecisionBatch:
         invitation_id: UUID | None,
     ) -> StoredDecision:
         return StoredDecision(
-            id=uuid7(),
+            id=new_id(),
             source=event.source,
             event_id=event.id,
             digest=digest,

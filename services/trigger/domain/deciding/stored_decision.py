@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.ids import id_from
+
 FORGOTTEN = "forgotten"  # the reason of a decision that is past retention
 
 
@@ -24,10 +26,10 @@ class EventKey(NamedTuple):
         return _hash(self)
 
 
-@lru_cache(maxsize=4096)  # needed three times for each event of a batch
+@lru_cache(maxsize=8192)  # needed three times for each event of a batch
 def _hash(key: EventKey) -> UUID:
     text = f"{len(key.source)}:{key.source}{key.event_id}"
-    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+    return id_from(hashlib.sha256(text.encode()).digest()[:16])
 
 
 class StoredDecision(msgspec.Struct, frozen=True, gc=False):

@@ -17,7 +17,6 @@ from shared.contract.events import (
     PlanStep,
     ProgramRef,
     PurchaseCompleted,
-    SurveyRequested,
     Window,
 )
 from shared.contract.vocabulary import ChannelKind
@@ -29,8 +28,7 @@ class CompiledProgram:
 
     `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
     `shortest_window` the shortest contact hours of a step, `link_step` the step whose link the shop shows itself.
-    `templates` and `shared_json` cache, by locale, what all requests of the program have in common, see
-    `requests.survey_request` and `requests.request_json`.
+    `shared_json` caches, by locale, what all requests of the program have in common, see `requests.request_json`.
     """
 
     ref: ProgramRef
@@ -41,7 +39,6 @@ class CompiledProgram:
     channels: Sequence[ChannelKind]
     shortest_window: Window
     link_step: int | None
-    templates: dict[str, SurveyRequested] = field(default_factory=dict, compare=False, repr=False)
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
     @property

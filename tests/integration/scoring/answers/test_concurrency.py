@@ -6,7 +6,6 @@ import asyncio
 import random
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby, permutations
 from typing import Any
@@ -14,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -262,7 +262,7 @@ async def test_erasure_deletes_parked_messages(scoring: Scoring) -> None:
     request, other = requested(customer_id="olga@example.com"), requested()
     told = [cloudevents.new(each, service=Service.TRIGGER, at=NOW) for each in (request, call_for(request), other)]
     async with scoring.database.sessions.begin() as session:
-        await parking.park(session, [(replace(codec.encode(each), position=each.id), "why") for each in told])
+        await parking.park(session, [(structs.replace(codec.encode(each), position=each.id), "why") for each in told])
     await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
     assert [row["key"] for row in await scoring.rows("SELECT key FROM parked")] == [other.respondent_id]
 
