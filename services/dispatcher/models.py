@@ -22,6 +22,9 @@ messaging_tables(metadata)
 _INSTANT = sa.DateTime(timezone=True)
 _RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn')"
 
+# one row: from when on rows are compact, see `shared/database/compact_rows.py`
+sa.Table("compact_rows", metadata, sa.Column("since", _INSTANT, primary_key=True))
+
 sa.Table(
     "invitations",
     metadata,
