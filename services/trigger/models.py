@@ -156,7 +156,7 @@ decisions = sa.Table(
     sa.Column("trail", JSONB),
     sa.Column("ignored", JSONB),  # fields that were left out, NULL if there are none
     sa.Column("shape", sa.Uuid),  # of type, program, version and trail, see `shapes`
-    sa.Column("own_values", JSONB),
+    sa.Column("own_values", JSONB),  # NULL in a compact row: none, or only `decided_at`
     # ids are long and in no order: a hash index takes half of the bytes
     sa.Index("decisions_event", "event_id", postgresql_using="hash", postgresql_with=FULL_PAGES),
     sa.Index("decisions_respondent", "respondent_id", postgresql_using="hash", postgresql_with=FULL_PAGES),
