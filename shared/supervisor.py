@@ -91,7 +91,7 @@ class Supervisor:
     ) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`.
 
-        One check compares the schema with `migrations`. The relay calls `republish` with outbox rows that another
+        One check compares the schema with `migrations`. The relay calls `republish` with messages that another
         relay may have published after its lease had ended.
         """
         event_log, front = self.context.event_log, self.context.front

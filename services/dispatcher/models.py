@@ -22,7 +22,16 @@ messaging_tables(metadata)
 api_keys_table(metadata)
 
 _INSTANT = sa.DateTime(timezone=True)
+_HASHED = {
+    "respondent": "respondent_id",
+    "unsubscribe": "unsubscribe",
+    "email": "email_fingerprint",
+    "phone": "phone_fingerprint",
+}
 _RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn')"
+
+# one row: from when on rows are compact, see `shared/database/compact_rows.py`
+sa.Table("compact_rows", metadata, sa.Column("since", _INSTANT, primary_key=True))
 
 sa.Table(
     "invitations",
@@ -44,12 +53,12 @@ sa.Table(
     sa.Column("phone_fingerprint", sa.LargeBinary),
     sa.Column("address_key", sa.Text),
     sa.CheckConstraint("(state = 'closed') = (outcome IS NOT NULL)", name="invitations_outcome"),
-    sa.Index("invitations_respondent", "respondent_id"),
-    # of fingerprints, which are long and in no order: a hash index takes a third of the bytes
-    sa.Index("invitations_unsubscribe", "unsubscribe", postgresql_using="hash"),
+    # of ids and fingerprints, which are long and in no order: a hash index takes a third of the bytes
+    *(
+        sa.Index(f"invitations_{name}", column, postgresql_using="hash", postgresql_with={"fillfactor": "90"})
+        for name, column in _HASHED.items()
+    ),
     sa.Index("invitations_expiry", "expires_at", postgresql_where=sa.text("state = 'open'")),
-    sa.Index("invitations_email", "email_fingerprint", postgresql_using="hash"),
-    sa.Index("invitations_phone", "phone_fingerprint", postgresql_using="hash"),
     sa.Index("invitations_unmarked", "id", postgresql_where=sa.text("address_key IS NULL")),
     # of the other outcomes the newest are found by id
     sa.Index("invitations_rare", "outcome", "id", postgresql_where=sa.text(_RARE)),

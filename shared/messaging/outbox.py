@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
-from shared.database import db
+from shared.database import compact_rows, db
 from shared.messaging import codec
-from shared.messaging.transport import Message
+from shared.messaging.transport import Message, packing
 
 
 def outbox_table(metadata: sa.MetaData) -> sa.Table:
@@ -27,17 +26,26 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("headers", sa.Text, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("packed", sa.SmallInteger),  # how many messages the body has, see `transport/packing.py`
     )
 
 
-_ADD = """added AS (INSERT INTO outbox (topic, key, headers, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) RETURNING id, body)"""
+_ADD = """added AS (INSERT INTO outbox (topic, key, headers, body, packed)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::smallint[]) RETURNING id, body)"""
 _WAKE = "pg_notify('outbox_' || current_schema(), '')"
 
 
 async def add(session: AsyncSession, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]) -> None:
     """Store events in the transaction of the change they report; the relay is notified when it commits."""
-    await db.write(session, add_statement([codec.encode(event) for event in events]))
+    await db.write(session, await packed_statement(session, events))
+
+
+async def packed_statement(
+    session: AsyncSession, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]
+) -> db.Write | None:
+    """Return a CTE for `db.write` that stores events, packed where every relay can read that; None without events."""
+    pack = len(events) > 1 and await compact_rows.are_on(session)
+    return _statement(packing.rows_of([codec.encode(event) for event in events], pack=pack))
 
 
 def add_statement(messages: Sequence[Message]) -> db.Write | None:
@@ -45,12 +53,8 @@ def add_statement(messages: Sequence[Message]) -> db.Write | None:
 
     Returns None when there are no messages.
     """
-    if not messages:
-        return None
-    columns = (
-        [message.topic for message in messages],
-        [message.key for message in messages],
-        [msgspec.json.encode(message.headers).decode() for message in messages],
-        [message.body for message in messages],
-    )
-    return db.Write(_ADD, columns, then=_WAKE)
+    return _statement(packing.rows_of(messages, pack=False))
+
+
+def _statement(rows: Sequence[packing.MessageRow]) -> db.Write | None:
+    return db.Write(_ADD, tuple(zip(*rows, strict=True)), then=_WAKE) if rows else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 
 import structlog
@@ -19,6 +18,7 @@ from shared.messaging.relay_leadership import (
     LockLeadership,
     RelayLeadership,
     Republish,
+    messages_in,
     republish_nothing,
 )
 from shared.messaging.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
@@ -63,10 +63,11 @@ class Relay:
         """Publish a batch if this relay is the leader; return the seconds until the next round."""
         try:
             rows = await self._leadership.next_rows()
+            messages = messages_in(rows or ())
             if rows is not None:
-                metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
+                metrics.OUTBOX_ROWS.labels(self._service).set(len(messages))
             if rows:
-                await self._publish_batch(rows)
+                await self._publish_batch(rows, messages)
         except TransportUnavailable:
             raise  # this relay stays the leader
         except Exception:
@@ -74,8 +75,7 @@ class Relay:
             raise
         return STANDBY_S if rows is None else 0.0 if rows else self._leadership.idle_s
 
-    async def _publish_batch(self, rows: Sequence[db.Row]) -> None:
-        messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]
+    async def _publish_batch(self, rows: Sequence[db.Row], messages: Sequence[Message]) -> None:
         if refused := await self._publish(messages):
             await self._park(refused)
         crash.point("published")

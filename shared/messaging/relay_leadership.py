@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
 from shared.database.until_stopped import IDLE_S
+from shared.messaging.transport import Message, packing
 
 log = structlog.get_logger()
 
@@ -37,7 +38,12 @@ SEND_BUDGET_S = 10.0
 
 SETTLE_AFTER = 3  # polls until the floor of the outbox may be raised again
 
-_NEXT = "SELECT id, topic, key, headers, body FROM outbox WHERE id > $2 ORDER BY id LIMIT $1"
+# the rows that begin within the next $1 messages
+_NEXT = """SELECT id, topic, key, headers, body, packed FROM (
+    SELECT *, sum(coalesce(packed, 1)) OVER (ORDER BY id) - coalesce(packed, 1) AS before FROM (
+        SELECT id, topic, key, headers, body, packed FROM outbox WHERE id > $2 ORDER BY id LIMIT $1
+    ) AS next
+) AS counted WHERE before < $1 ORDER BY id"""
 _WRITERS = """SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE relation = 'outbox'::regclass AND mode = 'RowExclusiveLock'"""
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
@@ -49,8 +55,13 @@ _STILL_OURS = """SELECT 1 FROM leases
 WHERE name = 'relay' AND holder = $1 AND until > clock_timestamp() FOR UPDATE"""
 _GIVE_BACK = "UPDATE leases SET holder = NULL WHERE name = 'relay' AND holder = $1"
 
-Republish = Callable[[AsyncSession, Sequence[db.Row]], Awaitable[None]]
-"""Publishes the newest state of the keys of these outbox rows, for compacted topics."""
+Republish = Callable[[AsyncSession, Sequence[Message]], Awaitable[None]]
+"""Publishes the newest state of the keys of these messages, for compacted topics."""
+
+
+def messages_in(rows: Iterable[packing.StoredRow]) -> list[Message]:
+    """Return the messages of outbox rows, in order."""
+    return [message for row in rows for message in packing.messages_of(row["topic"], row)]
 
 
 def leases_table(metadata: sa.MetaData) -> sa.Table:
@@ -82,7 +93,7 @@ class OutboxReader:
     _polls: int = 0
 
     async def next_rows(self) -> Sequence[db.Row]:
-        """Return the rows with the lowest ids, at most BATCH."""
+        """Return the rows with the lowest ids, those that begin within the first BATCH messages."""
         rows: list[db.Row] = await self.connection.fetch(_NEXT, BATCH, self.floor)
         self.floor = min(self._settled, rows[0]["id"] - 1) if rows else self._settled
         self._highest = max(self._highest, rows[-1]["id"]) if rows else self._highest
@@ -98,7 +109,7 @@ class OutboxReader:
             self._writers, self._polls = writers, 0
 
 
-async def republish_nothing(_session: AsyncSession, _rows: Sequence[db.Row]) -> None:
+async def republish_nothing(_session: AsyncSession, _messages: Sequence[Message]) -> None:
     """For services without compacted topics."""
 
 
@@ -178,7 +189,7 @@ class LeaseLeadership:
             rows = await db.fetch(session, _NEXT, BATCH, 0)
             if leased[0]["taken_over"]:
                 log.warning("relay.took_over", rows=len(rows))
-                await self._republish(session, rows)  # the previous leader published at most these
+                await self._republish(session, messages_in(rows))  # the previous leader published at most these
         late = time.monotonic() - asked > LEASE.total_seconds() - SEND_BUDGET_S
         self._publishes = bool(rows) and not late
         return [] if late else rows
@@ -194,7 +205,7 @@ class LeaseLeadership:
                 await db.fetch(session, _DELETE, [row["id"] for row in rows])
                 return
             log.warning("relay.was_late", rows=len(rows))
-            await self._republish(session, rows)
+            await self._republish(session, messages_in(rows))
 
     async def release(self) -> None:
         """End the lease; if a batch may still be on its way to the log, keep the lease until it runs out."""

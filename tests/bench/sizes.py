@@ -25,16 +25,17 @@ UNION ALL SELECT schema, root::regclass::text, 'index', coalesce(pg_partition_ro
 FROM stored JOIN pg_index i ON i.indrelid = stored.oid"""
 
 
-# Indexes by a column of many values whose order is not that of the rows; an expression has statistics of its own.
+# Indexes by a column of many values whose order is not that of the rows, as in any hash index; an expression has
+# statistics of its own.
 _SCATTERED = """SELECT DISTINCT n.nspname || '.' || c.relname AS name FROM pg_index i
-JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam AND am.amname = 'btree'
+JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam AND am.amname IN ('btree', 'hash')
 JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = i.indkey[0] AND a.attnum > 0
 JOIN pg_attribute own ON own.attrelid = c.oid AND own.attnum = 1
 JOIN pg_stats s ON s.schemaname = n.nspname
     AND s.tablename = CASE WHEN a.attnum IS NULL THEN c.relname ELSE t.relname END
     AND s.attname = coalesce(a.attname, own.attname)
-WHERE n.nspname = ANY($1::text[]) AND abs(s.correlation) < 0.5 AND s.n_distinct < -0.1"""
+WHERE n.nspname = ANY($1::text[]) AND (am.amname = 'hash' OR abs(s.correlation) < 0.5) AND s.n_distinct < -0.1"""
 _SEQUENCES = """SELECT schemaname || '.' || sequencename AS name, max_value, last_value FROM pg_sequences
 WHERE schemaname = ANY($1::text[]) AND last_value IS NOT NULL"""
 _TRANSACTIONS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"

@@ -209,6 +209,7 @@ async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_olde
         older = await versions.start(older_code, setup.web, setup.settings)
         processes.push_async_callback(older.stop)
         await _with_data(setup, older)
+        await databases.migrate({"transport": setup.urls["transport"]})  # the log of this test is the newer version's
         await setup.inject(INJECTED[0])
         await setup.until_read()
         assert len(await setup.parked()) == INJECTED[0] * 2 * _PARKED_BY

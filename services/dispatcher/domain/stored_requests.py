@@ -1,7 +1,8 @@
 """How requests are stored: what many invitations share is stored once, by its digest.
 
-That is what a program version says in a locale, and consent and time zone, of which there are few different ones.
-The event of a request is an array of its fields; the names would be a third of it.
+That is what a program version says in a locale, and consent, time zone, kind of event, and how long a survey may be
+answered, of which there are few different ones. The event of a request is an array of its fields; the names would be a
+third of it. The customer's id is left out if it is the respondent's.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 from pydantic import BeforeValidator, create_model
 
-from shared.contract.events import Consent, EventRef, Part, SurveyRequested
+from shared.contract.events import Consent, EventRef, Instant, Money, Part, SurveyRequested
 
+_SECOND = timedelta(seconds=1)
 _COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their own in `invitations`
 _SHARED = {
     *("program", "brand", "locale", "question", "reasons", "extra_questions", "thanks", "labels", "call_back"),
@@ -32,21 +34,38 @@ def _part(name: str, names: set[str], **more: Any) -> type[Part]:
     return create_model(name, __base__=Part, **definitions | more)
 
 
-_Content = _part("_Content", _SHARED)
 _EVENT_FIELDS = tuple(EventRef.model_fields)
-_event_values = attrgetter(*_EVENT_FIELDS)
+_KIND_FIELDS = ("source", "type", "currency")
+_OWN_EVENT_FIELDS = tuple(name for name in _EVENT_FIELDS if name not in _KIND_FIELDS)
+_event_values, _own_event_values = attrgetter(*_EVENT_FIELDS), attrgetter(*_OWN_EVENT_FIELDS)
+_Content = _part("_Content", _SHARED, event=(dict[str, str], {}), lifetime_s=(int, 0))
+
+
+class _OwnEvent(Part):
+    """What only this event has; the content has the rest."""
+
+    id: str
+    time: Instant
+    subject: str | None
+    number: str | None
+    amount: Money | None
 
 
 def _named(event: Any) -> Any:
-    """Return the fields of an event by name; versions before stored them so."""
-    return dict(zip(_EVENT_FIELDS, event, strict=False)) if isinstance(event, list) else event
+    """Return the fields of an event by name; versions before stored them so, or all in an array."""
+    if not isinstance(event, list):
+        return event
+    names = _OWN_EVENT_FIELDS if len(event) == len(_OWN_EVENT_FIELDS) else _EVENT_FIELDS
+    return dict(zip(names, event, strict=False))
 
 
 _Own = _part(
     "_Own",
     SurveyRequested.model_fields.keys() - _SHARED - _COLUMNS,
     consent=(Consent | None, None),
-    event=(Annotated[EventRef, BeforeValidator(_named)], ...),
+    customer_id=(str | None, None),
+    send_at=(Instant | None, None),
+    event=(Annotated[EventRef | _OwnEvent, BeforeValidator(_named)], ...),
 )
 
 
@@ -71,11 +90,29 @@ class StoredRequest(msgspec.Struct, frozen=True):
     digest: bytes | None
 
 
-def split(request: SurveyRequested) -> NewRequest:
+def split(request: SurveyRequested, *, compact: bool = True) -> NewRequest:
+    """Divide a request; without `compact`, in such a way that the version before can read it."""
     content = request.model_dump_json(include=_SHARED, exclude_none=True)
-    named = request.model_dump_json(exclude=_SHARED | _COLUMNS | {"event"}, exclude_none=True)
-    own = f'{named[:-1]},"event":{msgspec.json.encode(_event_values(request.event)).decode()}}}'
+    left_out = _SHARED | _COLUMNS | {"event"}
+    if compact:
+        event = {name: value for name in _KIND_FIELDS if (value := getattr(request.event, name)) is not None}
+        lifetime = request.expires_at - request.send_at
+        more = {"event": event} | ({} if lifetime % _SECOND else {"lifetime_s": lifetime // _SECOND})
+        content = f"{content[:-1]},{msgspec.json.encode(more).decode()[1:]}"
+        left_out |= {"customer_id"} if request.customer_id == request.respondent_id else set()
+        left_out |= {"send_at"} if "lifetime_s" in more else set()
+    named = request.model_dump_json(exclude=left_out, exclude_none=True)
+    values = (_own_event_values if compact else _event_values)(request.event)
+    own = f'{named[:-1]},"event":{msgspec.json.encode(values).decode()}}}'
     return NewRequest(own, content, hashlib.blake2b(content.encode(), digest_size=16).digest())
+
+
+class _ReadContent(NamedTuple):
+    """`event` has the values of the kind of event, and `lifetime` is from sending to expiry."""
+
+    template: SurveyRequested
+    event: Mapping[str, Any]
+    lifetime: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +120,31 @@ class RequestReader:
     """Reads stored requests with the contents, as JSON by digest, that they share; each content is read once."""
 
     contents: Mapping[bytes, str]
-    _templates: dict[bytes, SurveyRequested] = field(default_factory=dict, init=False)
+    _read: dict[bytes, _ReadContent] = field(default_factory=dict, init=False)
 
     def read(self, stored: StoredRequest) -> SurveyRequested:
         """Return the request; raises ValidationError, and KeyError for a content that is not there."""
         if stored.digest is None:
             return SurveyRequested.model_validate_json(stored.own)
-        own = vars(_Own.model_validate_json(stored.own))
-        given = own if own["consent"] else {name: value for name, value in own.items() if name != "consent"}
-        columns = {name: getattr(stored, name) for name in _COLUMNS}
+        content = self._content(stored.digest)
+        values = vars(_Own.model_validate_json(stored.own)) | {name: getattr(stored, name) for name in _COLUMNS}
+        if values["consent"] is None:
+            del values["consent"]
+        if values["customer_id"] is None:
+            values["customer_id"] = stored.respondent_id
+        if values["send_at"] is None:
+            values["send_at"] = stored.expires_at - content.lifetime
+        if type(values["event"]) is _OwnEvent:
+            values["event"] = EventRef.model_construct(**content.event, **vars(values["event"]))
         # a copy is not validated again: the values are valid already
-        return self._template(stored.digest).model_copy(update=given | columns)
+        return content.template.model_copy(update=values)
 
-    def _template(self, digest: bytes) -> SurveyRequested:
-        if digest not in self._templates:
-            shared = vars(_Content.model_validate_json(self.contents[digest]))
-            self._templates[digest] = SurveyRequested.model_construct(**shared)
-        return self._templates[digest]
+    def _content(self, digest: bytes) -> _ReadContent:
+        if digest not in self._read:
+            shared = dict(vars(_Content.model_validate_json(self.contents[digest])))
+            event, lifetime = shared.pop("event"), timedelta(seconds=shared.pop("lifetime_s"))
+            self._read[digest] = _ReadContent(SurveyRequested.model_construct(**shared), event, lifetime)
+        return self._read[digest]
 
 
 class SendFacts(msgspec.Struct, frozen=True):

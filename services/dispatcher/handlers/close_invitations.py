@@ -20,19 +20,19 @@ from shared.contract import cloudevents
 from shared.contract.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 from shared.database import db
-from shared.messaging import codec, outbox
+from shared.messaging import outbox
 
 BATCH = 500
 
 
 async def publish(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
-    await db.write(session, publish_statement(payloads, now=now))
+    await db.write(session, await publish_statement(session, payloads, now=now))
 
 
-def publish_statement(payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
+async def publish_statement(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
     """Return the statement that stores events, to be run in the transaction of the change they describe."""
     events = [cloudevents.new(payload, service=Service.DISPATCHER, at=now) for payload in payloads]
-    return outbox.add_statement([codec.encode(event) for event in events])
+    return await outbox.packed_statement(session, events)
 
 
 async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:

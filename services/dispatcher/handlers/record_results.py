@@ -104,7 +104,7 @@ async def _write(
     await db.write(
         session,
         attempts.add_statement(ledger),
-        close_invitations.publish_statement(events, now=now),
+        await close_invitations.publish_statement(session, events, now=now),
         steps.plan_statement(following.planned),
     )
 
@@ -146,7 +146,7 @@ async def record_shown_links(session: AsyncSession, requests: Sequence[SurveyReq
         if not step.channel.contacts
     ]
     ledger = attempts.add_statement([LedgerEntry(each, 1) for each in shown])
-    await db.write(session, ledger, close_invitations.publish_statement(shown, now=now))
+    await db.write(session, ledger, await close_invitations.publish_statement(session, shown, now=now))
 
 
 async def give_up_lost(

@@ -17,7 +17,7 @@ from services.dispatcher.repository.addresses import fingerprint_of
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Consent, Contact, SurveyRequested
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
-from shared.database import db
+from shared.database import compact_rows, db
 from shared.ids import first_id
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
@@ -39,7 +39,8 @@ async def insert(
     """Store requests with the fingerprint of their unsubscribe link; return the ids that were new."""
     new = sorted(new, key=_id_of)  # so that pages of the index become full
     requests = [request for request, _ in new]
-    parts = [split(request) for request in requests]
+    compact = await compact_rows.are_on(session)
+    parts = [split(request, compact=compact) for request in requests]
     contents = sorted({each.digest: each.content for each in parts}.items())  # in one order, or inserts deadlock
     await db.fetch(session, _ADD_CONTENTS, [digest for digest, _ in contents], [content for _, content in contents])
     rows = await db.fetch(
@@ -176,8 +177,11 @@ async def history(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record 
     return rows[0] if rows else None
 
 
-_SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome,
-request->>'send_at' AS send_at, created_at, closed_at FROM invitations"""
+_SUMMARY = """SELECT id, coalesce(request->>'customer_id', CASE WHEN request ? 'event' THEN respondent_id END)
+    AS customer_id, program, state, outcome,
+coalesce(request->>'send_at', to_jsonb(expires_at - make_interval(secs => (
+    SELECT (document->>'lifetime_s')::float8 FROM contents WHERE digest = content))) #>> '{}') AS send_at,
+created_at, closed_at FROM invitations"""
 _ABOUT = """(respondent_id = ANY(${0}::text[]) OR email_fingerprint = ANY(${1}::bytea[])
 OR phone_fingerprint = ANY(${1}::bytea[]))"""
 # an index has the rare outcomes; of the others many are among the newest invitations

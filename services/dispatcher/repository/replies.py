@@ -63,8 +63,9 @@ async def keep(session: AsyncSession, found: Sequence[Reply]) -> None:
     )
 
 
-_NEWEST = """SELECT r.id, r.channel, r.invitation_id, i.request->>'customer_id' AS customer_id, r.sender, r.subject,
-    r.text, r.asks, r.at, r.read_at
+_NEWEST = """SELECT r.id, r.channel, r.invitation_id,
+    coalesce(i.request->>'customer_id', i.respondent_id) AS customer_id,
+    r.sender, r.subject, r.text, r.asks, r.at, r.read_at
 FROM replies r LEFT JOIN invitations i ON i.id = r.invitation_id
 WHERE $2 OR r.read_at IS NULL ORDER BY r.id DESC LIMIT $1"""
 _MARK = "UPDATE replies SET read_at = clock_timestamp() WHERE id = $1 AND read_at IS NULL"

@@ -15,9 +15,9 @@ from services.scoring.repository.scores import buckets
 from services.scoring.repository.scores.buckets import ChangedBucket
 from shared.contract import cloudevents, events
 from shared.contract.vocabulary import Service
-from shared.database import db
 from shared.database.isolated import isolated
 from shared.messaging import codec
+from shared.messaging.transport import Message
 
 LIMIT = 1000
 
@@ -37,9 +37,9 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     return len(changed)
 
 
-async def republish(session: AsyncSession, rows: Sequence[db.Row]) -> None:
-    """Mark the series of these outbox rows as changed, so that the next run publishes their current figures."""
-    payloads = [codec.parse_body(row["body"]).payload for row in rows if row["topic"] == events.NpsUpdated.topic]
+async def republish(session: AsyncSession, messages: Sequence[Message]) -> None:
+    """Mark the series of these messages as changed, so that the next run publishes their current figures."""
+    payloads = [codec.parse(message).payload for message in messages if message.topic == events.NpsUpdated.topic]
     keys = {
         BucketKey(each.program, each.dimension, each.value, each.day)
         for each in payloads

@@ -15,8 +15,8 @@ from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, ProgramPublished
 from shared.contract.vocabulary import Service
-from shared.database import db
 from shared.messaging import outbox
+from shared.messaging.transport import Message
 
 
 async def apply_program(
@@ -43,9 +43,9 @@ def _published(program: CompiledProgram, *, now: datetime) -> Event[Payload]:
     return cloudevents.new(payload, service=Service.TRIGGER, at=now, subject=program.id)
 
 
-async def publish_again(session: AsyncSession, rows: Sequence[db.Row], *, clock: Clock) -> None:
-    """Publish the current version of each program in these outbox rows again."""
-    ids = {row["key"] for row in rows if row["topic"] == ProgramPublished.topic}
+async def publish_again(session: AsyncSession, messages: Sequence[Message], *, clock: Clock) -> None:
+    """Publish the current version of each program in these messages again."""
+    ids = {message.key for message in messages if message.topic == ProgramPublished.topic}
     if ids:
         current = (await programs.current(session)).items()
         await outbox.add(session, [_published(one, now=clock.now()) for id_, one in current if id_ in ids])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -118,8 +119,12 @@ def _row(d: StoredDecision, trail: shapes.Shaped, *, compact: bool) -> tuple[Any
         None if compact else "[]",
         _JSON.encode(d.ignored).decode() if d.ignored else None,
         trail.digest,
-        trail.values,
+        None if compact and trail.values == f"[{_in_json(d.decided_at)}]" else trail.values,
     )
+
+
+def _in_json(moment: datetime) -> str:
+    return _JSON.encode(moment).decode()
 
 
 async def search(
@@ -137,7 +142,11 @@ def decision_of(row: db.Row) -> StoredDecision:
     """Return the decision of a row of SELECTED."""
     fields = dict(row)
     shape, values = fields.pop("shape"), fields.pop("own_values")
-    return StoredDecision(**fields if shape is None else {**fields, **shaping.joined(shape, values or ())})
+    if shape is None:
+        return StoredDecision(**fields)
+    # a compact row without values has one, the time of the decision, or none
+    given = [_in_json(row["decided_at"]).strip('"')] if values is None else values
+    return StoredDecision(**{**fields, **shaping.joined(shape, given)})
 
 
 def _shared_part(decision: StoredDecision) -> dict[str, Any]:

@@ -70,7 +70,7 @@ async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
     """Insert new respondents; raises Raced."""
     if not respondents:
         return
-    in_order = sorted(respondents, key=lambda respondent: respondent.id)  # avoids deadlocks
+    in_order = sorted(respondents, key=lambda respondent: new_rows.place_of(respondent.id))  # avoids deadlocks
     rows = [(*row, spread_of(row[0]), False) for row in await _rows(session, in_order)]
     await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread", "has_older_id"), rows)
 

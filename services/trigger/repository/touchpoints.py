@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
@@ -95,7 +94,7 @@ async def add(
 ) -> None:
     """Insert new touchpoints; `decisions` are those that are stored with them. Raises Raced."""
     if touchpoints:
-        in_order = sorted(touchpoints, key=attrgetter("key"))  # so that pages of the index become full
+        in_order = sorted(touchpoints, key=lambda touchpoint: new_rows.place_of(touchpoint.key.respondent_id))
         await new_rows.add(session, "touchpoints", _COLUMNS, await _rows(session, in_order, decisions))
 
 

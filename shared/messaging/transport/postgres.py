@@ -8,7 +8,6 @@ embedded default; larger installations use Kafka.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -21,12 +20,13 @@ from typing import Any
 import asyncpg
 import structlog
 
+from shared.database.compact_rows import COMPACT
 from shared.database.db import Database, is_transient, lock_number
 from shared.database.schema import check
 from shared.database.until_stopped import IDLE_S
 from shared.database_url import DEFAULT, DatabaseOptions, NeedsSessions
 from shared.health import Heartbeat, NotReady
-from shared.messaging.transport import Batch, Message, TransportUnavailable
+from shared.messaging.transport import Batch, Message, TransportUnavailable, packing
 
 log = structlog.get_logger()
 
@@ -39,17 +39,25 @@ _PRUNE_EVERY_S = 3600.0
 _PRUNED_AT_ONCE = 200  # of each topic
 _HISTORY_AT_ONCE = 500
 
-_APPEND = """INSERT INTO messages (topic, key, headers, body)
-SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[])"""
-_READ = """SELECT id, key, headers, body FROM messages WHERE topic = $1 AND id > $2 ORDER BY id LIMIT $3"""
-# a nested loop by the primary key: it reads the topics one after the other, and ends when it has $3 messages
-_READ_TOPICS = """SELECT following.* FROM unnest($1::text[], $2::bigint[]) AS cursor (topic, position), LATERAL (
-    SELECT topic, id, key, headers, body FROM messages
-    WHERE topic = cursor.topic AND id > cursor.position ORDER BY id LIMIT $3
+_APPEND = """INSERT INTO messages (topic, key, headers, body, packed)
+SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::smallint[])"""
+# A nested loop by the primary key: it reads the topics one after the other, and ends when it has $3 rows. Of each topic
+# it reads the rows that begin within $3 messages. The first row may have messages up to the position.
+_READ = """SELECT following.* FROM unnest($1::text[], $2::bigint[]) AS cursor (topic, position), LATERAL (
+    SELECT topic, id, key, headers, body, packed FROM (
+        SELECT *, sum(coalesce(packed, 1)) OVER (ORDER BY id) - coalesce(packed, 1) AS before FROM (
+            SELECT topic, id, key, headers, body, packed FROM messages
+            WHERE topic = cursor.topic AND id > cursor.position ORDER BY id LIMIT $3
+        ) AS unread
+    ) AS counted WHERE before < $3
 ) following LIMIT $3"""
-_SPAN = """SELECT coalesce(max(id), 0) AS end, coalesce(min(id), 0) - 1 AS before, (SELECT min(id) - 1 FROM (
-    SELECT id FROM messages WHERE topic = $1 ORDER BY id DESC LIMIT $2) newest) AS skipped
-FROM messages WHERE topic = $1"""
+# the positions before the first message, of the last one, and before the newest $2 messages
+_SPAN = f"""SELECT coalesce(max(id), 0) AS end, coalesce(min(id), 0) - {packing.MOST} AS before, (
+    SELECT min(id - least(size, $2 - counted + size)) FROM (
+        SELECT id, coalesce(packed, 1) AS size, sum(coalesce(packed, 1)) OVER (ORDER BY id DESC) AS counted
+        FROM (SELECT id, packed FROM messages WHERE topic = $1 ORDER BY id DESC LIMIT $2) AS newest
+    ) AS numbered WHERE counted - size < $2)::bigint AS skipped
+FROM messages WHERE topic = $1"""  # noqa: S608 - a constant
 _CURSORS = """SELECT topic, position FROM cursors WHERE group_name = $1 AND topic = ANY($2::text[])"""
 _ACK = """INSERT INTO cursors (group_name, topic, position)
 SELECT $1, * FROM unnest($2::text[], $3::bigint[])
@@ -64,7 +72,8 @@ _PRUNE = """WITH RECURSIVE topics (topic) AS (
 DELETE FROM messages WHERE ctid = ANY (ARRAY(SELECT oldest.place FROM topics, LATERAL (
     SELECT ctid AS place, appended_at FROM messages WHERE topic = topics.topic ORDER BY id LIMIT $2
 ) oldest WHERE oldest.appended_at < clock_timestamp() - $1::interval))"""
-_LAG = """SELECT count(*) FROM messages m LEFT JOIN cursors c ON c.group_name = $1 AND c.topic = m.topic
+_LAG = """SELECT coalesce(sum(least(coalesce(packed, 1), m.id - coalesce(c.position, 0))), 0)::bigint
+FROM messages m LEFT JOIN cursors c ON c.group_name = $1 AND c.topic = m.topic
 WHERE m.topic = ANY($2::text[]) AND m.id > coalesce(c.position, 0)"""
 
 
@@ -79,6 +88,7 @@ class PostgresLog:
         self._prefix = topic_prefix
         self._writer: asyncpg.Connection | None = None
         self._writing = asyncio.Lock()
+        self._packs = False
         self._pruned_at = float("-inf")
 
     async def append(self, messages: Sequence[Message]) -> None:
@@ -98,14 +108,14 @@ class PostgresLog:
         connection = await self._connected()
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", lock_number("append", topic))
-            await connection.execute(
-                _APPEND,
-                topic,
-                [message.key for message in messages],
-                [json.dumps(dict(message.headers)) for message in messages],
-                [message.body for message in messages],
-            )
+            rows = packing.rows_of(messages, pack=await self._may_pack(connection))
+            _, *columns = zip(*rows, strict=True)
+            await connection.execute(_APPEND, topic, *columns)
             await connection.execute(f"NOTIFY {_CHANNEL}")
+
+    async def _may_pack(self, connection: asyncpg.Connection) -> bool:
+        self._packs = self._packs or await connection.fetchval(f"SELECT {COMPACT}")
+        return self._packs
 
     async def _connected(self) -> asyncpg.Connection:
         if self._writer is None or self._writer.is_closed():
@@ -150,12 +160,13 @@ class PostgresLog:
         try:
             connection = await self._database.connect()
             try:
-                (span,) = await connection.fetch(_SPAN, wire, last)
+                (span,) = await connection.fetch(_SPAN, wire, last or 0)
                 position = span["before"] if last is None else span["skipped"]
                 while position is not None and position < span["end"]:
-                    rows = await connection.fetch(_READ, wire, position, _HISTORY_AT_ONCE)
+                    rows = await connection.fetch(_READ, [wire], [position], _HISTORY_AT_ONCE)
+                    rows = [row for row in rows if row["id"] <= span["end"]]
                     if rows:
-                        yield [_message(topic, row) for row in rows if row["id"] <= span["end"]]
+                        yield [each for row in rows for each in _messages(topic, row, after=position)]
                     position = rows[-1]["id"] if rows else span["end"]
             finally:
                 await connection.close(timeout=5)
@@ -241,9 +252,15 @@ class _Reader:
         if not self._positions:
             return [], {}
         topics, positions = list(self._positions), list(self._positions.values())
-        rows = await self._connection.fetch(_READ_TOPICS, topics, positions, self._limit)
-        messages = [_message(row["topic"].removeprefix(self._prefix), row) for row in rows]
-        return messages, {row["topic"]: row["id"] for row in rows}
+        messages, read = list[Message](), dict[str, int]()
+        for row in await self._connection.fetch(_READ, topics, positions, self._limit):
+            wire, left = row["topic"], self._limit - len(messages)
+            found = _messages(wire.removeprefix(self._prefix), row, after=self._positions[wire])
+            messages += found[:left]
+            read[wire] = row["id"] - max(0, len(found) - left)
+            if len(found) >= left:
+                break
+        return messages, read
 
     async def _ack(self, positions: dict[str, int]) -> None:
         try:
@@ -259,5 +276,7 @@ class _Reader:
             self._connection.terminate() if self._connection.is_closed() else await self._connection.close(timeout=1)
 
 
-def _message(topic: str, row: asyncpg.Record) -> Message:
-    return Message(topic, row["key"], row["body"], json.loads(row["headers"]), f"{topic}/0/{row['id']}")
+def _messages(topic: str, row: asyncpg.Record, *, after: int) -> list[Message]:
+    """Return the messages of a row whose ids are greater than `after`."""
+    messages = packing.messages_of(topic, row, last=row["id"])
+    return messages[max(0, len(messages) - (row["id"] - after)) :]

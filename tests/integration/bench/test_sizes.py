@@ -39,3 +39,18 @@ async def test_partitions_count_for_their_table(postgres: embedded.Embedded, url
     assert TableName("trigger", "january") not in grown
     assert not any(size.total for table, size in grown.items() if table.name != "months")
     await admin.close()
+
+
+_HASHED = """
+CREATE TABLE trigger.hashed AS SELECT n::text AS id FROM generate_series(1, 5000) n;
+CREATE INDEX hashed_id ON trigger.hashed USING hash (id);
+"""
+
+
+async def test_hash_index_is_written_all_over(postgres: embedded.Embedded, urls: Mapping[str, str]) -> None:
+    name = database_url.parse(urls["trigger"]).database
+    admin = await database_url.connect(database_url.parse(postgres.admin_url).of(database=name))
+    await admin.execute(_HASHED)
+    await sizes.measure(admin, urls)
+    assert (await sizes.growth(admin, urls)).scattered == ["trigger.hashed_id"]
+    await admin.close()

@@ -39,7 +39,7 @@ from shared.contract.events import (
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service
 from shared.database import db
 from shared.messaging import codec
-from shared.messaging.transport import Message
+from shared.messaging.relay_leadership import messages_in
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -214,8 +214,7 @@ class Chain:
         return outcome
 
     async def published(self, kind: str) -> list[Any]:
-        found = await self.rows("SELECT topic, key, body FROM outbox ORDER BY id")
-        events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in found]
+        events = [codec.parse(message) for message in messages_in(await self.rows("SELECT * FROM outbox ORDER BY id"))]
         return [event.payload for event in events if event.type == kind]
 
 

@@ -39,7 +39,7 @@ from shared.contract.events import (
 from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
 from shared.database import db
 from shared.messaging import codec
-from shared.messaging.transport import Message
+from shared.messaging.relay_leadership import messages_in
 from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, answered, plan, request, withdrawn
 from tests.integration.dispatcher.model import FINISHED, RECEIPTS, Invitation, Key, Model, Step
 from tests.integration.dispatcher.workers import PHONES, TOGETHER, ModelDifference, Worker
@@ -296,8 +296,8 @@ class History:
 
     async def _compare_told(self) -> None:
         async with self.database.sessions.begin() as session:
-            rows = await db.fetch(session, "SELECT topic, key, body FROM outbox ORDER BY id")
-        events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
+            rows = await db.fetch(session, "SELECT * FROM outbox ORDER BY id")
+        events = [codec.parse(message) for message in messages_in(rows)]
         found = Counter(_said(event.payload) for event in events)
         if found != Counter(self.model.told):
             raise ModelDifference(

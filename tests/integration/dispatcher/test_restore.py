@@ -29,7 +29,8 @@ from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db, embedded
 from shared.health import NotReady
 from shared.messaging import codec
-from shared.messaging.transport import EventLog, Message, TransportUnavailable, open_log
+from shared.messaging.relay_leadership import messages_in
+from shared.messaging.transport import EventLog, TransportUnavailable, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.integration.dispatcher.conftest import (
     ADDRESS_KEYS,
@@ -86,9 +87,9 @@ class Site:
         self.chain.clock.moment = moment
         await self.guard.check()
         await self.chain.tick_idle([self.sender])
-        rows = await self.chain.rows("DELETE FROM outbox RETURNING id, topic, key, body, headers::text")
+        rows = await self.chain.rows("DELETE FROM outbox RETURNING *")
         rows.sort(key=lambda row: row["id"])
-        await self.log.append([Message(row["topic"], row["key"], row["body"]) for row in rows])
+        await self.log.append(messages_in(rows))
 
     async def adopt(self) -> None:
         chain = self.chain

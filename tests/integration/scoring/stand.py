@@ -39,7 +39,7 @@ from shared.contract.events import (
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
 from shared.messaging import codec
-from shared.messaging.transport import Message
+from shared.messaging.relay_leadership import messages_in
 from shared.web import links
 from shared.web.links import Purpose
 
@@ -165,8 +165,7 @@ class Scoring:
 
     async def published(self, kind: str | None = None) -> list[Event[Payload]]:
         """Return the events in the outbox, in order."""
-        rows = await self.rows("SELECT topic, key, body, headers FROM outbox ORDER BY id")
-        events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
+        events = [codec.parse(message) for message in messages_in(await self.rows("SELECT * FROM outbox ORDER BY id"))]
         return [event for event in events if kind in (None, event.type)]
 
 

@@ -23,6 +23,7 @@ from shared.database_url import DEFAULT, DatabaseOptions
 from shared.messaging import codec, inbox, outbox
 from shared.messaging.consumer import Consumer
 from shared.messaging.relay import Relay
+from shared.messaging.relay_leadership import messages_in
 from shared.messaging.transport import EventLog, Message, open_log
 from tests.cancellation import cancelled_at_every_turn
 
@@ -146,9 +147,9 @@ async def event_log(urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
 
 async def _in_log(urls: Mapping[str, str]) -> set[str]:
     reader = await asyncpg.connect(urls["transport"])
-    messages = await reader.fetch("SELECT topic, key, body FROM transport.messages")
+    rows = await reader.fetch("SELECT * FROM transport.messages")
     await reader.close()
-    return {codec.parse(Message(*each)).id for each in messages}
+    return {codec.parse(message).id for message in messages_in(rows)}
 
 
 @dataclass

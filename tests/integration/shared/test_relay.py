@@ -19,7 +19,7 @@ from shared.database import db
 from shared.database_url import DatabaseOptions
 from shared.messaging import outbox, relay, relay_leadership
 from shared.messaging.relay import Relay
-from shared.messaging.relay_leadership import LockLeadership, OutboxReader
+from shared.messaging.relay_leadership import LockLeadership, OutboxReader, messages_in
 from shared.messaging.transport import Message, TransportUnavailable
 from tests.integration.trigger.samples import NOW, count
 
@@ -213,7 +213,7 @@ async def test_poll_reads_nothing_again_of_what_was_deleted(dispatcher_db: db.Da
     for round_ in range(60):
         await add(dispatcher_db, *(f"{round_:03}" for _ in range(5)))
         rows = await reader.next_rows()
-        assert [row["key"] for row in rows] == [f"{round_:03}"] * 5
+        assert [message.key for message in messages_in(rows)] == [f"{round_:03}"] * 5
         await reader.connection.execute("DELETE FROM outbox")
         floors.append(rows[-1]["id"] - reader.floor)
     assert max(floors[30:]) <= 2 * 5 * (relay_leadership.SETTLE_AFTER + 1), "ids between the floor and the newest row"
@@ -226,7 +226,7 @@ async def test_floor_stays_below_a_transaction_that_is_open(dispatcher_db: db.Da
         await outbox.add(session, [withdrawn("late")])
         for _ in range(60):
             await add(dispatcher_db, *"abcde")
-            assert len(await reader.next_rows()) == 5
+            assert len(messages_in(await reader.next_rows())) == 5
             await reader.connection.execute("DELETE FROM outbox")
-    assert [row["key"] for row in await reader.next_rows()] == ["late"]
+    assert [message.key for message in messages_in(await reader.next_rows())] == ["late"]
     await reader.connection.close()

@@ -19,6 +19,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.database import db
 from shared.messaging import codec
+from shared.messaging.relay_leadership import messages_in
 from shared.messaging.transport import Message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -79,8 +80,8 @@ async def decided(database: db.Database, *types: str) -> list[StoredDecision]:
 async def published(database: db.Database, *, but: Sequence[str] = ("program.published",)) -> list[Event[Payload]]:
     """Read the outbox in order."""
     async with database.sessions() as session:
-        rows = await db.fetch(session, "SELECT body FROM outbox ORDER BY id")
-    events = [codec.parse_body(row["body"]) for row in rows]
+        rows = await db.fetch(session, "SELECT * FROM outbox ORDER BY id")
+    events = [codec.parse(message) for message in messages_in(rows)]
     return [event for event in events if event.type not in but]
 
 

@@ -142,6 +142,23 @@ async def test_repeated_event_is_recognized_by_either_digest(installed: Database
     assert [trial["rule"] for trial in decision.trail] == ["asked"]
 
 
+async def test_time_of_the_decision_is_stored_once(installed: Database) -> None:
+    for event, compact in (("e1", False), ("e2", True), ("e3", True)):
+        await set_compact(installed, compact=compact)
+        customer = {**CUSTOMER, "id": event, "email": f"{event}@shop.example"}
+        assert await reasons(installed, [purchase(event, customer=customer)]) == ["asked"]
+    rows = await _fetch(installed, "SELECT own_values FROM decisions ORDER BY id")
+    assert [row["own_values"] for row in rows] == [[NOW.isoformat().replace("+00:00", "Z")], None, None]
+    found = [decision.trail for decision in await decided(installed, "crm.purchase.completed")]
+    assert found[0][0]["facts"]["send_at"] == NOW.isoformat().replace("+00:00", "Z")
+    assert found == [found[0]] * 3
+    async with installed.engine.connect() as connection:
+        await migrations._run(connection, TRIGGER, "downgrade", to="0013")
+    assert await _fetch(installed, "SELECT FROM decisions WHERE own_values IS NULL") == []
+    moments = await _fetch(installed, "SELECT (own_values->>0)::timestamptz = decided_at AS same FROM decisions")
+    assert moments == [{"same": True}] * 3
+
+
 _TOUCHPOINT = "SELECT source, event_id, invitation_id, program_id FROM touchpoints"
 _TOUCHPOINT_KEY = TouchpointKey("c1", TouchpointKind.ORDER, "A-1")
 

@@ -26,25 +26,43 @@ WHOLE = EventRef(
 )
 
 
-def _stored(asked: SurveyRequested, **changes: Any) -> StoredRequest:
-    own = {**json.loads(split(asked).own), **changes}
-    return StoredRequest(
-        asked.invitation_id, asked.respondent_id, asked.expires_at, json.dumps(own), split(asked).digest
-    )
+OTHER = {"customer_id": "C1", "expires_at": NOW + timedelta(days=3, microseconds=1)}
 
 
-def _read(asked: SurveyRequested, stored: StoredRequest) -> SurveyRequested:
-    return RequestReader({split(asked).digest: split(asked).content}).read(stored)
+def _stored(asked: SurveyRequested, *, compact: bool, **changes: Any) -> tuple[RequestReader, StoredRequest]:
+    parts = split(asked, compact=compact)
+    own = json.dumps({**json.loads(parts.own), **changes})
+    stored = StoredRequest(asked.invitation_id, asked.respondent_id, asked.expires_at, own, parts.digest)
+    return RequestReader({parts.digest: parts.content}), stored
 
 
+@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize("more", [{}, OTHER])
 @pytest.mark.parametrize("event", [BARE, WHOLE])
-def test_request_is_read_as_it_was_stored(event: EventRef) -> None:
-    asked = request(event=event)
-    assert _read(asked, _stored(asked)) == asked
-    assert json.loads(split(asked).own)["event"][:3] == [event.source, event.id, event.type]
+def test_request_is_read_as_it_was_stored(event: EventRef, more: dict[str, Any], *, compact: bool) -> None:
+    asked = request(event=event, **more)
+    reader, stored = _stored(asked, compact=compact)
+    assert reader.read(stored) == asked
+    assert reader.read(stored).model_dump(mode="json") == asked.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("event", [BARE, WHOLE])
 def test_event_with_names_is_read_as_versions_before_stored_it(event: EventRef) -> None:
     asked = request(event=event)
-    assert _read(asked, _stored(asked, event=event.model_dump(mode="json", exclude_none=True))) == asked
+    reader, stored = _stored(asked, compact=False, event=event.model_dump(mode="json", exclude_none=True))
+    assert reader.read(stored) == asked
+
+
+def test_version_before_gets_all_fields_of_the_event_in_an_array() -> None:
+    own = json.loads(split(request(event=WHOLE), compact=False).own)
+    assert own["event"][:3] == [WHOLE.source, WHOLE.id, WHOLE.type]
+    assert {"customer_id", "send_at"} <= own.keys()
+
+
+def test_compact_request_has_only_what_is_its_own() -> None:
+    asked = request(event=WHOLE)
+    asked = asked.model_copy(update={"customer_id": asked.respondent_id})
+    own = json.loads(split(asked).own)
+    assert own["event"][0] == WHOLE.id
+    assert len(own["event"]) == 5
+    assert not own.keys() & {"customer_id", "send_at"}
