@@ -10,7 +10,7 @@ import httpx2
 
 from shared.config import Settings
 from shared.contract.vocabulary import Role
-from shared.web.tickets import Ticket, TicketSigner, ticket_cookie
+from shared.web.staff.tickets import Ticket, TicketSigner, ticket_cookie
 
 _NOBODY = UUID(int=0)
 

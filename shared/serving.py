@@ -15,7 +15,7 @@ from shared.database.until_stopped import supervised
 from shared.runtime import ServiceContext
 from shared.waiting import wait_for
 from shared.web.connections import CHECK_S, BoundedConfig, cut_late
-from shared.web.gate import PublicOnly
+from shared.web.staff.gate import PublicOnly
 
 GRACE_S = 5
 

@@ -6,7 +6,7 @@ import httpx2
 
 from deploy.program_ticket import ProgramTicket
 from shared.config import Settings
-from shared.web.gate import StaffAccess
+from shared.web.staff.gate import StaffAccess
 from tests import keys
 
 STAFF = ProgramTicket(Settings(_env_file=None), name="Olga of the tests")

@@ -58,9 +58,9 @@ from shared.wakeup import Wakeup
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
-from shared.web.gate import StaffAccess
-from shared.web.menu import StaffPages
 from shared.web.public_urls import PublicUrlCheck
+from shared.web.staff.gate import StaffAccess
+from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")

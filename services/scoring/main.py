@@ -55,9 +55,9 @@ from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
-from shared.web.gate import StaffAccess
-from shared.web.menu import StaffPages
 from shared.web.rate_limit import RateLimit
+from shared.web.staff.gate import StaffAccess
+from shared.web.staff.menu import StaffPages
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 100_000

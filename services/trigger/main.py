@@ -52,10 +52,10 @@ from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
-from shared.web.gate import StaffAccess
 from shared.web.http_client import HttpClient
-from shared.web.menu import StaffPages
 from shared.web.rate_limit import RateLimit
+from shared.web.staff.gate import StaffAccess
+from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 log = structlog.get_logger()

@@ -24,11 +24,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.metrics import HTTP_SECONDS
-from shared.web.gate import Gate, StaffAccess
 from shared.web.operations import Operations
 from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem, problem_response
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
 from shared.web.routes import identity_paths
+from shared.web.staff.gate import Gate, StaffAccess
 
 log = structlog.get_logger()
 

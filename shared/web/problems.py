@@ -14,6 +14,7 @@ from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
 
 INVALID_REQUEST = "The request is invalid"  # the title of a 422
+STAFF_ONLY = "Staff only"  # the title of a 401
 
 
 class Problem(Exception):

@@ -14,8 +14,8 @@ import structlog
 from shared.contract.vocabulary import Service
 from shared.health import NotReady
 from shared.web import routes
-from shared.web.gate import STAFF_ONLY
 from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
+from shared.web.problems import STAFF_ONLY
 
 log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from shared.contract.vocabulary import Service
 from shared.database.db import Database
 from shared.web import routes
 from shared.web.api_keys.scopes import needed_scope, scopes_of
-from shared.web.menu import StaffPages
 from shared.web.routes import TABLE, Audience
+from shared.web.staff.menu import StaffPages
 from tests.staff import STAFF
 
 
@@ -191,4 +191,5 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Invitations": "http://dispatcher.example/invitations",
         "Mails": "http://dispatcher.example/mail",
         "Suppressions": "http://dispatcher.example/suppressions",
+        "People": "http://staff.example:8000/people",
     }

@@ -14,7 +14,7 @@ from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 _OUTCOMES = {
     "open": "open",

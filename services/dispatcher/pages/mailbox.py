@@ -14,7 +14,7 @@ from shared.clock import Clock
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
 from shared.web import problems
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 _SHOWN = 100
 

@@ -17,7 +17,7 @@ from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.pages.test_mails import SendingDisabled, send_test
 from shared.web import problems
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from services.dispatcher.repository import replies
 from services.dispatcher.repository.replies import KeptReply
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 _SHOWN = 100
 

@@ -16,7 +16,7 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 _SHOWN = 100
 _LIFTED = "The suppression is lifted: this customer and the address may be asked again."

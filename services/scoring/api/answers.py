@@ -34,8 +34,8 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
+from shared.web.staff.tickets import person_name
 from shared.web.strict_input import SingleValued
-from shared.web.tickets import person_name
 
 _LEASE_LOST = "Another operator has taken it, its lease has expired, or it was closed: take the next call."
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from markdown_it import MarkdownIt
 
 from services.scoring.web import rendering
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "statistics.md"
 

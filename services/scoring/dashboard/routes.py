@@ -14,7 +14,7 @@ from services.scoring.repository.scores.comments import MOST_SCANNED
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 
 
 @dataclass(frozen=True, slots=True)

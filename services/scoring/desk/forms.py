@@ -13,7 +13,7 @@ from services.scoring.domain.answer_form import clean
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import CallTask
 from shared.contract.vocabulary import Category, category_of
-from shared.web.tickets import person_name
+from shared.web.staff.tickets import person_name
 from shared.zones import time_zone
 
 COOKIE = "operator"

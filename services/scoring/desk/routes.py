@@ -24,9 +24,9 @@ from services.scoring.web import forms, rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
 from shared.web.problems import Unprocessable
-from shared.web.tickets import person_name
+from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import person_name
 
 
 @dataclass(frozen=True, slots=True)

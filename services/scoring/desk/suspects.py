@@ -17,8 +17,8 @@ from services.scoring.repository import answers
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
 from shared.web.problems import Conflict, NotFound
+from shared.web.staff.menu import StaffPages
 
 LIMIT = 200
 WHY = {

@@ -13,10 +13,10 @@ from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
-from shared.web.gate import STAFF_ONLY, StaffAccess
-from shared.web.menu import StaffPages
-from shared.web.problems import Unauthorized
-from shared.web.tickets import Ticket, signed_in
+from shared.web.problems import STAFF_ONLY, Unauthorized
+from shared.web.staff.gate import StaffAccess
+from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import Ticket, signed_in
 
 
 @dataclass(frozen=True, slots=True)

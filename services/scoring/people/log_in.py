@@ -21,9 +21,9 @@ from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.metrics import LOG_INS
-from shared.web.gate import utc_now
 from shared.web.rate_limit import RateLimit
-from shared.web.tickets import RENEWED_AFTER, Device, Ticket
+from shared.web.staff.gate import utc_now
+from shared.web.staff.tickets import RENEWED_AFTER, Device, Ticket
 
 log = structlog.get_logger()
 _BROWSER = 200  # characters of what a browser calls itself

@@ -24,10 +24,10 @@ from shared.contract.vocabulary import Role, Service
 from shared.web import routes
 from shared.web.addresses import is_loopback_host
 from shared.web.client_address import ClientAddress
-from shared.web.gate import StaffAccess
-from shared.web.menu import StaffPages
 from shared.web.problems import NotFound
-from shared.web.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
+from shared.web.staff.gate import StaffAccess
+from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
 
 _DEVICE_LASTS = timedelta(days=180)
 _MOST_KEPT = 100_000  # characters of a form that is sent again after the log-in

@@ -17,9 +17,9 @@ from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
 from shared.web.problems import NotFound
 from shared.web.qr import qr_svg
+from shared.web.staff.menu import StaffPages
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from services.scoring.stores.saving import ImportResult, StaleStore
 from services.scoring.web import forms, rendering
 from shared.database.db import Sessions
 from shared.tables.opening import InvalidFile
-from shared.web.menu import StaffPages
 from shared.web.problems import NotFound, Unprocessable
+from shared.web.staff.menu import StaffPages
 
 MOST_UPLOADED = 4 * MOST_BYTES // 3 + 100_000  # a file as base64, with the rest of the form
 MOST_SHOWN, MOST_UNLISTED, MOST_LINES = 500, 100, 1000

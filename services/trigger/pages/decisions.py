@@ -15,7 +15,7 @@ from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
+from shared.web.staff.menu import StaffPages
 from shared.web.templates import template_environment
 
 _SHOWN = 50

@@ -17,8 +17,8 @@ from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.repository import arrivals
 from services.trigger.schemas import DecisionView
 from shared.database.db import Sessions
-from shared.web.menu import StaffPages
 from shared.web.problems import NotFound
+from shared.web.staff.menu import StaffPages
 from shared.web.templates import template_environment
 
 PLAIN = "crm.events"  # the page of messages that name no source: events on Kafka that could not be read

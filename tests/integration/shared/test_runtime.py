@@ -19,7 +19,7 @@ from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.runtime import ServiceContext
 from shared.serving import serve
-from shared.web.gate import Gate
+from shared.web.staff.gate import Gate
 from tests.staff import ACCESS
 
 

@@ -17,8 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from shared.contract.vocabulary import Service
 from shared.health import Health, NotReady
 from shared.web import app as web_app
-from shared.web import gate, problems
+from shared.web import problems
 from shared.web.app import PlainRoute, create_app
+from shared.web.staff import gate
 from tests.staff import ACCESS, STAFF
 
 

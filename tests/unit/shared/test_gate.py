@@ -17,10 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from shared.contract.vocabulary import Role, Service
 from shared.web import routes
-from shared.web.gate import FindSession, Gate, StaffAccess
 from shared.web.problems import Forbidden
 from shared.web.routes import TABLE, Audience, Prefix
-from shared.web.tickets import (
+from shared.web.staff.gate import FindSession, Gate, StaffAccess
+from shared.web.staff.tickets import (
     LASTING,
     RENEWED_AFTER,
     Device,

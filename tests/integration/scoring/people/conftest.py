@@ -18,8 +18,8 @@ from services.scoring.people import accounts
 from services.scoring.people.accounts import Invited
 from services.scoring.people.log_in import GuessLimits, LogIn
 from shared.contract.vocabulary import Role
-from shared.web.gate import StaffAccess
 from shared.web.rate_limit import RateLimit
+from shared.web.staff.gate import StaffAccess
 from tests.integration.scoring.stand import Scoring
 
 PASSWORD = "correct horse battery staple"

@@ -15,7 +15,7 @@ from services.scoring.people import accounts, log_in
 from services.scoring.people.hashing import PasswordHashing
 from shared.contract.vocabulary import Role
 from shared.database import db
-from shared.web.tickets import LASTING
+from shared.web.staff.tickets import LASTING
 from tests.integration.scoring.people.conftest import PASSWORD, MachineClock, Open, enter, invited, joined
 from tests.integration.scoring.stand import Scoring
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.web import routes
-from shared.web.tickets import Ticket, signed_in
+from shared.web.staff.tickets import Ticket, signed_in
 
 
 @dataclass(frozen=True, slots=True)

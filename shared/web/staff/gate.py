@@ -16,10 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.config import Settings
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.web import routes
-from shared.web.problems import Forbidden, NotFound, Unauthorized, as_problem, problem_response
-from shared.web.tickets import InvalidTicket, StaffCookie, Ticket, TicketSigner, signed_in, ticket_cookie
+from shared.web.problems import STAFF_ONLY, Forbidden, NotFound, Unauthorized, as_problem, problem_response
+from shared.web.staff.tickets import InvalidTicket, StaffCookie, Ticket, TicketSigner, signed_in, ticket_cookie
 
-STAFF_ONLY = "Staff only"
 RENEW = "/login/renew"
 
 Admit = Callable[[Scope, str], Awaitable[None]]
