@@ -17,6 +17,8 @@ MODULE = re.compile(r"python -m ((?:services|shared|deploy|tests)[\w.]*)")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 PLACE = re.compile(r"^\|[^|]*\| (trigger|dispatcher|scoring) \|([^|]*)\|$", re.MULTILINE)
 PYTHON_FILE = re.compile(r"`([\w/]+\.py)`")
+DEFINED = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+TEST = re.compile(r"`(test_\w+)`")
 ROOM = re.compile(r"^\| `([a-z_]+)/?`", re.MULTILINE)
 
 
@@ -38,6 +40,13 @@ def test_paths_a_document_names_exist(name: str) -> None:
 def test_links_of_a_document_lead_somewhere(name: str) -> None:
     folder = (ROOT / name).parent
     assert [link for link in LINK.findall((ROOT / name).read_text()) if not (folder / link).exists()] == []
+
+
+def test_tests_that_the_security_table_names_exist() -> None:
+    named = set(TEST.findall((ROOT / "docs/security.md").read_text()))
+    defined = {name for path in (ROOT / "tests").rglob("test_*.py") for name in DEFINED.findall(path.read_text())}
+    assert len(named) > 15
+    assert named - defined == set()
 
 
 def test_the_flow_names_places_that_exist() -> None:

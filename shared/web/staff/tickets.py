@@ -24,6 +24,7 @@ LASTING = timedelta(minutes=10)
 RENEWED_AFTER = timedelta(minutes=5)
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
 _ALGORITHM = "HS256"
+_TICKET, _DEVICE = "earshot-ticket+jwt", "earshot-device+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ class TicketSigner:
             "iat": int(ticket.issued_at.timestamp()),
             "sid": str(ticket.session) if ticket.session else None,
         }
-        return self._sign(claims)
+        return self._sign(_TICKET, claims)
 
     def read(self, text: str) -> Ticket:
         """Return a ticket of any age; raises InvalidTicket. A role that this version does not know is left out."""
         try:
-            claims = self._read(text)
+            claims = self._read(_TICKET, text)
             return Ticket(
                 person=UUID(claims["sub"]),
                 name=str(claims["name"]),
@@ -87,22 +88,25 @@ class TicketSigner:
             raise InvalidTicket from error
 
     def sign_device(self, device: Device) -> str:
-        return self._sign({"device": str(device.id), "person": str(device.person)})
+        return self._sign(_DEVICE, {"device": str(device.id), "person": str(device.person)})
 
     def read_device(self, text: str) -> Device | None:
         """Return which browser this is, None for a text that no key has signed."""
         try:
-            claims = self._read(text)
+            claims = self._read(_DEVICE, text)
             return Device(UUID(claims["device"]), UUID(claims["person"]))
         except _UNREADABLE:
             return None
 
-    def _sign(self, claims: dict[str, Any]) -> str:
+    def _sign(self, kind: str, claims: dict[str, Any]) -> str:
         key = self._keys[0]
-        return jwt.encode({"alg": _ALGORITHM, "kid": key.kid}, claims, key, algorithms=[_ALGORITHM])
+        return jwt.encode({"alg": _ALGORITHM, "kid": key.kid, "typ": kind}, claims, key, algorithms=[_ALGORITHM])
 
-    def _read(self, text: str) -> dict[str, Any]:
-        return jwt.decode(text, self._known, algorithms=[_ALGORITHM]).claims
+    def _read(self, kind: str, text: str) -> dict[str, Any]:
+        token = jwt.decode(text, self._known, algorithms=[_ALGORITHM])
+        if token.header.get("typ") != kind:  # RFC 8725, 3.11
+            raise ValueError(kind)
+        return token.claims
 
 
 _ROLES = frozenset(map(str, Role))

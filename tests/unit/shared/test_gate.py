@@ -106,6 +106,8 @@ def _forged() -> Iterable[tuple[str, str]]:
     yield "another head", f"{stranger.sign(TICKET).split('.')[0][:-4]}AAAA.{claims}.{signature}"
     yield "other claims", f"{head}.{SIGNER.sign(replace(TICKET, name='Eve')).split('.')[1]}.{signature}"
     yield "unknown key", TicketSigner({"k9": SECRET}).sign(TICKET)
+    claimed = jwt.decode(good, OctKey.import_key(SECRET)).claims
+    yield "no ticket by its head", jwt.encode({"alg": "HS256", "kid": "k2"}, claimed, OctKey.import_key(SECRET))
     yield "a device's", SIGNER.sign_device(Device(uuid4(), uuid4()))
     yield "text", "x"
     yield "nothing", ""
@@ -233,5 +235,6 @@ def test_ticket_is_renewed_long_before_it_ends() -> None:
 
 def test_role_that_this_version_does_not_know_is_left_out() -> None:
     claims = {"sub": str(uuid4()), "name": "x", "roles": ["operator", "astronaut"], "iat": 1, "sid": None}
-    text = jwt.encode({"alg": "HS256", "kid": "k2"}, claims, OctKey.import_key(SECRET))
+    head = {"alg": "HS256", "kid": "k2", "typ": "earshot-ticket+jwt"}
+    text = jwt.encode(head, claims, OctKey.import_key(SECRET))
     assert SIGNER.read(text).roles == {Role.OPERATOR}
