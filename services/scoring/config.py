@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode
 
 from services.scoring.domain.bot_detection import ScannerWindows
 from shared.config import Settings, networks
+from shared.contract.vocabulary import Role
 from shared.web.addresses import Network
 
 
@@ -26,7 +27,14 @@ class ScoringSettings(Settings):
     scanner_reading_s: float = Field(default=1, ge=0)  # nobody reads and sends the form in less
     scanner_links_s: float = Field(default=10, ge=0)  # several links of one mail fetched within this time
     scanner_after_send_s: float = Field(default=86_400, ge=0)  # a browser must have been shown the form
+    second_factor: Annotated[frozenset[Role], NoDecode] = frozenset()  # roles that may not log in without one
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks allowed for webhooks
+
+    @field_validator("second_factor", mode="before")
+    @classmethod
+    def _split_roles(cls, value: object) -> object:
+        """Read `administrator,privacy_officer`."""
+        return frozenset(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
     @field_validator("webhook_networks", mode="before")
     @classmethod

@@ -88,7 +88,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     sessions, windows = database.sessions, settings.scanner_windows
     writer = Writer(sessions, windows)
     resolver = GroupCommitter(in_transaction(sessions, partial(links.resolve, windows=windows)))
-    log_in = LogIn(sessions)
+    log_in = LogIn(sessions, need_codes=settings.second_factor)
     clients = ClientAddress.of_settings(settings)
     keys = ApiKeyVerifier(Service.SCORING, sessions, clients)
     access = StaffAccess.of(settings, find_session=log_in.find_session, admit=keys.admit)

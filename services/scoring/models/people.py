@@ -16,6 +16,9 @@ people = sa.Table(
     sa.Column("roles", ARRAY(sa.Text), nullable=False),
     sa.Column("password", sa.Text),  # argon2id in the PHC string format; none before the first link is used
     sa.Column("off_at", Moment),
+    sa.Column("code_secret", sa.Text),  # of one-time codes, in base32; none without a second factor
+    sa.Column("code_step", sa.BigInteger),  # the last step of 30 seconds whose code was used
+    sa.Column("recovery", ARRAY(sa.LargeBinary), nullable=False, server_default="{}"),  # SHA-256 of unused codes
 )
 
 staff_links = sa.Table(

@@ -9,14 +9,18 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from shared.web.problems import STAFF_ONLY, Unauthorized
+from shared.web.qr import qr_svg
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import Ticket, signed_in
+
+_WRONG_CODE = "the code is another; look whether the clocks of the phone and of this machine are right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class AccountPage:
         router = APIRouter(prefix="/account", include_in_schema=False)
         router.add_api_route("", self.show, methods=["GET"])
         router.add_api_route("/password", self.change_password, methods=["POST"])
+        router.add_api_route("/codes", self.show_set_up, methods=["GET"])
+        router.add_api_route("/codes", self.set_up, methods=["POST"])
+        router.add_api_route("/codes/remove", self.remove_codes, methods=["POST"])
         router.add_api_route("/sessions/{session_id}/end", self.end_session, methods=["POST"])
         router.add_api_route("/log-out", self.log_out, methods=["POST"])
         return router
@@ -50,6 +57,49 @@ class AccountPage:
         except WeakPassword as error:
             return await self._page(why=str(error))
         return RedirectResponse("/account?changed=1", HTTPStatus.SEE_OTHER)
+
+    async def show_set_up(self) -> Response:
+        return self._set_up_form()
+
+    def _set_up_form(self, *, secret: str = "", why: str = "") -> Response:
+        secret = secret if codes.is_secret(secret) else codes.new_secret()
+        return rendering.page(
+            "codes_set_up.html",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK,
+            pages=self.staff_pages,
+            secret=secret,
+            picture=qr_svg(codes.enrolment_uri(secret, login=_person().name)),
+            why=why,
+        )
+
+    async def set_up(self, request: Request) -> Response:
+        """Store a second factor, if the password and the first code are right, and show the recovery codes."""
+        form = await forms.read(request)
+        password, secret, code = (str(form.get(name, "")) for name in ("old", "secret", "code"))
+        try:
+            person = await self.log_in.confirm_password(_person(), password)
+        except WrongLogIn:
+            return self._set_up_form(secret=secret, why="the password is another")
+        except TooManyGuesses as error:
+            return self._set_up_form(secret=secret, why=f"too many wrong ones: wait {error.wait_s} seconds")
+        recovery = await self.log_in.set_up_codes(person.id, secret, code)
+        if recovery is None:
+            return self._set_up_form(secret=secret, why=_WRONG_CODE)
+        return rendering.page("codes_recovery.html", pages=self.staff_pages, codes=recovery, url="/account")
+
+    async def remove_codes(self, request: Request) -> Response:
+        """Take the second factor away, and end the person's other sessions."""
+        form = await forms.read(request)
+        try:
+            person = await self.log_in.confirm_password(_person(), str(form.get("old", "")))
+        except WrongLogIn:
+            return await self._page(why="the password is another")
+        except TooManyGuesses as error:
+            return await self._page(why=f"too many wrong ones: wait {error.wait_s} seconds")
+        async with self.log_in.sessions.begin() as session:
+            await accounts.drop_codes(session, person.id)
+            await sessions.end_all(session, person.id, but=_person().session)
+        return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
 
     async def end_session(self, session_id: UUID) -> Response:
         async with self.log_in.sessions.begin() as session:

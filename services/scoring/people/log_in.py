@@ -12,13 +12,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import check_password
 from services.scoring.domain.people.person import Person, folded, session_limits
 from services.scoring.domain.people.sessions import StaffSession
 from services.scoring.people.accounts import digest
 from services.scoring.people.hashing import PasswordHashing
 from services.scoring.repository.people import accounts, sessions
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import Role, Service
 from shared.database.db import Sessions
 from shared.metrics import LOG_INS
 from shared.web.rate_limit import RateLimit
@@ -39,6 +40,14 @@ class TooManyGuesses(Exception):
     def __init__(self, wait_s: float) -> None:
         super().__init__()
         self.wait_s = math.ceil(wait_s)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStep:
+    """The password was right; the session begins with a code, or where `is_new`, after the codes were set up."""
+
+    person: Person
+    is_new: bool = False
 
 
 class LinkUsed(Exception):
@@ -73,11 +82,12 @@ class LogIn:
     hashing: PasswordHashing = field(default_factory=PasswordHashing)
     limits: GuessLimits = field(default_factory=GuessLimits)
     now: Callable[[], datetime] = utc_now
+    need_codes: frozenset[Role] = frozenset()  # roles that may not log in without a second factor
 
     async def with_password(
         self, login: str, password: str, *, client: str = "", device: Device | None = None, browser: str = ""
-    ) -> Ticket:
-        """Begin a session; raises WrongLogIn, TooManyGuesses and Unavailable."""
+    ) -> Ticket | SecondStep:
+        """Begin a session, or ask for a second factor; raises WrongLogIn, TooManyGuesses and Unavailable."""
         name = folded(login)
         async with self.sessions.begin() as session:
             found = await accounts.by_login(session, name)
@@ -91,9 +101,60 @@ class LogIn:
         async with self.sessions.begin() as session:
             if renewed:
                 await accounts.set_password(session, person.id, renewed)
-            ticket = await self.begin(session, person, browser=browser)
+            return await self._after_password(session, person, browser=browser)
+
+    async def _after_password(self, session: AsyncSession, person: Person, *, browser: str) -> Ticket | SecondStep:
+        if person.has_codes or self.need_codes & person.roles:
+            return SecondStep(person, is_new=not person.has_codes)
         LOG_INS.labels(Service.SCORING, "ok").inc()
-        return ticket
+        return await self.begin(session, person, browser=browser)
+
+    async def with_code(self, person_id: UUID, code: str, *, browser: str = "") -> Ticket:
+        """Begin a session after the password with a one-time or a recovery code, each of which counts once.
+
+        Raises WrongLogIn and TooManyGuesses.
+        """
+        async with self.sessions.begin() as session:
+            person, secret = await accounts.by_id(session, person_id), await accounts.code_secret(session, person_id)
+        if person is None or secret is None or person.is_off:
+            raise WrongLogIn
+        self._slow("", person, device=person_id)
+        step = codes.step_of(code, secret, now=self.now())
+        async with self.sessions.begin() as session:
+            is_right = (
+                await accounts.use_code(session, person_id, step)
+                if step is not None
+                else await accounts.use_recovery(session, person_id, codes.recovery_digest(code))
+            )
+            if is_right:
+                LOG_INS.labels(Service.SCORING, "ok").inc()
+                return await self.begin(session, person, browser=browser)
+        _log("refused", person)
+        raise WrongLogIn
+
+    async def set_up_codes(self, person_id: UUID, secret: str, code: str) -> list[str] | None:
+        """Store a second factor whose app shows the right code, and return recovery codes, which are kept nowhere.
+
+        Returns None for a wrong code, and for a person who has a second factor.
+        """
+        step = codes.step_of(code, secret, now=self.now()) if codes.is_secret(secret) else None
+        if step is None:
+            return None
+        recovery = codes.new_recovery_codes()
+        digests = codes.recovery_digests(recovery)
+        async with self.sessions.begin() as session:
+            return (
+                recovery if await accounts.set_codes(session, person_id, secret, step=step, recovery=digests) else None
+            )
+
+    async def first_session(self, person_id: UUID, *, browser: str = "") -> Ticket:
+        """Begin a session of a person who has just set up a second factor; raises WrongLogIn."""
+        async with self.sessions.begin() as session:
+            person = await accounts.by_id(session, person_id)
+            if person is None or person.is_off or not person.has_codes:
+                raise WrongLogIn
+            LOG_INS.labels(Service.SCORING, "ok").inc()
+            return await self.begin(session, person, browser=browser)
 
     def _slow(self, login: str, person: Person | None, *, client: str = "", device: UUID | None = None) -> None:
         try:
@@ -102,8 +163,8 @@ class LogIn:
             _log("slowed", person)
             raise
 
-    async def with_link(self, secret: str, password: str, *, browser: str = "") -> Ticket:
-        """Spend a one-time link on a password and begin a session, the person's only one.
+    async def with_link(self, secret: str, password: str, *, browser: str = "") -> Ticket | SecondStep:
+        """Spend a one-time link on a password, end the person's sessions, and begin one or ask for the second factor.
 
         Raises LinkUsed and WeakPassword, for which the link stays.
         """
@@ -119,13 +180,22 @@ class LogIn:
             await accounts.forget_links(session, person.id)
             await accounts.set_password(session, person.id, hashed)
             await sessions.end_all(session, person.id)
-            return await self.begin(session, person, browser=browser)
+            return await self._after_password(session, person, browser=browser)
 
     async def change_password(self, ticket: Ticket, old: str, new: str) -> None:
         """Replace a password, and end the person's other sessions.
 
         Raises WrongLogIn, TooManyGuesses and WeakPassword.
         """
+        person = await self.confirm_password(ticket, old)
+        hashed = await self.new_hash(new, person)
+        async with self.sessions.begin() as session:
+            await accounts.set_password(session, person.id, hashed)
+            await accounts.forget_links(session, person.id)
+            await sessions.end_all(session, person.id, but=ticket.session)
+
+    async def confirm_password(self, ticket: Ticket, password: str) -> Person:
+        """Return who is signed in if this is the password; raises WrongLogIn and TooManyGuesses."""
         async with self.sessions.begin() as session:
             person = await accounts.by_id(session, ticket.person)
             found = await accounts.by_login(session, person.login) if person else None
@@ -133,13 +203,9 @@ class LogIn:
             raise WrongLogIn
         person, stored = found
         self._slow(person.login, person, device=ticket.session)
-        if not await self.hashing.matches(old, stored):
+        if not await self.hashing.matches(password, stored):
             raise WrongLogIn
-        hashed = await self.new_hash(new, person)
-        async with self.sessions.begin() as session:
-            await accounts.set_password(session, person.id, hashed)
-            await accounts.forget_links(session, person.id)
-            await sessions.end_all(session, person.id, but=ticket.session)
+        return person
 
     async def new_hash(self, password: str, person: Person) -> str:
         """Check and hash a new password; raises WeakPassword."""

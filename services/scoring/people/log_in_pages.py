@@ -9,14 +9,16 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
+from services.scoring.domain.people.person import LONGEST
 from services.scoring.people.accounts import digest
-from services.scoring.people.log_in import LinkUsed, LogIn, TooManyGuesses, WrongLogIn
+from services.scoring.people.log_in import LinkUsed, LogIn, SecondStep, TooManyGuesses, WrongLogIn
 from services.scoring.people.samples import SAMPLES, sample_person
 from services.scoring.repository.people import accounts
 from services.scoring.web import forms, rendering
@@ -25,6 +27,7 @@ from shared.web import routes
 from shared.web.addresses import is_loopback_host
 from shared.web.client_address import ClientAddress
 from shared.web.problems import NotFound
+from shared.web.qr import qr_svg
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
@@ -50,6 +53,8 @@ class LogInPages:
         router.add_api_route("/login", self.show, methods=["GET"])
         router.add_api_route("/login", self.enter, methods=["POST"])
         router.add_api_route("/login/renew", self.renew, methods=["GET", "POST"])
+        router.add_api_route("/login/code", self.enter_code, methods=["POST"])
+        router.add_api_route("/login/set-up", self.set_up, methods=["POST"])
         router.add_api_route("/login/sample", self.become, methods=["POST"])
         router.add_api_route("/join/{secret}", self.show_link, methods=["GET"])
         router.add_api_route("/join/{secret}", self.use_link, methods=["POST"])
@@ -93,7 +98,37 @@ class LogInPages:
             return self._form(request, target=target, kept=kept, login=login, wrong=True)
         except TooManyGuesses as error:
             return self._form(request, target=target, kept=kept, login=login, wait_s=error.wait_s)
+        return self._next(request, ticket, target=target, kept=kept)
+
+    async def enter_code(self, request: Request) -> Response:
+        """Take the second factor of somebody whose password was right."""
+        form = await forms.read(request)
+        target, kept = _checked(str(form.get("next", ""))), _pairs(str(form.get("kept", "")))
+        person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
+        if person is None or not self._is_safe(request):
+            return self._form(request, target=target, kept=kept)
+        try:
+            ticket = await self.log_in.with_code(person, str(form.get("code", "")), browser=_browser(request))
+        except WrongLogIn:
+            return self._code_form(request, person, target=target, kept=kept, wrong=True)
+        except TooManyGuesses as error:
+            return self._code_form(request, person, target=target, kept=kept, wait_s=error.wait_s)
         return self._entered(request, ticket, target=target, kept=kept)
+
+    async def set_up(self, request: Request) -> Response:
+        """Store the second factor of somebody who needs one, and begin the session."""
+        form = await forms.read(request)
+        person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
+        if person is None or not self._is_safe(request):
+            return self._form(request)
+        secret, login = str(form.get("secret", "")), str(form.get("login", ""))
+        recovery = await self.log_in.set_up_codes(person, secret, str(form.get("code", "")))
+        if recovery is None:
+            return self._set_up_form(request, person, login=login, secret=secret, wrong=True)
+        ticket = await self.log_in.first_session(person, browser=_browser(request))
+        page = self._page(request, "codes_recovery.html", codes=recovery, url=self.staff_pages.start(ticket))
+        self._store(request, page, ticket)
+        return page
 
     async def become(self, request: Request) -> Response:
         """Begin a session of the sample person of a role."""
@@ -124,7 +159,50 @@ class LogInPages:
             return await self._link_form(request, secret, why=str(error))
         except LinkUsed:
             return await self._link_form(request, secret)
-        return self._entered(request, ticket)
+        return self._next(request, ticket)
+
+    def _next(self, request: Request, step: Ticket | SecondStep, *, target: str = "", kept: _Pairs = ()) -> Response:
+        if isinstance(step, Ticket):
+            return self._entered(request, step, target=target, kept=kept)
+        if step.is_new:
+            return self._set_up_form(request, step.person.id, login=step.person.login)
+        return self._code_form(request, step.person.id, target=target, kept=kept)
+
+    def _code_form(  # noqa: PLR0913 - what the page may say
+        self,
+        request: Request,
+        person: UUID,
+        *,
+        target: str,
+        kept: _Pairs,
+        wrong: bool = False,
+        wait_s: int = 0,
+    ) -> Response:
+        return self._page(
+            request,
+            "login_code.html",
+            status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
+            half=self.access.signer.sign_half(person, self.access.now()),
+            target=target,
+            kept=json.dumps(kept) if kept else "",
+            wrong=wrong,
+            wait_s=wait_s,
+        )
+
+    def _set_up_form(
+        self, request: Request, person: UUID, *, login: str, secret: str = "", wrong: bool = False
+    ) -> Response:
+        secret = secret if codes.is_secret(secret) else codes.new_secret()
+        return self._page(
+            request,
+            "login_set_up.html",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK,
+            half=self.access.signer.sign_half(person, self.access.now()),
+            login=login,
+            secret=secret,
+            picture=qr_svg(codes.enrolment_uri(secret, login=login[:LONGEST])),
+            wrong=wrong,
+        )
 
     def _entered(self, request: Request, ticket: Ticket, *, target: str = "", kept: _Pairs = ()) -> Response:
         """Answer somebody who is known from here on: go to the page, or offer what was typed before."""
@@ -134,13 +212,17 @@ class LogInPages:
         else:
             url = self.staff_pages.url(target) if target else self.staff_pages.start(ticket)
             response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
+        self._store(request, response, ticket)
+        return response
+
+    def _store(self, request: Request, response: Response, ticket: Ticket) -> None:
+        """Give the browser its ticket, and the mark that the person has logged in here."""
         device = self._device(request)
         if device is None or device.person != ticket.person:
             device = Device(uuid4(), ticket.person)
         response.headers.append("set-cookie", self.access.cookie_of(ticket))
         text = self.access.signer.sign_device(device)
         response.headers.append("set-cookie", self._device_cookie.setting(text, lasting=_DEVICE_LASTS))
-        return response
 
     def _form(  # noqa: PLR0913 - what a log-in may say
         self,

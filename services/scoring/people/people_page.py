@@ -36,6 +36,7 @@ class PeoplePage:
         router.add_api_route("/{person_id}/link", self.invite, methods=["POST"])
         router.add_api_route("/{person_id}/off", self.turn_off, methods=["POST"])
         router.add_api_route("/{person_id}/on", self.turn_on, methods=["POST"])
+        router.add_api_route("/{person_id}/codes/remove", self.remove_codes, methods=["POST"])
         router.add_api_route("/{person_id}/sessions/end", self.end_sessions, methods=["POST"])
         return router
 
@@ -82,6 +83,13 @@ class PeoplePage:
                 _found(await actions.turn(session, person_id, off=off))
         except InvalidPerson as error:
             return await self._person(person_id, error=error)
+        return _back(person_id)
+
+    async def remove_codes(self, person_id: UUID) -> Response:
+        """Take the second factor of somebody away who has lost it, and end the sessions."""
+        async with self.sessions.begin() as session:
+            await accounts.drop_codes(session, person_id)
+            await sessions.end_all(session, person_id)
         return _back(person_id)
 
     async def end_sessions(self, person_id: UUID) -> Response:

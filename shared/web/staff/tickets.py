@@ -22,9 +22,10 @@ from shared.contract.vocabulary import Role
 
 LASTING = timedelta(minutes=10)
 RENEWED_AFTER = timedelta(minutes=5)
+HALF_LASTS = timedelta(minutes=5)  # of a log-in between its two factors
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
 _ALGORITHM = "HS256"
-_TICKET, _DEVICE = "earshot-ticket+jwt", "earshot-device+jwt"
+_TICKET, _DEVICE, _HALF = "earshot-ticket+jwt", "earshot-device+jwt", "earshot-half+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,19 @@ class TicketSigner:
         try:
             claims = self._read(_DEVICE, text)
             return Device(UUID(claims["device"]), UUID(claims["person"]))
+        except _UNREADABLE:
+            return None
+
+    def sign_half(self, person: UUID, now: datetime) -> str:
+        """Sign that a person has given the first of two factors."""
+        return self._sign(_HALF, {"person": str(person), "iat": int(now.timestamp())})
+
+    def read_half(self, text: str, now: datetime) -> UUID | None:
+        """Return who has given the first of two factors within HALF_LASTS."""
+        try:
+            claims = self._read(_HALF, text)
+            begun = datetime.fromtimestamp(claims["iat"], UTC)
+            return UUID(claims["person"]) if timedelta() <= now - begun < HALF_LASTS else None
         except _UNREADABLE:
             return None
 

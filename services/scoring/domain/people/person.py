@@ -25,6 +25,7 @@ class Person:
     roles: frozenset[Role]
     has_password: bool = False
     is_off: bool = False
+    has_codes: bool = False  # a second factor
 
 
 class InvalidPerson(Exception):

@@ -20,6 +20,9 @@ def upgrade() -> None:
         sa.Column("roles", ARRAY(sa.Text), nullable=False),
         sa.Column("password", sa.Text),
         sa.Column("off_at", _MOMENT),
+        sa.Column("code_secret", sa.Text),
+        sa.Column("code_step", sa.BigInteger),
+        sa.Column("recovery", ARRAY(sa.LargeBinary), nullable=False, server_default="{}"),
     )
     op.create_table(
         "staff_links",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from shared.contract.vocabulary import Role
 from shared.database import db
 
 _LOCK = db.lock_number("scoring", "people")
-_COLUMNS = "p.id, p.login, p.name, p.roles, p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off"
+COLUMNS = """p.login, p.name, p.roles, p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off,
+p.code_secret IS NOT NULL AS has_codes"""
+_COLUMNS = f"p.id AS person, {COLUMNS}"
 _ALL = f"SELECT {_COLUMNS} FROM people p ORDER BY lower(p.name), p.login"  # noqa: S608 - column names only
 _BY_LOGIN = f"SELECT {_COLUMNS}, p.password FROM people p WHERE p.login = $1"  # noqa: S608 - see above
 _BY_ID = f"SELECT {_COLUMNS} FROM people p WHERE p.id = $1"  # noqa: S608 - see above
@@ -24,6 +26,14 @@ ON CONFLICT (login) DO NOTHING RETURNING id"""
 _CHANGE = "UPDATE people SET name = $2, roles = $3::text[] WHERE id = $1"
 _SET_PASSWORD = "UPDATE people SET password = $2 WHERE id = $1"  # noqa: S105 - a statement
 _TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_timestamp()) END WHERE id = $1"""
+_CODES = "SELECT code_secret FROM people WHERE id = $1"
+_SET_CODES = """UPDATE people SET code_secret = $2, code_step = $3, recovery = $4::bytea[]
+WHERE id = $1 AND code_secret IS NULL RETURNING id"""
+_DROP_CODES = "UPDATE people SET code_secret = NULL, code_step = NULL, recovery = '{}' WHERE id = $1"
+_USE_CODE = """UPDATE people SET code_step = $2 WHERE id = $1 AND code_secret IS NOT NULL
+AND coalesce(code_step, 0) < $2 RETURNING id"""
+_USE_RECOVERY = """UPDATE people SET recovery = array_remove(recovery, $2) WHERE id = $1 AND code_secret IS NOT NULL
+AND $2 = ANY (recovery) RETURNING cardinality(recovery) AS remaining"""
 _ADD_LINK = "INSERT INTO staff_links (digest, person, expires_at) VALUES ($1, $2, clock_timestamp() + $3::interval)"
 _FORGET_LINKS = "DELETE FROM staff_links WHERE person = $1"
 _FORGET_OLD_LINKS = "DELETE FROM staff_links WHERE expires_at < clock_timestamp()"
@@ -36,24 +46,24 @@ async def lock(session: AsyncSession) -> None:
 
 async def load_all(session: AsyncSession) -> list[Person]:
     """Load all people, sorted by name."""
-    return [_person(row) for row in await db.fetch(session, _ALL)]
+    return [person_of(row) for row in await db.fetch(session, _ALL)]
 
 
 async def by_id(session: AsyncSession, id_: UUID) -> Person | None:
     rows = await db.fetch(session, _BY_ID, id_)
-    return _person(rows[0]) if rows else None
+    return person_of(rows[0]) if rows else None
 
 
 async def by_login(session: AsyncSession, login: str) -> tuple[Person, str | None] | None:
     """Return who has a folded login, with the hash of the password."""
     rows = await db.fetch(session, _BY_LOGIN, login)
-    return (_person(rows[0]), rows[0]["password"]) if rows else None
+    return (person_of(rows[0]), rows[0]["password"]) if rows else None
 
 
 async def by_link(session: AsyncSession, digest: bytes) -> Person | None:
     """Return for whom a one-time link is that was not used and has not expired."""
     rows = await db.fetch(session, _BY_LINK, digest)
-    return _person(rows[0]) if rows else None
+    return person_of(rows[0]) if rows else None
 
 
 async def add(session: AsyncSession, person: Person) -> bool:
@@ -67,6 +77,32 @@ async def change(session: AsyncSession, id_: UUID, *, name: str, roles: Iterable
 
 async def set_password(session: AsyncSession, id_: UUID, password_hash: str) -> None:
     await db.fetch(session, _SET_PASSWORD, id_, password_hash)
+
+
+async def code_secret(session: AsyncSession, id_: UUID) -> str | None:
+    """Return the secret of a person's one-time codes."""
+    rows = await db.fetch(session, _CODES, id_)
+    return rows[0]["code_secret"] if rows else None
+
+
+async def set_codes(session: AsyncSession, id_: UUID, secret: str, *, step: int, recovery: Sequence[bytes]) -> bool:
+    """Store a second factor, whose code of `step` was used; returns False if the person has one already."""
+    return bool(await db.fetch(session, _SET_CODES, id_, secret, step, list(recovery)))
+
+
+async def drop_codes(session: AsyncSession, id_: UUID) -> None:
+    """Take the second factor of a person away."""
+    await db.fetch(session, _DROP_CODES, id_)
+
+
+async def use_code(session: AsyncSession, id_: UUID, step: int) -> bool:
+    """Mark a step as used; returns False if it or a later one was."""
+    return bool(await db.fetch(session, _USE_CODE, id_, step))
+
+
+async def use_recovery(session: AsyncSession, id_: UUID, digest: bytes) -> bool:
+    """Spend a recovery code; returns False if there is none."""
+    return bool(await db.fetch(session, _USE_RECOVERY, id_, digest))
 
 
 async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> None:
@@ -92,6 +128,8 @@ def _names(roles: Iterable[Role]) -> list[str]:
     return sorted(map(str, roles))
 
 
-def _person(row: db.Row) -> Person:
+def person_of(row: db.Row) -> Person:
+    """Return the person of a row that has COLUMNS, and the id as `person`."""
     roles = frozenset(Role(role) for role in row["roles"] if role in set(Role))
-    return Person(row["id"], row["login"], row["name"], roles, row["has_password"], row["is_off"])
+    flags = {name: row[name] for name in ("has_password", "is_off", "has_codes")}
+    return Person(row["person"], row["login"], row["name"], roles, **flags)

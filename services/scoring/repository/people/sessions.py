@@ -6,16 +6,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.people.person import Person
 from services.scoring.domain.people.sessions import StaffSession
-from shared.contract.vocabulary import Role
+from services.scoring.repository.people.accounts import COLUMNS, person_of
 from shared.database import db
 
-_FIND = """SELECT s.id, s.begun_at, s.ends_at, s.browser, p.id AS person, p.login, p.name, p.roles,
-p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off
-FROM staff_sessions s JOIN people p ON p.id = s.person WHERE {where}"""
-_BY_ID = _FIND.format(where="s.id = $1 AND s.person = $2")
-_OF_PERSON = _FIND.format(where="s.person = $1 AND s.ends_at > clock_timestamp() ORDER BY s.begun_at DESC")
+_FIND = f"""SELECT s.id, s.begun_at, s.ends_at, s.browser, s.person, {COLUMNS}
+FROM staff_sessions s JOIN people p ON p.id = s.person WHERE s.person = $1"""  # noqa: S608 - column names only
+_BY_ID = f"{_FIND} AND s.id = $2"
+_OF_PERSON = f"{_FIND} AND s.ends_at > clock_timestamp() ORDER BY s.begun_at DESC"
 _ADD = "INSERT INTO staff_sessions (id, person, begun_at, ends_at, browser) VALUES ($1, $2, $3, $4, $5)"
 _END = "DELETE FROM staff_sessions WHERE id = $1 AND person = $2"
 _END_ALL = "DELETE FROM staff_sessions WHERE person = $1 AND id IS DISTINCT FROM $2"
@@ -27,7 +25,7 @@ async def add(session: AsyncSession, begun: StaffSession) -> None:
 
 
 async def find(session: AsyncSession, id_: UUID, *, person: UUID) -> StaffSession | None:
-    rows = await db.fetch(session, _BY_ID, id_, person)
+    rows = await db.fetch(session, _BY_ID, person, id_)
     return _session(rows[0]) if rows else None
 
 
@@ -50,6 +48,4 @@ async def forget_ended(session: AsyncSession) -> int:
 
 
 def _session(row: db.Row) -> StaffSession:
-    roles = frozenset(Role(role) for role in row["roles"] if role in set(Role))
-    person = Person(row["person"], row["login"], row["name"], roles, row["has_password"], row["is_off"])
-    return StaffSession(row["id"], person, row["begun_at"], row["ends_at"], row["browser"])
+    return StaffSession(row["id"], person_of(row), row["begun_at"], row["ends_at"], row["browser"])

@@ -47,17 +47,22 @@ def machine() -> MachineClock:
 
 
 @pytest.fixture
-def app(scoring: Scoring, machine: MachineClock, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def settings() -> ScoringSettings:
+    return ScoringSettings(_env_file=None)
+
+
+@pytest.fixture
+def app(scoring: Scoring, machine: MachineClock, settings: ScoringSettings, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     def limit() -> RateLimit:
         return RateLimit(per_second=0.1, burst=10, monotonic=machine.seconds)
 
-    def log_in(sessions: Any) -> LogIn:
-        return LogIn(sessions, limits=GuessLimits(limit(), limit(), limit()), now=machine.now)
+    def log_in(sessions: Any, *, need_codes: frozenset[Role]) -> LogIn:
+        return LogIn(sessions, need_codes=need_codes, limits=GuessLimits(limit(), limit(), limit()), now=machine.now)
 
     of = StaffAccess.of
     monkeypatch.setattr(main, "LogIn", log_in)
     monkeypatch.setattr(StaffAccess, "of", lambda settings, **more: of(settings, now=machine.now, **more))
-    return main.build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock, samples=True)
+    return main.build_app(settings, database=scoring.database, clock=scoring.clock, samples=True)
 
 
 @pytest.fixture
