@@ -24,7 +24,7 @@ from services.scoring.dashboard.routes import Dashboard
 from services.scoring.dashboard.settings import SettingsForms
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
-from services.scoring.files.stores import MOST_BYTES
+from services.scoring.files.uploads import MOST_BYTES
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
 from services.scoring.jobs.retention import AnswerRetention
@@ -36,8 +36,9 @@ from services.scoring.people.log_in import LogIn
 from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.people_page import PeoplePage
 from services.scoring.repository import links
-from services.scoring.stores.page import MOST_UPLOADED, StorePages
+from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
+from services.scoring.web.forms import MOST_UPLOADED
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
@@ -108,7 +109,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
         access=access,
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
-        larger={"/stores/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
+        larger={"/stores/import": MOST_UPLOADED, "/people/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
     )
     staff_pages = StaffPages.of(settings)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")

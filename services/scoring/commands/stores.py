@@ -13,6 +13,7 @@ import typer
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.stores.store import Store
 from services.scoring.files import stores as files
+from services.scoring.files.uploads import MOST_BYTES
 from services.scoring.repository.stores import listed
 from services.scoring.stores import saving
 from services.scoring.stores.saving import ImportResult
@@ -45,7 +46,7 @@ def import_stores(
 
 async def _import(file: Path, *, dry_run: bool, good_only: bool) -> ImportResult:
     with file.open("rb") as opened:
-        content = opened.read(files.MOST_BYTES + 1)
+        content = opened.read(MOST_BYTES + 1)
     async with open_for_command(ScoringSettings(), Service.SCORING) as database:
         return await saving.import_file(database.sessions, content, dry_run=dry_run, good_only=good_only)
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO
 
 from services.scoring.domain.stores.imports import BadLine, StoreRow
 from services.scoring.domain.stores.store import FIELDS, MOST_STORES, Store
 from services.scoring.domain.stores.texts import texts_of
+from services.scoring.files.uploads import read_upload
 from shared.tables.layout import TableOptions
-from shared.tables.opening import InvalidFile
-from shared.tables.records import FileRecord, Position, inspect
+from shared.tables.records import FileRecord
 from shared.tables.values import ROUNDED, is_rounded
 from shared.tables.writing import BOM, SpreadsheetWriter, with_formulas
 
-MOST_BYTES = 2_000_000
 _HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; the first that is there counts
     "code": ("code", "store code", "store_code", "id", "код", "код магазина", "код точки"),
     "name": ("name", "store name", "store_name", "store", "название", "название магазина", "наименование", "магазин"),
@@ -46,31 +42,14 @@ class StoreFile:
 
 def read(content: bytes) -> StoreFile:
     """Read a CSV file whatever its encoding and separator; raises InvalidFile."""
-    if len(content) > MOST_BYTES:
-        raise InvalidFile(f"has more than {MOST_BYTES} bytes")
-    if content.startswith(b"\x1f\x8b"):
-        raise InvalidFile("is compressed: unpack it")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "stores.csv"
-        path.write_bytes(content)
-        try:
-            return _read(path)
-        except InvalidFile as error:
-            raise InvalidFile(str(error).removeprefix(f"{path}: ")) from None
-
-
-def _read(path: Path) -> StoreFile:
-    file = inspect(path, _OPTIONS)
-    records = list(islice(file.records(Position()), MOST_STORES + 1))
-    if len(records) > MOST_STORES:
-        raise InvalidFile(f"has more than {MOST_STORES} stores")
-    fields = [name for name in FIELDS if name in file.layout.names]
-    problems = {record.line: _problem(record) for record in records}
+    file = read_upload(content, _OPTIONS, most=MOST_STORES, what="stores")
+    fields = [name for name in FIELDS if name in file.names]
+    problems = {record.line: _problem(record) for record in file.records}
     return StoreFile(
-        [_row(record, fields) for record in records if not problems[record.line]],
+        [_row(record, fields) for record in file.records if not problems[record.line]],
         [BadLine(line, problem) for line, problem in problems.items() if problem],
-        file.layout.describe(),
-        [name for name in file.layout.names if name not in FIELDS],
+        file.layout,
+        [name for name in file.names if name not in FIELDS],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -11,12 +12,16 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from services.scoring.domain.people.person import InvalidPerson, Person
+from services.scoring.files.people import MOST_PEOPLE
 from services.scoring.people import accounts as actions
 from services.scoring.people.accounts import LINK_LASTS, Invited
+from services.scoring.people.importing import PeopleImport, import_people
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
+from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
+from shared.tables.opening import InvalidFile
 from shared.web.problems import NotFound
 from shared.web.qr import qr_svg
 from shared.web.staff.menu import StaffPages
@@ -31,6 +36,8 @@ class PeoplePage:
         router = APIRouter(prefix="/people", include_in_schema=False)
         router.add_api_route("", self.show, methods=["GET"])
         router.add_api_route("", self.add, methods=["POST"])
+        router.add_api_route("/import", self.upload, methods=["GET"])
+        router.add_api_route("/import", self.import_csv, methods=["POST"])
         router.add_api_route("/{person_id}", self.show_person, methods=["GET"])
         router.add_api_route("/{person_id}", self.change, methods=["POST"])
         router.add_api_route("/{person_id}/link", self.invite, methods=["POST"])
@@ -52,6 +59,35 @@ class PeoplePage:
         except InvalidPerson as error:
             return await self._list(error=error, typed={"login": login, "name": name}, roles=roles)
         return self._show_link(invited)
+
+    async def upload(self) -> Response:
+        return self._import_page()
+
+    async def import_csv(self, request: Request) -> Response:
+        """Say what a file would change; store it when that was seen and confirmed, and show its links once."""
+        async with request.form(max_files=1, max_fields=10, max_part_size=MOST_UPLOADED) as form:
+            content, confirmed = await uploaded(form), str(form.get("store", ""))
+        try:
+            result = await import_people(self.sessions, content, dry_run=not confirmed, good_only=confirmed == "good")
+        except InvalidFile as error:
+            return self._import_page(problem=str(error))
+        return self._import_page(result=result, file=base64.b64encode(content).decode(), confirmed=bool(confirmed))
+
+    def _import_page(
+        self, *, problem: str = "", result: PeopleImport | None = None, file: str = "", confirmed: bool = False
+    ) -> Response:
+        return rendering.page(
+            "people_import.html",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
+            pages=self.staff_pages,
+            problem=problem,
+            result=result,
+            file=file,
+            confirmed=confirmed,
+            origin=self.staff_pages.dashboard,
+            days=LINK_LASTS.days,
+            most=MOST_PEOPLE,
+        )
 
     async def show_person(self, person_id: UUID, saved: bool = False) -> Response:  # noqa: FBT001, FBT002 - of the URL
         return await self._person(person_id, saved=saved)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,24 +13,23 @@ from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 
 from services.scoring.domain.stores.hours import hours_text
 from services.scoring.domain.stores.imports import ImportPlan
 from services.scoring.domain.stores.store import FIELDS, InvalidStore, Store
 from services.scoring.domain.stores.texts import store_of, texts_of
 from services.scoring.files import stores as files
-from services.scoring.files.stores import MOST_BYTES
 from services.scoring.repository.stores import listed
 from services.scoring.stores import saving
 from services.scoring.stores.saving import ImportResult, StaleStore
 from services.scoring.web import forms, rendering
+from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.database.db import Sessions
 from shared.tables.opening import InvalidFile
-from shared.web.problems import NotFound, Unprocessable
+from shared.web.problems import NotFound
 from shared.web.staff.menu import StaffPages
 
-MOST_UPLOADED = 4 * MOST_BYTES // 3 + 100_000  # a file as base64, with the rest of the form
 MOST_SHOWN, MOST_UNLISTED, MOST_LINES = 500, 100, 1000
 _LABELS = {
     "code": "Code",
@@ -147,7 +145,7 @@ class StorePages:
     async def import_csv(self, request: Request) -> Response:
         """Say what a file would change, and store it when that was seen and confirmed."""
         async with request.form(max_files=1, max_fields=10, max_part_size=MOST_UPLOADED) as form:
-            content, confirmed = await _content(form), _field(form, "store")
+            content, confirmed = await uploaded(form), _field(form, "store")
         try:
             result = await saving.import_file(
                 self.sessions, content, dry_run=not confirmed, good_only=confirmed == "good"
@@ -219,14 +217,3 @@ def _field(form: FormData, name: str) -> str:
 
 def _back(**shown: str) -> Response:
     return RedirectResponse(f"/stores?{urlencode(shown)}", HTTPStatus.SEE_OTHER)
-
-
-async def _content(form: FormData) -> bytes:
-    """Return the bytes of the chosen file, or of the one that the page before had."""
-    file = form.get("file")
-    if isinstance(file, UploadFile):
-        return await file.read()
-    try:
-        return base64.b64decode(_field(form, "kept"), validate=True)
-    except binascii.Error:
-        raise Unprocessable("The form cannot be read", "Choose the file again.") from None

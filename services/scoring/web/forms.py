@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from urllib.parse import parse_qsl
 
 from fastapi import Request
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 from shared.web.problems import Unprocessable
 
 MAX_FIELDS = 1000
+MOST_UPLOADED = 2_800_000  # bytes: a file of 2 MB as base64, with the rest of the form
 
 
 async def read(request: Request) -> FormData:
@@ -24,3 +27,17 @@ async def read(request: Request) -> FormData:
         return await request.form()
     except ValueError:
         raise Unprocessable("The form cannot be read", f"Send it in UTF-8, with at most {MAX_FIELDS} fields.") from None
+
+
+async def uploaded(form: FormData) -> bytes:
+    """Return the bytes of the chosen file, or of the one in the field `kept`, which the page before had.
+
+    Raises Unprocessable.
+    """
+    file, kept = form.get("file"), form.get("kept")
+    if isinstance(file, UploadFile):
+        return await file.read()
+    try:
+        return base64.b64decode(kept if isinstance(kept, str) else "", validate=True)
+    except binascii.Error:
+        raise Unprocessable("The form cannot be read", "Choose the file again.") from None

@@ -84,6 +84,16 @@ async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, ur
         await page.get_by_role("link", name="All people").click()
         await page.get_by_role("link", name="Oleg Ivanov").click()
         await looked_at(page, "person")
+        await page.goto(f"{url}/people/import")
+        lines = "login,name,roles\nanna,Anna Orlova,manager\nb,Bad Line,astronaut\n"
+        file = {"name": "people.csv", "mimeType": "text/csv", "buffer": lines.encode()}
+        await page.get_by_label("A CSV file").set_input_files(file)  # type: ignore[arg-type]
+        await page.get_by_role("button", name="Check the file").click()
+        await page.get_by_text("Nothing is stored yet").wait_for()
+        await looked_at(page, "import")
+        await page.get_by_role("button", name="Store the 1 good line").click()
+        await page.get_by_text("Links, shown only now").wait_for()
+        await looked_at(page, "imported")
         await page.goto(f"{url}/account")
         await looked_at(page, "account")
         await page.get_by_role("link", name="Add one-time codes").click()

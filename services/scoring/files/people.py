@@ -1,0 +1,64 @@
+"""Reads CSV files of people, and writes their one-time links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.scoring.files.uploads import read_upload
+from shared.contract.vocabulary import Role
+from shared.tables.layout import TableOptions
+
+MOST_PEOPLE = 2000
+_HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; the first that is there counts
+    "login": ("login", "user", "e-mail", "email", "логин", "почта", "эл. почта"),
+    "name": ("name", "full name", "имя", "фио", "сотрудник"),
+    "roles": ("roles", "role", "роли", "роль", "должность"),
+}
+_OPTIONS = TableOptions(columns=_HEADINGS, optional=frozenset(), unique=None)
+_RUSSIAN: Mapping[str, Role] = {
+    "оператор": Role.OPERATOR,
+    "супервайзер": Role.SUPERVISOR,
+    "аналитик": Role.ANALYST,
+    "менеджер": Role.MANAGER,
+    "управляющий": Role.MANAGER,
+    "ответственный за персональные данные": Role.PRIVACY_OFFICER,
+    "администратор": Role.ADMINISTRATOR,
+}
+_ROLES: Mapping[str, str] = {**{role.label: role.value for role in Role}, **_RUSSIAN}
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A line of the file; `problem` says why it could not be read, "" if it was."""
+
+    line: int
+    login: str
+    name: str
+    roles: Sequence[str]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleFile:
+    rows: Sequence[PersonRow]
+    layout: str
+    ignored: Sequence[str]
+
+
+def read(content: bytes) -> PeopleFile:
+    """Read a CSV file with the columns login, name and roles; raises InvalidFile."""
+    file = read_upload(content, _OPTIONS, most=MOST_PEOPLE, what="people")
+    rows = []
+    for record in file.records:
+        cells = record.cells or {}
+        texts = {name: cells.get(name, "").strip() for name in _HEADINGS}
+        rows.append(PersonRow(record.line, texts["login"], texts["name"], roles_of(texts["roles"]), record.problem))
+    return PeopleFile(rows, file.layout, [name for name in file.names if name not in _HEADINGS])
+
+
+def roles_of(text: str) -> list[str]:
+    """Return the roles of a cell, with commas, semicolons, slashes, plus signs or lines between them."""
+    words = (word.strip().casefold().replace("_", " ") for word in re.split(r"[,;/+\n]", text))
+    return [str(_ROLES.get(word, word)) for word in words if word]

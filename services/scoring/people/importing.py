@@ -1,0 +1,66 @@
+"""Adds and changes the people of a CSV file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.people.person import InvalidPerson, Person, folded
+from services.scoring.files import people as files
+from services.scoring.files.people import PersonRow
+from services.scoring.people import accounts as actions
+from services.scoring.people.accounts import Invited
+from services.scoring.repository.people import accounts
+from shared.database.db import Sessions
+
+
+@dataclass(slots=True)
+class PeopleImport:
+    """What an import did, or would do where it is not `stored`; `bad` are lines with their reasons."""
+
+    layout: str
+    ignored: Sequence[str]
+    added: list[Invited] = field(default_factory=list)
+    changed: list[Person] = field(default_factory=list)
+    left: int = 0
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    stored: bool = False
+
+
+async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, good_only: bool) -> PeopleImport:
+    """Add the people of a file, each with a one-time link, and change those whose login is known.
+
+    Nothing is stored for a dry run, or when a line is bad and not `good_only`. Raises InvalidFile.
+    """
+    file = await asyncio.to_thread(files.read, content)
+    result = PeopleImport(file.layout, file.ignored)
+    async with sessions() as session, session.begin() as transaction:
+        await accounts.lock(session)
+        known = {person.login: person for person in await accounts.load_all(session)}
+        seen: dict[str, int] = {}
+        for row in file.rows:
+            first = seen.setdefault(folded(row.login), row.line)
+            problem = row.problem or (f"the login is in line {first}, too" if first != row.line else "")
+            try:
+                if not problem:
+                    await _apply(session, row, known.get(folded(row.login)), result)
+            except InvalidPerson as error:
+                problem = str(error)
+            if problem:
+                result.bad.append((row.line, problem))
+        result.stored = not dry_run and (good_only or not result.bad)
+        if not result.stored:
+            await transaction.rollback()
+    return result
+
+
+async def _apply(session: AsyncSession, row: PersonRow, person: Person | None, result: PeopleImport) -> None:
+    if person is None:
+        result.added.append(await actions.add(session, login=row.login, name=row.name, roles=row.roles))
+    elif (person.name, frozenset(map(str, person.roles))) == (row.name, frozenset(row.roles)):
+        result.left += 1
+    elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles):
+        result.changed.append(changed)

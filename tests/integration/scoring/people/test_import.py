@@ -1,0 +1,124 @@
+"""People from CSV files: a dry run first, bad lines with their reasons, and links that are shown once."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import httpx2
+import pytest
+
+from services.scoring.files.people import roles_of
+from shared.contract.vocabulary import Role
+from tests.integration.scoring.people.conftest import PASSWORD, Open, joined
+from tests.integration.scoring.stand import Scoring
+
+FILE = "Логин;ФИО;Роль\nanna@shop.example;Анна Орлова;Управляющий, аналитик\noleg;Олег Иванов;оператор\n"
+KEPT = re.compile(r'name="kept" value="([^"]*)"')
+
+
+@pytest.fixture
+async def admin(web: httpx2.AsyncClient, scoring: Scoring) -> httpx2.AsyncClient:
+    await joined(web, scoring, "admin", Role.ADMINISTRATOR)
+    return web
+
+
+async def checked(admin: httpx2.AsyncClient, content: bytes) -> httpx2.Response:
+    return await admin.post("/people/import", files={"file": ("people.csv", content, "text/csv")})
+
+
+async def stored(admin: httpx2.AsyncClient, content: bytes, *, what: str = "all") -> str:
+    form: dict[str, Any] = {"kept": (None, base64.b64encode(content).decode()), "store": (None, what)}
+    return (await admin.post("/people/import", files=form)).text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251", "utf-16"])
+async def test_file_is_checked_first_and_then_stored_with_links(
+    admin: httpx2.AsyncClient, opened: Open, encoding: str
+) -> None:
+    seen = await checked(admin, FILE.encode(encoding))
+    assert ("Nothing is stored yet" in seen.text, "/join/" in seen.text) == (True, False)
+    assert "anna@shop.example" not in (await admin.get("/people")).text
+    (kept,) = KEPT.findall(seen.text)
+    page = await stored(admin, base64.b64decode(kept))
+    assert "Stored: 2 added, 0 changed." in page
+    links = re.findall(r"http://127.0.0.1:8000(/join/[\w-]+)", page)
+    assert len(links) == 2
+    async with opened() as anna:
+        assert (await anna.post(links[0], data={"password": PASSWORD, "again": PASSWORD})).status_code == 303
+        assert (await anna.get("/")).status_code == 200
+        assert "Анна Орлова" in (await anna.get("/account")).text
+
+
+async def test_known_login_gets_the_name_and_the_roles_of_the_file_and_keeps_the_password(
+    admin: httpx2.AsyncClient, opened: Open, scoring: Scoring
+) -> None:
+    async with opened() as olga:
+        await joined(olga, scoring, "olga", Role.OPERATOR)
+        page = await stored(admin, b"login,name,roles\nOLGA,Olga Smith,supervisor\nadmin,Admin Petrova,administrator\n")
+        assert "Stored: 0 added, 1 changed." in page
+        assert "/join/" not in page
+        assert (await olga.get("/suspects")).status_code == 200
+        again = await checked(admin, b"login,name,roles\nolga,Olga Smith,supervisor\n")
+        assert "There is nothing to store" in again.text
+
+
+BAD = """login,name,roles
+,Nobody,operator
+a b,Two words,operator
+anna,Anna,
+anna,Anna again,operator
+boris,Boris,astronaut
+carl,Admin Petrova,operator
+admin,Admin Petrova,operator
+dora,Dora,operator
+"""
+
+
+async def test_bad_lines_are_named_and_nothing_is_stored_unless_the_good_ones_are_asked_for(
+    admin: httpx2.AsyncClient,
+) -> None:
+    seen = (await checked(admin, BAD.encode())).text
+    told = dict(re.findall(r"<li>Line (\d+): ([^<]+)</li>", seen))
+    assert {line: why.split(":")[0] for line, why in told.items()} == {
+        "2": "a login has 1 to 100 characters and no spaces",
+        "3": "a login has 1 to 100 characters and no spaces",
+        "4": "somebody without a role sees no page",
+        "5": "the login is in line 4, too",
+        "6": "astronaut is no role; roles are operator, supervisor, analyst, manager, privacy_officer, administrator",
+        "7": "admin has this name already",
+        "8": "nobody else who can log in is an administrator",
+    }
+    assert "because lines are bad" in await stored(admin, BAD.encode())
+    assert "Dora" not in (await admin.get("/people")).text
+    assert "Stored: 1 added, 0 changed." in await stored(admin, BAD.encode(), what="good")
+    assert "Dora" in (await admin.get("/people")).text
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01", b"login\n", b"name,roles\nx,y\n", b"\x1f\x8b", b"a" * 2_000_001])
+async def test_what_is_no_list_of_people_is_refused(admin: httpx2.AsyncClient, content: bytes) -> None:
+    refused = await checked(admin, content)
+    assert (refused.status_code, "Nothing was stored. The file cannot be read" in refused.text) == (422, True)
+
+
+async def test_four_hundred_people_come_from_one_file(admin: httpx2.AsyncClient) -> None:
+    lines = "".join(f"person-{number},Person {number},operator\n" for number in range(400))
+    page = await stored(admin, f"login,name,roles\n{lines}".encode())
+    assert "Stored: 400 added, 0 changed." in page
+    assert len(set(re.findall(r"/join/[\w-]+", page))) == 400
+
+
+@pytest.mark.parametrize(
+    ("cell", "roles"),
+    [
+        ("Operator", ["operator"]),
+        ("privacy officer; Supervisor", ["privacy_officer", "supervisor"]),
+        ("privacy_officer/МЕНЕДЖЕР", ["privacy_officer", "manager"]),
+        ("Оператор\nАналитик", ["operator", "analyst"]),
+        (" , ", []),
+        ("boss", ["boss"]),
+    ],
+)
+def test_roles_are_read_in_english_and_russian(cell: str, roles: list[str]) -> None:
+    assert roles_of(cell) == roles
