@@ -115,7 +115,7 @@ async def test_four_hundred_people_come_from_one_file(admin: httpx2.AsyncClient)
         ("Operator", ["operator"]),
         ("privacy officer; Supervisor", ["privacy_officer", "supervisor"]),
         ("privacy_officer/МЕНЕДЖЕР", ["privacy_officer", "manager"]),
-        ("Менеджер\nОператор", ["manager", "operator"]),
+        ("Менеджер + Оператор", ["manager", "operator"]),
         (" , ", []),
         ("boss", ["boss"]),
     ],
