@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urljoin
 
 import httpx2
@@ -19,7 +20,7 @@ from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import PortBusy
 from tests.journey.stage import MONDAY, Stage, link_in, purchase
-from tests.staff import PROCESS_STAFF
+from tests.staff import NOBODY, STAFF
 
 OUTSIDE = "127.0.0.2"
 
@@ -32,7 +33,7 @@ async def test_outside_listener_serves_public_paths_only(urls: Mapping[str, str]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(all_in_one.run(settings, stop, ready=lambda _urls: ready.set()))
         await ready.wait()
-        async with httpx2.AsyncClient(auth=PROCESS_STAFF, timeout=20) as web:
+        async with httpx2.AsyncClient(auth=STAFF, timeout=20) as web:
             seen = {
                 path: (await web.get(f"http://{OUTSIDE}:{settings.port(service)}{path}")).status_code
                 for service, path in (
@@ -58,7 +59,7 @@ async def test_outside_listener_serves_public_paths_only(urls: Mapping[str, str]
 async def test_proxy_reaches_no_staff_page_and_every_public_one(stage: Stage, header: str) -> None:
     await stage.happens(purchase())
     link = link_in((await stage.mailbox())[0])
-    proxied = {header: "for=203.0.113.9"}
+    proxied: dict[str, Any] = {"headers": {header: "for=203.0.113.9"}, "auth": NOBODY}
     refused = [
         f"{stage.scoring}/",
         f"{stage.scoring}/desk",
@@ -68,10 +69,10 @@ async def test_proxy_reaches_no_staff_page_and_every_public_one(stage: Stage, he
         f"{stage.trigger}/v1/decisions",
         f"{stage.trigger}/metrics",
     ]
-    assert {(await stage.web.get(path, headers=proxied)).status_code for path in refused} == {403}
-    event = await stage.web.post(f"{stage.trigger}/v1/events", json=purchase(2), headers=proxied)
-    assert event.status_code == 403
-    assert (await stage.web.get(link, headers=proxied)).status_code == 200
+    assert {(await stage.web.get(path, **proxied)).status_code for path in refused} == {401}
+    event = await stage.web.post(f"{stage.trigger}/v1/events", json=purchase(2), **proxied)
+    assert event.status_code == 401
+    assert (await stage.web.get(link, **proxied)).status_code == 200
 
 
 async def test_every_staff_page_leads_to_all_others(stage: Stage) -> None:

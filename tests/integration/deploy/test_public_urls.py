@@ -33,7 +33,7 @@ async def test_live_start_is_refused_when_unsubscribe_links_lead_to_another_serv
         assert await running.process.wait() == 1
         said = running.log.read_text()
     assert said.splitlines()[-1] == (
-        f"earshot: {wrong}/u must be answered by dispatcher, but is answered by something else (status 404): "
+        f"earshot: {wrong}/u must be answered by dispatcher, but is answered by another service (status 401): "
         "route /u to dispatcher, as deploy/proxy does, or correct EARSHOT_UNSUBSCRIBE_URL"
     )
     assert "Traceback" not in said

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
@@ -251,7 +251,7 @@ async def test_message_the_log_never_takes_is_parked_and_the_rest_goes_on(
     long = cloudevents.new(
         SurveyWithdrawn(respondent_id="r", invitation_id=uuid4(), reason="x" * 200), service=Service.TRIGGER, at=NOW
     )
-    long = replace(long, subject="y" * 1000)
+    long = structs.replace(long, subject="y" * 1000)
     async with trigger_db.sessions.begin() as session:
         await outbox.add(session, [withdrawn(), long, withdrawn()])
     stop = asyncio.Event()

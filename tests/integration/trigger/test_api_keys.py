@@ -18,6 +18,7 @@ from shared.database import db
 from shared.database.db import Database
 from shared.web.api_keys import verifier
 from tests.integration.trigger.samples import count, purchase
+from tests.staff import STAFF
 
 EVENTS = "/v1/events"
 OUTSIDE = {"x-forwarded-for": "203.0.113.9"}
@@ -63,7 +64,7 @@ async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx2.A
     assert len((await outside.get("/v1/decisions", headers=wider)).json()["decisions"]) == 1
     assert (await outside.get("/v1/programs/after-purchase", headers=wider)).status_code == 200
     assert (await outside.put("/v1/programs", headers=wider)).status_code == 403
-    assert (await outside.get("/docs", headers={"authorization": "Bearer staff"})).status_code == 200
+    assert (await outside.get("/docs", auth=STAFF)).status_code == 200
 
 
 async def test_revoked_expired_and_unknown_keys_are_refused_alike(
@@ -102,15 +103,13 @@ async def test_key_over_its_rate_limit_is_told_when_to_retry(outside: httpx2.Asy
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) in range(90, 101)
     assert (await outside.post(EVENTS, json=purchase("e2"), headers=other)).status_code == 202
-    staff = {"authorization": "Bearer staff"}
-    assert (await outside.post(EVENTS, json=[purchase("e3")] * 1000, headers=staff)).status_code == 202
-    assert (await outside.post(EVENTS, json=purchase("e4"), headers=staff)).status_code == 202
+    assert (await outside.post(EVENTS, json=[purchase("e3")] * 1000, auth=STAFF)).status_code == 202
+    assert (await outside.post(EVENTS, json=purchase("e4"), auth=STAFF)).status_code == 202
 
 
 async def test_single_events_at_once_share_a_transaction(outside: httpx2.AsyncClient, installed: Database) -> None:
-    staff = {"authorization": "Bearer staff"}
     sent = [purchase(f"e{number}", customer={"id": f"c{number}", "email": "a@shop.example"}) for number in range(100)]
-    answers = await asyncio.gather(*(outside.post(EVENTS, json=one, headers=staff) for one in sent))
+    answers = await asyncio.gather(*(outside.post(EVENTS, json=one, auth=STAFF) for one in sent))
     assert [answer.json()["id"] for answer in answers] == [one["id"] for one in sent]
     async with installed.sessions() as session:
         (row,) = await db.fetch(session, "SELECT count(DISTINCT xmin::text) AS commits FROM decisions")

@@ -14,6 +14,7 @@ from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.main import build_app
 from shared.clock import ManualClock
 from shared.database.db import Database, fetch
+from shared.messaging.relay_leadership import messages_in
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.trigger.samples import body, decide, purchase
 from tests.staff import STAFF
@@ -44,9 +45,9 @@ def _sale(name: str) -> dict[str, Any]:
 async def _is_asked(outside: Database, *names: str) -> None:
     async with outside.sessions() as session:
         asked = await fetch(session, "SELECT event_id FROM decisions WHERE reason = 'asked'")
-        told = await fetch(session, "SELECT key FROM outbox WHERE topic = 'survey.requests'")
+        told = messages_in(await fetch(session, "SELECT * FROM outbox WHERE topic = 'survey.requests'"))
     assert {*names} <= {row["event_id"] for row in asked}
-    assert {*names} <= {row["key"] for row in told}
+    assert {*names} <= {message.key for message in told}
 
 
 async def test_event_that_was_answered_is_decided(

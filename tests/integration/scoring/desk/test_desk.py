@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from deploy.program_ticket import ProgramTicket
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
 from shared.contract.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
@@ -347,9 +348,10 @@ async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: http
 
 @pytest.mark.parametrize("url", ["https://nps.example.com", "http://127.0.0.1:8000"])
 async def test_cookie_of_the_desk_is_secure_where_its_address_is(scoring: Scoring, url: str) -> None:
-    app = build_app(ScoringSettings(public_url=url), database=scoring.database, clock=scoring.clock)
-    transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as browser:
+    settings = ScoringSettings(public_url=url)
+    app = build_app(settings, database=scoring.database, clock=scoring.clock)
+    transport, staff = httpx2.ASGITransport(app), ProgramTicket(settings)
+    async with httpx2.AsyncClient(auth=staff, transport=transport, base_url="http://127.0.0.1:8000") as browser:
         taken = await browser.post("/desk/take", data={"operator": "Anna"})
     assert ("secure" in taken.headers["set-cookie"].lower()) is url.startswith("https")
 
