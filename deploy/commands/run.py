@@ -47,15 +47,14 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
         from deploy.addresses import print_addresses  # noqa: PLC0415
     logging.configure(settings.trigger.log_level, service=which.value)
 
-    first_links: list[str] = []
-
-    def ready(_urls: dict[str, str]) -> None:
-        print_addresses(settings, services)
-        for link in first_links:
-            print(_first_steps(link, is_terminal=common.environment == "development" or sys.stdout.isatty()))
+    def show(link: str) -> None:
+        print(_first_steps(link, is_terminal=common.environment == "development" or sys.stdout.isatty()), flush=True)
 
     async def work(stop: asyncio.Event) -> None:
-        await all_in_one.run(settings, stop, services=services, ready=ready, first_link=first_links.append)
+        def ready(_urls: dict[str, str]) -> None:
+            print_addresses(settings, services)
+
+        await all_in_one.run(settings, stop, services=services, ready=ready, first_link=show)
 
     run_command(lambda: run_until_signal(work))
 

@@ -29,9 +29,9 @@ from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
 from services.scoring.jobs.retention import AnswerRetention
 from services.scoring.jobs.scheduler import every
-from services.scoring.people import accounts
 from services.scoring.people import log_in as log_ins
 from services.scoring.people.account_page import AccountPage
+from services.scoring.people.first_link import tell_first_link
 from services.scoring.people.log_in import LogIn
 from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.people_page import PeoplePage
@@ -173,10 +173,8 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
             pause = running.until_woken(delivery.POLL_S, shortest_s=delivery.POLL_S)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks"), pause))
             if context.first_link is not None:
-                async with database.sessions.begin() as session:
-                    invited = await accounts.first_administrator(session)
-                if invited is not None:
-                    context.first_link(invited.url(settings.dashboard_url))
+                first = tell_first_link(database.sessions, context.first_link, origin=settings.dashboard_url, stop=stop)
+                tasks.create_task(first, name="first link")
             context.started.set()
     finally:
         await database.close()
