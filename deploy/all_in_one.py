@@ -22,6 +22,7 @@ from shared.runtime import ServiceContext, listen, open_event_log
 from shared.waiting import wait_for_any
 from shared.web.connection_limits import ConnectionLimits
 from shared.web.front import Front
+from shared.web.staff.gate import SharedSessions
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.TRIGGER: trigger.run,
@@ -64,6 +65,7 @@ async def _run(
         return
     clock, health = open_clock(base.clock), Health()
     front = Front() if set(listeners) == set(ALL) else None
+    sessions = SharedSessions() if Service.SCORING in listeners else None
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
         contexts = []
         for service, (listener, public_listener) in listeners.items():
@@ -80,6 +82,7 @@ async def _run(
                 own,
                 front,
                 limits=ConnectionLimits.of(base),
+                staff_sessions=sessions,
                 **staff,
             )
             own.require("start", context.has_started)

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from shared.config import Settings
 
+_REMOVED = {"EARSHOT_STAFF_SECRET": "staff log in as people, and programs with API keys: see CHANGELOG.md"}
 _RESERVED = ("EARSHOT_TEST_", "EARSHOT_REQUIRE_")
 
 
@@ -35,5 +36,7 @@ def _names_of_services() -> set[str]:
 
 
 def _with_likely(name: str, known: Iterable[str]) -> str:
+    if name in _REMOVED:
+        return f"{name} ({_REMOVED[name]})"
     likely = get_close_matches(name, known, n=1)
     return f"{name} (did you mean {likely[0]}?)" if likely else name

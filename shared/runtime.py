@@ -25,6 +25,7 @@ from shared.web.connection_limits import ConnectionLimits
 if TYPE_CHECKING:
     from shared.messaging.transport.kafka import KafkaSecurity
     from shared.web.front import Front
+from shared.web.staff.gate import SharedSessions
 
 log = structlog.get_logger()
 
@@ -39,8 +40,9 @@ class ServiceContext:
 
     `public_listener` serves only the paths that are not for staff. `front` is set when all services run in this
     process: scoring's listeners serve it in place of scoring's app. A service sets `started` when all its tasks run.
-    `samples`: staff may become sample people, in the demo. Where `first_link` is given and nobody can log in yet,
-    scoring calls it with the link of the first administrator.
+    `staff_sessions` are shared by the services of one process. `samples`: staff may become sample people, in the
+    demo. Where `first_link` is given and nobody can log in yet, scoring calls it with the link of the first
+    administrator.
     """
 
     database_url: str
@@ -53,6 +55,7 @@ class ServiceContext:
     front: Front | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    staff_sessions: SharedSessions | None = None
     samples: bool = False
     first_link: Callable[[str], None] | None = None
 

@@ -48,7 +48,7 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
     logging.configure(settings.trigger.log_level, service=which.value)
 
     def show(link: str) -> None:
-        print(_first_steps(link, is_terminal=common.environment == "development" or sys.stdout.isatty()), flush=True)
+        print(_first_steps(link, is_terminal=sys.stdout.isatty()), flush=True)
 
     async def work(stop: asyncio.Event) -> None:
         def ready(_urls: dict[str, str]) -> None:

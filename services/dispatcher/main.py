@@ -59,7 +59,7 @@ from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.public_urls import PublicUrlCheck
-from shared.web.staff.gate import StaffAccess
+from shared.web.staff.gate import SharedSessions, StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 
@@ -67,19 +67,20 @@ TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def build_app(
+def build_app(  # noqa: PLR0913 - a service is built from these
     settings: DispatcherSettings,
     database: Database,
     clock: Clock,
     accounts: Sequence[ChannelAccount] = (),
     *,
     health: Health | None = None,
+    sessions: SharedSessions | None = None,
 ) -> FastAPI:
     keys = ApiKeyVerifier(Service.DISPATCHER, database.sessions, ClientAddress.of_settings(settings))
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
-        access=StaffAccess.of(settings, admit=keys.admit),
+        access=StaffAccess.of(settings, admit=keys.admit, shared=sessions),
         https=settings.public_url.startswith("https://"),
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):
@@ -276,7 +277,14 @@ class DispatcherParts:
         context.health.require("ledger", restore_guard.ready)
         link_keys = LinkKeys(self.settings.link_secrets, self.database.sessions)
         context.health.require("link keys", link_keys.check, advisory=True)
-        app = build_app(self.settings, self.database, context.clock, self.accounts, health=context.health)
+        app = build_app(
+            self.settings,
+            self.database,
+            context.clock,
+            self.accounts,
+            health=context.health,
+            sessions=context.staff_sessions,
+        )
         supervisor.start(app, self.database, migrations=MIGRATIONS)
 
     def _start_sending(self, supervisor: Supervisor, restore_guard: RestoreGuard) -> None:

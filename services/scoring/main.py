@@ -57,7 +57,7 @@ from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.rate_limit import RateLimit
-from shared.web.staff.gate import StaffAccess
+from shared.web.staff.gate import SharedSessions, StaffAccess
 from shared.web.staff.menu import StaffPages
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -80,16 +80,19 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     health: Health | None = None,
     stop: asyncio.Event | None = None,
     samples: bool = False,
+    sessions_of_staff: SharedSessions | None = None,
 ) -> FastAPI:
     """Build the web application; setting `stop` ends the event streams of open dashboard pages.
 
-    `samples`: everybody may become a sample person, in the demo.
+    `samples`: everybody may become a sample person, in the demo. `sessions_of_staff` are told how to find sessions.
     """
     health = health or Health()
     sessions, windows = database.sessions, settings.scanner_windows
     writer = Writer(sessions, windows)
     resolver = GroupCommitter(in_transaction(sessions, partial(links.resolve, windows=windows)))
     log_in = LogIn(sessions, need_codes=settings.second_factor)
+    if sessions_of_staff is not None:
+        sessions_of_staff.find = log_in.find_session
     clients = ClientAddress.of_settings(settings)
     keys = ApiKeyVerifier(Service.SCORING, sessions, clients)
     access = StaffAccess.of(settings, find_session=log_in.find_session, admit=keys.admit)
@@ -154,7 +157,15 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = context.stop, context.health
     clock = await guard_clock(context.clock, database)
-    app = build_app(settings, database=database, clock=context.clock, health=health, stop=stop, samples=context.samples)
+    app = build_app(
+        settings,
+        database=database,
+        clock=context.clock,
+        health=health,
+        stop=stop,
+        samples=context.samples,
+        sessions_of_staff=context.staff_sessions,
+    )
     consumer = build_consumer(settings, database, context.event_log, clock)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
     sender = WebhookSender(database.sessions, settings.webhook_networks)

@@ -54,7 +54,7 @@ from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.http_client import HttpClient
 from shared.web.rate_limit import RateLimit
-from shared.web.staff.gate import StaffAccess
+from shared.web.staff.gate import SharedSessions, StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 
@@ -67,12 +67,19 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 4_000_000  # bytes; enough for MAX_EVENTS events of 4,000 bytes
 
 
-def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
+def build_app(
+    settings: TriggerSettings,
+    database: Database,
+    clock: Clock,
+    *,
+    health: Health | None = None,
+    sessions: SharedSessions | None = None,
+) -> FastAPI:
     keys = ApiKeyVerifier(Service.TRIGGER, database.sessions, ClientAddress.of_settings(settings))
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
-        access=StaffAccess.of(settings, admit=keys.admit),
+        access=StaffAccess.of(settings, admit=keys.admit, shared=sessions),
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
     )
@@ -218,7 +225,7 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             health.require("crm event log", logs.crm.ping)
         async with asyncio.TaskGroup() as tasks:
             supervisor = Supervisor(tasks, context, Service.TRIGGER)
-            app = build_app(settings, database, clock, health=health)
+            app = build_app(settings, database, clock, health=health, sessions=context.staff_sessions)
             republish = partial(publish_again, clock=clock)
             supervisor.start(app, database, migrations=MIGRATIONS, republish=republish)
             supervisor.watch(clock)

@@ -18,4 +18,5 @@ def template_environment(folder: Path, *, lstrip_blocks: bool = False) -> Enviro
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=lstrip_blocks,
+        auto_reload=False,
     )

@@ -44,6 +44,11 @@ def test_misspelt_setting_is_named() -> None:
     assert unknown_settings(given) == ["EARSHOT_SENT (did you mean EARSHOT_SEND?)"]
 
 
+def test_setting_that_was_removed_says_what_came_instead() -> None:
+    (told,) = unknown_settings({"EARSHOT_STAFF_SECRET": "x"})
+    assert told == "EARSHOT_STAFF_SECRET (staff log in as people, and programs with API keys: see CHANGELOG.md)"
+
+
 def test_link_keys_are_read_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARSHOT_LINK_KEYS", "k2:new, k1:old:er")
     settings = Settings()

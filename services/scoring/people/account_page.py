@@ -37,11 +37,17 @@ class AccountPage:
         router.add_api_route("/codes", self.set_up, methods=["POST"])
         router.add_api_route("/codes/remove", self.remove_codes, methods=["POST"])
         router.add_api_route("/sessions/{session_id}/end", self.end_session, methods=["POST"])
+        router.add_api_route("/refused", self.refused, methods=["GET"])
         router.add_api_route("/log-out", self.log_out, methods=["POST"])
         return router
 
     async def show(self, changed: bool = False) -> Response:  # noqa: FBT001, FBT002 - a parameter of the URL
         return await self._page(changed=changed)
+
+    async def refused(self) -> Response:
+        """Say that the roles of the person do not open a page."""
+        roles = sorted(role.label for role in _person().roles)
+        return rendering.page("account_refused.html", status=HTTPStatus.FORBIDDEN, pages=self.staff_pages, roles=roles)
 
     async def change_password(self, request: Request) -> Response:
         form = await forms.read(request)
@@ -49,14 +55,17 @@ class AccountPage:
         if new != again:
             return await self._page(why="the two new ones are not the same")
         try:
-            await self.log_in.change_password(_person(), old, new)
+            browser = request.headers.get("user-agent", "")
+            ticket = await self.log_in.change_password(_person(), old, new, browser=browser)
         except WrongLogIn:
             return await self._page(why="the present one is another")
         except TooManyGuesses as error:
             return await self._page(why=f"too many wrong ones: wait {error.wait_s} seconds")
         except WeakPassword as error:
             return await self._page(why=str(error))
-        return RedirectResponse("/account?changed=1", HTTPStatus.SEE_OTHER)
+        response = RedirectResponse("/account?changed=1", HTTPStatus.SEE_OTHER)
+        response.headers.append("set-cookie", self.access.cookie_of(ticket))
+        return response
 
     async def show_set_up(self) -> Response:
         return self._set_up_form()

@@ -53,7 +53,12 @@ async def add(session: AsyncSession, *, login: str, name: str, roles: Iterable[s
 
 
 async def invite(session: AsyncSession, person: Person) -> Invited:
-    """Make a one-time link; the link before it stops working, the password counts until the new one is chosen."""
+    """Make a one-time link; the link before it stops working, the password counts until the new one is chosen.
+
+    Raises InvalidPerson for somebody who is turned off.
+    """
+    if person.is_off:
+        raise InvalidPerson("login", "this person is turned off: turn the login on first")
     secret = secrets.token_urlsafe(32)
     await accounts.replace_link(session, person.id, digest(secret), lasting=LINK_LASTS)
     return Invited(person, secret)

@@ -182,8 +182,8 @@ class LogIn:
             await sessions.end_all(session, person.id)
             return await self._after_password(session, person, browser=browser)
 
-    async def change_password(self, ticket: Ticket, old: str, new: str) -> None:
-        """Replace a password, and end the person's other sessions.
+    async def change_password(self, ticket: Ticket, old: str, new: str, *, browser: str = "") -> Ticket:
+        """Replace a password, end all sessions of the person, and begin another.
 
         Raises WrongLogIn, TooManyGuesses and WeakPassword.
         """
@@ -192,7 +192,8 @@ class LogIn:
         async with self.sessions.begin() as session:
             await accounts.set_password(session, person.id, hashed)
             await accounts.forget_links(session, person.id)
-            await sessions.end_all(session, person.id, but=ticket.session)
+            await sessions.end_all(session, person.id)
+            return await self.begin(session, person, browser=browser)
 
     async def confirm_password(self, ticket: Ticket, password: str) -> Person:
         """Return who is signed in if this is the password; raises WrongLogIn and TooManyGuesses."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid4
 
@@ -33,9 +33,23 @@ from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
 
 _DEVICE_LASTS = timedelta(days=180)
+_WITH_SECRETS = routes.Paths(["/account", "/people"])  # their forms have passwords and codes
 _MOST_KEPT = 100_000  # characters of a form that is sent again after the log-in
 _Path = Annotated[str, Query(max_length=8192)]
-_Pairs = Sequence[tuple[str, str]]
+
+
+class Kept(NamedTuple):
+    """A form that a person sent when the session had ended, to be sent again by the same person after the log-in."""
+
+    person: str
+    fields: Sequence[tuple[str, str]]
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self) if self.fields else ""
+
+
+NOTHING = Kept("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,8 @@ class LogInPages:
         held = self.access.ticket_in(request.headers)
         ticket = await self.access.current(held)
         if ticket is None:
-            return self._form(request, target=target, kept=await _sent(request), expired=held is not None)
+            kept = await _sent(request, held) if held is not None and _may_be_kept(target) else NOTHING
+            return self._form(request, target=target, kept=kept, expired=held is not None)
         if held is not None and routes.service_of(target) is not Service.SCORING and self._is_new(held):
             return self._page(request, "login_refused.html", status=HTTPStatus.CONFLICT, target=target)
         response = RedirectResponse(self.staff_pages.url(target or "/"), HTTPStatus.TEMPORARY_REDIRECT)
@@ -82,7 +97,7 @@ class LogInPages:
 
     async def enter(self, request: Request) -> Response:
         form = await forms.read(request)
-        target, kept = _checked(str(form.get("next", ""))), _pairs(str(form.get("kept", "")))
+        target, kept = _checked(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
         login, password = str(form.get("login", "")), str(form.get("password", ""))
         if not self._is_safe(request):
             return self._form(request, target=target)
@@ -103,7 +118,7 @@ class LogInPages:
     async def enter_code(self, request: Request) -> Response:
         """Take the second factor of somebody whose password was right."""
         form = await forms.read(request)
-        target, kept = _checked(str(form.get("next", ""))), _pairs(str(form.get("kept", "")))
+        target, kept = _checked(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
         person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
         if person is None or not self._is_safe(request):
             return self._form(request, target=target, kept=kept)
@@ -139,7 +154,7 @@ class LogInPages:
         async with self.log_in.sessions.begin() as session:
             person = await sample_person(session, Role(role))
             ticket = await self.log_in.begin(session, person, browser=_browser(request))
-        kept = _pairs(str(form.get("kept", "")))
+        kept = _kept(str(form.get("kept", "")))
         return self._entered(request, ticket, target=_checked(str(form.get("next", ""))), kept=kept)
 
     async def show_link(self, request: Request, secret: str) -> Response:
@@ -161,7 +176,7 @@ class LogInPages:
             return await self._link_form(request, secret)
         return self._next(request, ticket)
 
-    def _next(self, request: Request, step: Ticket | SecondStep, *, target: str = "", kept: _Pairs = ()) -> Response:
+    def _next(self, request: Request, step: Ticket | SecondStep, *, target: str = "", kept: Kept = NOTHING) -> Response:
         if isinstance(step, Ticket):
             return self._entered(request, step, target=target, kept=kept)
         if step.is_new:
@@ -174,7 +189,7 @@ class LogInPages:
         person: UUID,
         *,
         target: str,
-        kept: _Pairs,
+        kept: Kept,
         wrong: bool = False,
         wait_s: int = 0,
     ) -> Response:
@@ -184,7 +199,7 @@ class LogInPages:
             status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
             half=self.access.signer.sign_half(person, self.access.now()),
             target=target,
-            kept=json.dumps(kept) if kept else "",
+            kept=kept.text,
             wrong=wrong,
             wait_s=wait_s,
         )
@@ -204,11 +219,13 @@ class LogInPages:
             wrong=wrong,
         )
 
-    def _entered(self, request: Request, ticket: Ticket, *, target: str = "", kept: _Pairs = ()) -> Response:
+    def _entered(self, request: Request, ticket: Ticket, *, target: str = "", kept: Kept = NOTHING) -> Response:
         """Answer somebody who is known from here on: go to the page, or offer what was typed before."""
-        if kept:
+        if kept.fields and kept.person == str(ticket.person):
             url = self.staff_pages.url(target)
-            response = self._page(request, "login_kept.html", url=url, kept=kept, start=self.staff_pages.start(ticket))
+            response = self._page(
+                request, "login_kept.html", url=url, kept=kept.fields, start=self.staff_pages.start(ticket)
+            )
         else:
             url = self.staff_pages.url(target) if target else self.staff_pages.start(ticket)
             response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
@@ -229,14 +246,17 @@ class LogInPages:
         request: Request,
         *,
         target: str = "",
-        kept: _Pairs = (),
+        kept: Kept = NOTHING,
         login: str = "",
         wrong: bool = False,
         wait_s: int = 0,
         expired: bool = False,
     ) -> Response:
         if not self._is_safe(request):
-            return self._page(request, "login_unsafe.html", status=HTTPStatus.FORBIDDEN)
+            port = request.headers.get("host", "").rpartition(":")[2]
+            return self._page(
+                request, "login_unsafe.html", status=HTTPStatus.FORBIDDEN, port=port if port.isdecimal() else 8000
+            )
         if request.method == "GET" and (elsewhere := self._other_name(request)):
             return RedirectResponse(f"{elsewhere}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER)
         return self._page(
@@ -244,7 +264,7 @@ class LogInPages:
             "login.html",
             status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
             target=target,
-            kept=json.dumps(kept) if kept else "",
+            kept=kept.text,
             login=login,
             wrong=wrong,
             wait_s=wait_s,
@@ -291,22 +311,29 @@ def _checked(target: str) -> str:
     return target if prefix is not None and prefix.audience is routes.Audience.STAFF else ""
 
 
-async def _sent(request: Request) -> _Pairs:
+async def _sent(request: Request, held: Ticket) -> Kept:
     """Return the texts of a form that was sent when the session had ended; files are left out."""
     if request.method != "POST":
-        return ()
+        return NOTHING
     form = await forms.read(request)
-    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    return Kept(str(held.person), fields)
 
 
-def _pairs(text: str) -> _Pairs:
-    """Read what `_form` wrote; nothing of what it did not."""
+def _may_be_kept(target: str) -> bool:
+    """Say whether the texts of a form may be in the page of the log-in: passwords may not."""
+    return bool(target) and target.partition("?")[0] not in _WITH_SECRETS
+
+
+def _kept(text: str) -> Kept:
+    """Read what `Kept.text` wrote; nothing of what it did not."""
     if len(text) > _MOST_KEPT:
-        return ()
+        return NOTHING
     try:
-        return [(str(name), str(value)) for name, value in json.loads(text)] if text else ()
+        person, fields = json.loads(text) if text else ("", ())
+        return Kept(str(person), [(str(name), str(value)) for name, value in fields])
     except (ValueError, TypeError):
-        return ()
+        return NOTHING
 
 
 def _browser(request: Request) -> str:

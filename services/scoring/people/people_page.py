@@ -103,8 +103,11 @@ class PeoplePage:
 
     async def invite(self, person_id: UUID) -> Response:
         """Make a one-time link and show it: this is the only time."""
-        async with self.sessions.begin() as session:
-            invited = await actions.invite(session, _found(await accounts.by_id(session, person_id)))
+        try:
+            async with self.sessions.begin() as session:
+                invited = await actions.invite(session, _found(await accounts.by_id(session, person_id)))
+        except InvalidPerson as error:
+            return await self._person(person_id, error=error)
         return self._show_link(invited)
 
     async def turn_off(self, person_id: UUID) -> Response:

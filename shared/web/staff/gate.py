@@ -29,13 +29,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(slots=True)
+class SharedSessions:
+    """Scoring's sessions for the other services of its process, where a session that has ended counts at once."""
+
+    find: FindSession | None = None  # None until scoring has started
+
+
 @dataclass(frozen=True, slots=True)
 class StaffAccess:
     """How a service recognizes staff.
 
     `log_in_origin` is the address of the service that renews tickets and asks who somebody is: scoring. There,
     `find_session` says what a ticket of any age is worth: it returns the ticket as it is to be now, None if its
-    session has ended. `admit` checks an API key for a request and raises a Problem unless the key permits it.
+    session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
+    request and raises a Problem unless the key permits it.
     """
 
     signer: TicketSigner
@@ -44,6 +52,7 @@ class StaffAccess:
     find_session: FindSession | None = None
     admit: Admit | None = None
     now: Callable[[], datetime] = utc_now
+    shared: SharedSessions | None = None
     origins: frozenset[str] = frozenset()  # of all pages for staff, to which one page may send to another
 
     @classmethod
@@ -68,9 +77,10 @@ class StaffAccess:
 
     async def current(self, ticket: Ticket | None) -> Ticket | None:
         """Return the ticket as it is to be now, None if it does not count."""
-        if ticket is None or (ticket.session is None or self.find_session is None):
+        find = self.find_session or (self.shared.find if self.shared else None)
+        if ticket is None or ticket.session is None or find is None:
             return ticket if ticket and ticket.is_fresh(self.now()) else None
-        return await self.find_session(ticket)
+        return await find(ticket)
 
 
 class Gate:
@@ -117,7 +127,7 @@ class Gate:
             raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})
         prefix = routes.find(scope["path"])
         if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
-            raise Forbidden("Your roles do not allow this", f"It needs one of: {_labels(allowed)}.")
+            raise _NotAllowed("Your roles do not allow this", f"It needs one of: {_labels(allowed)}.")
         return held, ticket
 
     def _refusal(self, scope: Scope, error: Exception) -> Response:
@@ -128,8 +138,9 @@ class Gate:
             target = f"{scope['path']}?{query}" if query else scope["path"]
             url = f"{origin}{RENEW}?{urlencode({'next': target})}"
             return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT)
-        if isinstance(error, Forbidden) and is_page and scope["path"] == "/":
-            return RedirectResponse(f"{origin}/account", HTTPStatus.SEE_OTHER)
+        if isinstance(error, _NotAllowed) and is_page and scope["method"] == "GET":
+            page = "/account" if scope["path"] == "/" else "/account/refused"
+            return RedirectResponse(f"{origin}{page}", HTTPStatus.SEE_OTHER)
         return problem_response(as_problem(error))
 
     def _storing(self, ticket: Ticket, send: Send) -> Send:
@@ -142,6 +153,10 @@ class Gate:
             await send(message)
 
         return with_cookie
+
+
+class _NotAllowed(Forbidden):
+    """The person who is signed in has no role of the path."""
 
 
 def _key_in(headers: Headers) -> str | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import os
+import pty
+import signal
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,33 +14,52 @@ from pathlib import Path
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from deploy import databases
+from deploy.all_settings import ALL
+from deploy.ports import free_ports
 from services.scoring.people.first_link import tell_first_link
 from shared.database.db import Database
 from tests.integration.deploy.processes import earshot
 from tests.staff import NOBODY
 
-PASSWORD = "correct horse battery staple"
+
+async def run_in_terminal(urls: Mapping[str, str], folder: Path) -> str:
+    """Run `earshot run` in a terminal until it has printed the link, and return its path."""
+    ports = dict(zip(ALL, free_ports(3), strict=True))
+    own = {
+        **{f"{service}_database_url": urls[service] for service in ALL},
+        **{f"{service}_port": str(port) for service, port in ports.items()},
+        "events_url": urls["transport"],
+        "data_dir": str(folder),
+    }
+    environment = {**os.environ, **{f"EARSHOT_{name.upper()}": value for name, value in own.items()}}
+    terminal, side = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", "run"), cwd=databases.ROOT, env=environment, stdout=side, stderr=side
+    )
+    os.close(side)
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(terminal, "rb")
+    )
+    async with asyncio.timeout(60):
+        said = (await reader.readuntil(b"/join/")).decode()
+        path = "/join/" + (await reader.readline()).decode().strip()
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+    assert "This link makes you the administrator, once:" in said
+    return path
 
 
 async def test_link_in_the_terminal_makes_one_administrator(urls: Mapping[str, str], tmp_path: Path) -> None:
-    for number in range(2):  # nobody used the link of the first start
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with earshot(urls, folder) as running:
-            await running.until_it_says("This link makes you the administrator, once:")
-            await running.until_it_says("/join/")
-            (path,) = re.findall(r"/join/\S+", running.log.read_text())
-            if number:
-                link = running.addresses["scoring"] + path
-                form = {"password": PASSWORD, "again": PASSWORD}
-                done = await running.web.post(link, data=form, auth=NOBODY)
-                assert done.status_code == httpx2.codes.SEE_OTHER
-    last = tmp_path / "last"
-    last.mkdir()
-    async with earshot(urls, last) as running:
-        await running.until_it_says("API docs")
+    first, second = [await run_in_terminal(urls, tmp_path) for _ in range(2)]
+    assert first != second  # nobody can be shown the link of the start before
+    async with earshot(urls, tmp_path) as running:
+        await running.until_it_says("`earshot people reset admin` prints a link for the administrator.")
+        assert "/join/" not in running.log.read_text()  # a log is kept, and the link is a secret
         await running.until_ready()
-        assert "/join/" not in running.log.read_text()
+        given = await running.web.get(running.addresses["scoring"] + second, auth=NOBODY)
+        assert given.status_code == httpx2.codes.GONE  # the third start has made another
 
 
 class Away:

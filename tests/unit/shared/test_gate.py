@@ -19,7 +19,7 @@ from shared.contract.vocabulary import Role, Service
 from shared.web import routes
 from shared.web.problems import Forbidden
 from shared.web.routes import TABLE, Audience, Prefix
-from shared.web.staff.gate import FindSession, Gate, StaffAccess
+from shared.web.staff.gate import FindSession, Gate, SharedSessions, StaffAccess
 from shared.web.staff.tickets import (
     LASTING,
     RENEWED_AFTER,
@@ -162,6 +162,28 @@ async def test_where_sessions_are_known_they_say_what_a_ticket_is_worth() -> Non
         assert (await asking.get("/desk", headers=of(old))).status_code == 403  # what it allows is asked anew
         lasting.clear()
         assert (await asking.get("/", headers=of(TICKET))).status_code == 401
+
+
+async def test_services_of_one_process_share_the_sessions_of_scoring() -> None:
+    async def find(_ticket: Ticket) -> Ticket | None:
+        return None
+
+    shared = SharedSessions()
+    access = StaffAccess(SIGNER, ticket_cookie(https=False), "", now=lambda: NOW, shared=shared)
+    transport = httpx2.ASGITransport(Gate(who, service=Service.DISPATCHER, access=access))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://nps.example") as asking:
+        assert (await asking.get("/suppressions", headers=of(TICKET))).status_code == 200  # scoring has not started
+        shared.find = find
+        assert (await asking.get("/suppressions", headers=of(TICKET))).status_code == 401
+
+
+async def test_person_without_the_role_is_told_on_a_page_and_a_program_in_json() -> None:
+    operator = of(replace(TICKET, roles=frozenset([Role.OPERATOR])))
+    async with client() as asking:
+        told = await asking.get("/suppressions", headers=operator | PAGE)
+        assert (told.status_code, told.headers["location"]) == (303, "https://nps.example/account/refused")
+        assert (await asking.post("/suppressions/1/release", headers=operator | PAGE)).status_code == 403
+        assert (await asking.get("/suppressions", headers=operator)).status_code == 403
 
 
 async def test_program_with_the_keys_needs_no_session_and_no_longer_than_its_ticket() -> None:

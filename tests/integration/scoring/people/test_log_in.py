@@ -33,7 +33,7 @@ async def test_link_makes_a_password_and_the_password_a_session(
     async with opened() as other:
         assert (await enter(other, "OLGA ")).status_code == 303
         assert (await other.get("/desk")).status_code == 200
-        assert (await other.get("/people")).status_code == 403
+        assert (await other.get("/people", headers={"accept": "*/*"})).status_code == 403
     assert (await web.post(link, data={"password": PASSWORD, "again": PASSWORD})).status_code == 410
     assert "does not work any more" in (await web.get(link)).text
 
@@ -215,7 +215,7 @@ async def test_log_in_begins_another_session_than_the_cookie_that_was_there(
         await joined(web, scoring, "olga", Role.ADMINISTRATOR)
         web.cookies.set("earshot", thief.cookies["earshot"], domain="localhost", path="/")
         assert (await enter(web, "olga")).status_code == 303
-        assert (await thief.get("/people")).status_code == 403
+        assert (await thief.get("/people", headers={"accept": "*/*"})).status_code == 403
 
 
 async def test_role_that_is_taken_away_counts_at_the_next_request(
@@ -229,7 +229,7 @@ async def test_role_that_is_taken_away_counts_at_the_next_request(
         await web.post(link, data={"password": PASSWORD, "again": PASSWORD})
         assert (await web.get("/suspects")).status_code == 200
         await admin.post(f"/people/{person.id}", data={"name": "Olga", "role": "operator"})
-        assert (await web.get("/suspects")).status_code == 403
+        assert (await web.get("/suspects", headers={"accept": "*/*"})).status_code == 403
         page = await web.get("/desk")
         assert "Suspects" not in page.text
         await admin.post(f"/people/{person.id}/off")
@@ -247,8 +247,11 @@ async def test_new_password_ends_all_other_sessions(web: httpx2.AsyncClient, ope
         assert (await web.post("/account/password", data=given | {"again": "x"})).status_code == 422
         assert (await web.post("/account/password", data=given | {"password": "x", "again": "x"})).status_code == 422
         assert (await other.get("/account")).status_code == 200
+        copy = web.cookies["earshot"]
         assert (await web.post("/account/password", data=given)).status_code == 303
         assert (await web.get("/account")).status_code == 200
+        async with opened(cookie=f"earshot={copy}") as thief:
+            assert (await thief.get("/account")).status_code == 307
         assert (await other.get("/account")).status_code == 307
         assert (await enter(other, "olga", new)).status_code == 303
 
@@ -288,6 +291,42 @@ async def test_what_was_typed_when_the_session_ended_is_offered_again(
         for name, value in re.findall(r'hidden" name="([^"]*)" value="([^"]*)"', again.text)
     ]
     assert fields == [("score", "3"), ("comment", typed["comment"]), ("reason", "wait"), ("reason", "price")]
+
+
+async def test_password_is_never_in_the_page_of_the_log_in(
+    web: httpx2.AsyncClient, scoring: Scoring, machine: MachineClock
+) -> None:
+    await joined(web, scoring, "olga", Role.OPERATOR)
+    machine.after(hours=3)
+    typed = {"old": "an old secret phrase", "password": "a new secret phrase", "again": "a new secret phrase"}
+    asked = await web.post("/account/password", data=typed)
+    shown = await web.post(asked.headers["location"], data=typed)
+    assert ("Log in" in shown.text, "secret phrase" in shown.text) == (True, False)
+
+
+async def test_what_was_typed_is_not_offered_to_somebody_else(
+    web: httpx2.AsyncClient, opened: Open, scoring: Scoring, machine: MachineClock
+) -> None:
+    await joined(web, scoring, "olga", Role.OPERATOR)
+    async with opened() as other:
+        await joined(other, scoring, "anna", Role.OPERATOR)
+    machine.after(hours=3)
+    asked = await web.post("/desk/0199/answer", data={"comment": "of Olga's customer"})
+    shown = await web.post(asked.headers["location"], data={"comment": "of Olga's customer"})
+    hidden = {name: html.unescape(text) for name, text in re.findall(r'name="(kept|next)" value="([^"]*)"', shown.text)}
+    answer = await enter(web, "anna", **hidden)
+    assert (answer.status_code, "Olga" in answer.text) == (303, False)
+
+
+async def test_stranger_s_form_is_not_kept(web: httpx2.AsyncClient) -> None:
+    shown = await web.post("/login/renew?next=/desk/take", data={"comment": "whatever"})
+    assert ("Log in" in shown.text, "whatever" in shown.text) == (True, False)
+
+
+async def test_page_that_the_roles_do_not_open_says_so_with_the_menu(web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    await joined(web, scoring, "olga", Role.OPERATOR)
+    told = await web.get("/people", follow_redirects=True)
+    assert (told.status_code, "You are operator." in told.text, 'href="/desk"' in told.text) == (403, True, True)
 
 
 @pytest.mark.parametrize("kept", ["", "x", "[1]", "{}", "null", '[["a"]]', json.dumps([["a", "b" * 200_000]])])
@@ -346,7 +385,7 @@ async def test_service_that_refuses_a_fresh_ticket_makes_no_circle(web: httpx2.A
 
 async def test_over_plain_http_nobody_can_log_in_but_on_this_machine(opened: Open, scoring: Scoring) -> None:
     link = (await invited(scoring, "olga", Role.OPERATOR)).url("")
-    async with opened(base_url="http://192.168.1.5:8000") as lan:
+    async with opened(base_url="http://192.168.1.5:18000") as lan:
         for answer in (
             await lan.get("/login"),
             await enter(lan, "olga"),
@@ -355,7 +394,7 @@ async def test_over_plain_http_nobody_can_log_in_but_on_this_machine(opened: Ope
             await lan.get("/login/renew?next=/"),
         ):
             assert answer.status_code == 403
-            assert "reverse_proxy 127.0.0.1:8000" in answer.text
+            assert "reverse_proxy 127.0.0.1:18000" in answer.text
             assert "set-cookie" not in answer.headers
     async with opened() as here:
         assert (await here.post(link, data={"password": PASSWORD, "again": PASSWORD})).status_code == 303

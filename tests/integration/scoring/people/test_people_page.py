@@ -104,6 +104,8 @@ async def test_whoever_is_turned_off_is_out_until_turned_on(
         assert (await admin.post(f"{person}/off")).status_code == 303
         assert (await anna.get("/desk")).status_code == 307
         assert (await anna.get(link)).status_code == 410
+        refused = await admin.post(f"{person}/link")
+        assert (refused.status_code, "is turned off" in refused.text) == (422, True)
         assert (await admin.post(f"{person}/on")).status_code == 303
         assert (await enter(anna, "anna")).status_code == 303
         await admin.post(f"{person}/sessions/end")
@@ -163,6 +165,7 @@ async def test_people_are_added_from_a_shell(web: httpx2.AsyncClient, typed: Typ
     reset = (await asyncio.to_thread(typed, "reset", "olga")).stdout.strip().removeprefix("http://127.0.0.1:8000")
     assert "Olga P., choose a password" in (await web.get(reset)).text
     assert (await asyncio.to_thread(typed, "off", "olga")).stdout == "olga is turned off\n"
+    assert "turned off" in (await asyncio.to_thread(typed, "reset", "olga")).stderr
     assert (await asyncio.to_thread(typed, "on", "olga")).stdout == "olga is turned on\n"
     assert (await asyncio.to_thread(typed, "add", "a", "--role", "astronaut")).exit_code == 2
 
