@@ -22,7 +22,7 @@ from shared.runtime import ServiceContext, listen, open_event_log
 from shared.waiting import wait_for_any
 from shared.web.connection_limits import ConnectionLimits
 from shared.web.front import Front
-from shared.web.staff.gate import SharedSessions
+from shared.web.staff.shared_sessions import SharedSessions
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.TRIGGER: trigger.run,

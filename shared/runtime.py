@@ -25,7 +25,7 @@ from shared.web.connection_limits import ConnectionLimits
 if TYPE_CHECKING:
     from shared.messaging.transport.kafka import KafkaSecurity
     from shared.web.front import Front
-from shared.web.staff.gate import SharedSessions
+from shared.web.staff.shared_sessions import SharedSessions
 
 log = structlog.get_logger()
 

@@ -59,8 +59,9 @@ from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.public_urls import PublicUrlCheck
-from shared.web.staff.gate import SharedSessions, StaffAccess
+from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.shared_sessions import SharedSessions
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")

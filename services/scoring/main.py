@@ -57,8 +57,9 @@ from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.rate_limit import RateLimit
-from shared.web.staff.gate import SharedSessions, StaffAccess
+from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.shared_sessions import SharedSessions
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 100_000

@@ -54,8 +54,9 @@ from shared.web.app import create_app
 from shared.web.client_address import ClientAddress
 from shared.web.http_client import HttpClient
 from shared.web.rate_limit import RateLimit
-from shared.web.staff.gate import SharedSessions, StaffAccess
+from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.shared_sessions import SharedSessions
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 log = structlog.get_logger()

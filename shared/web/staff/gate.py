@@ -17,23 +17,16 @@ from shared.config import Settings
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.web import routes
 from shared.web.problems import STAFF_ONLY, Forbidden, NotFound, Unauthorized, as_problem, problem_response
+from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import InvalidTicket, StaffCookie, Ticket, TicketSigner, signed_in, ticket_cookie
 
 RENEW = "/login/renew"
 
 Admit = Callable[[Scope, str], Awaitable[None]]
-FindSession = Callable[[Ticket], Awaitable[Ticket | None]]
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(slots=True)
-class SharedSessions:
-    """Scoring's sessions for the other services of its process, where a session that has ended counts at once."""
-
-    find: FindSession | None = None  # None until scoring has started
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from shared.contract.vocabulary import Role, Service
 from shared.web import routes
 from shared.web.problems import Forbidden
 from shared.web.routes import TABLE, Audience, Prefix
-from shared.web.staff.gate import FindSession, Gate, SharedSessions, StaffAccess
+from shared.web.staff.gate import Gate, StaffAccess
+from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import (
     LASTING,
     RENEWED_AFTER,
