@@ -86,7 +86,7 @@ class LogInPages:
             kept = await _sent(request, held) if held is not None and _may_be_kept(target) else NOTHING
             return self._form(request, target=target, kept=kept, expired=held is not None)
         if held is not None and routes.service_of(target) is not Service.SCORING and self._is_new(held):
-            return self._page(request, "login_refused.html", status=HTTPStatus.CONFLICT, target=target)
+            return self._page("login_refused.html", status=HTTPStatus.CONFLICT, target=target)
         response = RedirectResponse(self.staff_pages.url(target or "/"), HTTPStatus.TEMPORARY_REDIRECT)
         response.headers.append("set-cookie", self.access.cookie_of(ticket))
         return response
@@ -125,9 +125,9 @@ class LogInPages:
         try:
             ticket = await self.log_in.with_code(person, str(form.get("code", "")), browser=_browser(request))
         except WrongLogIn:
-            return self._code_form(request, person, target=target, kept=kept, wrong=True)
+            return self._code_form(person, target=target, kept=kept, wrong=True)
         except TooManyGuesses as error:
-            return self._code_form(request, person, target=target, kept=kept, wait_s=error.wait_s)
+            return self._code_form(person, target=target, kept=kept, wait_s=error.wait_s)
         return self._entered(request, ticket, target=target, kept=kept)
 
     async def set_up(self, request: Request) -> Response:
@@ -139,9 +139,9 @@ class LogInPages:
         secret, login = str(form.get("secret", "")), str(form.get("login", ""))
         recovery = await self.log_in.set_up_codes(person, secret, str(form.get("code", "")))
         if recovery is None:
-            return self._set_up_form(request, person, login=login, secret=secret, wrong=True)
+            return self._set_up_form(person, login=login, secret=secret, wrong=True)
         ticket = await self.log_in.first_session(person, browser=_browser(request))
-        page = self._page(request, "codes_recovery.html", codes=recovery, url=self.staff_pages.start(ticket))
+        page = self._page("codes_recovery.html", codes=recovery, url=self.staff_pages.start(ticket))
         self._store(request, page, ticket)
         return page
 
@@ -180,12 +180,11 @@ class LogInPages:
         if isinstance(step, Ticket):
             return self._entered(request, step, target=target, kept=kept)
         if step.is_new:
-            return self._set_up_form(request, step.person.id, login=step.person.login)
-        return self._code_form(request, step.person.id, target=target, kept=kept)
+            return self._set_up_form(step.person.id, login=step.person.login)
+        return self._code_form(step.person.id, target=target, kept=kept)
 
-    def _code_form(  # noqa: PLR0913 - what the page may say
+    def _code_form(
         self,
-        request: Request,
         person: UUID,
         *,
         target: str,
@@ -194,7 +193,6 @@ class LogInPages:
         wait_s: int = 0,
     ) -> Response:
         return self._page(
-            request,
             "login_code.html",
             status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
             half=self.access.signer.sign_half(person, self.access.now()),
@@ -204,12 +202,9 @@ class LogInPages:
             wait_s=wait_s,
         )
 
-    def _set_up_form(
-        self, request: Request, person: UUID, *, login: str, secret: str = "", wrong: bool = False
-    ) -> Response:
+    def _set_up_form(self, person: UUID, *, login: str, secret: str = "", wrong: bool = False) -> Response:
         secret = secret if codes.is_secret(secret) else codes.new_secret()
         return self._page(
-            request,
             "login_set_up.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK,
             half=self.access.signer.sign_half(person, self.access.now()),
@@ -223,9 +218,7 @@ class LogInPages:
         """Answer somebody who is known from here on: go to the page, or offer what was typed before."""
         if kept.fields and kept.person == str(ticket.person):
             url = self.staff_pages.url(target)
-            response = self._page(
-                request, "login_kept.html", url=url, kept=kept.fields, start=self.staff_pages.start(ticket)
-            )
+            response = self._page("login_kept.html", url=url, kept=kept.fields, start=self.staff_pages.start(ticket))
         else:
             url = self.staff_pages.url(target) if target else self.staff_pages.start(ticket)
             response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
@@ -254,13 +247,10 @@ class LogInPages:
     ) -> Response:
         if not self._is_safe(request):
             port = request.headers.get("host", "").rpartition(":")[2]
-            return self._page(
-                request, "login_unsafe.html", status=HTTPStatus.FORBIDDEN, port=port if port.isdecimal() else 8000
-            )
+            return self._page("login_unsafe.html", status=HTTPStatus.FORBIDDEN, port=port if port.isdecimal() else 8000)
         if request.method == "GET" and (elsewhere := self._other_name(request)):
             return RedirectResponse(f"{elsewhere}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER)
         return self._page(
-            request,
             "login.html",
             status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
             target=target,
@@ -278,7 +268,7 @@ class LogInPages:
         async with self.log_in.sessions.begin() as session:
             person = await accounts.by_link(session, digest(secret))
         status = HTTPStatus.GONE if person is None else HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK
-        return self._page(request, "join.html", status=status, person=person, why=why, shortest=SHORTEST)
+        return self._page("join.html", status=status, person=person, why=why, shortest=SHORTEST)
 
     def _is_safe(self, request: Request) -> bool:
         """Say whether what is typed here is read by nobody on the way: over TLS, or on this machine."""
@@ -299,9 +289,8 @@ class LogInPages:
         text = self._device_cookie.text_in(request.headers.get("cookie", ""))
         return self.access.signer.read_device(text) if text else None
 
-    def _page(self, request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        host = request.headers.get("host", "")
-        return rendering.page(template, status=status, pages=self.staff_pages, host=host, **values)
+    def _page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
+        return rendering.page(template, status=status, pages=self.staff_pages, **values)
 
 
 def _checked(target: str) -> str:
