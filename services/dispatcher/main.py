@@ -51,6 +51,7 @@ from shared.database.until_stopped import Round
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.link_keys import LinkKeys
+from shared.messaging.staff_changes import staff_consumer
 from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
@@ -61,6 +62,7 @@ from shared.web.client_address import ClientAddress
 from shared.web.public_urls import PublicUrlCheck
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.scopes import ReceivedScopes
 from shared.web.staff.shared_sessions import SharedSessions
 from shared.web.strict_input import SingleValued, refuse_unknown
 
@@ -81,7 +83,9 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
-        access=StaffAccess.of(settings, admit=keys.admit, shared=sessions),
+        access=StaffAccess.of(
+            settings, find_scope=ReceivedScopes(database.sessions).find, admit=keys.admit, shared=sessions
+        ),
         https=settings.public_url.startswith("https://"),
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):
@@ -269,6 +273,8 @@ class DispatcherParts:
         supervisor.watch(self.clock)
         consumer = build_consumer(self.settings, self.database, context.event_log, self.clock)
         supervisor.consume("consumer", consumer)
+        staff = staff_consumer(Service.DISPATCHER, context.event_log, self.database.sessions)
+        supervisor.consume("consumer.staff", staff)
         ledger = context.health.heartbeat("ledger")
         supervisor.loop(ledger, restore_guard.check, longest_s=CHECK_EVERY_S)
         self._start_sending(supervisor, restore_guard)

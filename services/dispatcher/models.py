@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.database.api_keys import api_keys_table
+from shared.database.staff import staff_table
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
 api_keys_table(metadata)
+staff_table(metadata)
 
 _INSTANT = sa.DateTime(timezone=True)
 _HASHED = {

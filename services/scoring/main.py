@@ -96,7 +96,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
         sessions_of_staff.find = log_in.find_session
     clients = ClientAddress.of_settings(settings)
     keys = ApiKeyVerifier(Service.SCORING, sessions, clients)
-    access = StaffAccess.of(settings, find_session=log_in.find_session, admit=keys.admit)
+    access = StaffAccess.of(settings, find_scope=log_in.find_scope, find_session=log_in.find_session, admit=keys.admit)
     app = create_app(
         Service.SCORING,
         health=health,

@@ -46,6 +46,7 @@ from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.consumer import Consumer
+from shared.messaging.staff_changes import staff_consumer
 from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
@@ -56,6 +57,7 @@ from shared.web.http_client import HttpClient
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.scopes import ReceivedScopes
 from shared.web.staff.shared_sessions import SharedSessions
 from shared.web.strict_input import SingleValued, refuse_unknown
 
@@ -80,7 +82,9 @@ def build_app(
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
-        access=StaffAccess.of(settings, admit=keys.admit, shared=sessions),
+        access=StaffAccess.of(
+            settings, find_scope=ReceivedScopes(database.sessions).find, admit=keys.admit, shared=sessions
+        ),
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
     )
@@ -232,6 +236,7 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             supervisor.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 supervisor.consume(f"consumer.{name}", consumer)
+            supervisor.consume("consumer.staff", staff_consumer(Service.TRIGGER, event_log, database.sessions))
             _start_jobs(supervisor, settings, database, clock, fetcher=fetcher)
             context.started.set()
 

@@ -663,6 +663,24 @@ class NpsDropped(Payload):
         return self.program
 
 
+class StaffChanged(Payload):
+    """What somebody of the staff may see; tickets of a lower revision have to be renewed.
+
+    Null is no limit. `stores` has every name that events use for them. The topic is compacted.
+    """
+
+    type = "staff.changed"
+    topic = "survey.staff"
+    person_id: UUID
+    revision: Whole
+    programs: list[Id] | None = None
+    stores: list[Name] | None = None
+
+    @property
+    def key(self) -> str:
+        return str(self.person_id)
+
+
 class MessageRequested(SurveyPayload):
     """Reserved for follow-up messages; not published yet."""
 

@@ -42,6 +42,7 @@ SURVEY_ANSWERS = Topic("survey.answers")
 SURVEY_MESSAGES = Topic("survey.messages")
 NPS_UPDATES = Topic("nps.updates", retention=None)
 NPS_ALERTS = Topic("nps.alerts")
+SURVEY_STAFF = Topic("survey.staff", partitions=1, retention=None)
 
 TOPICS = (
     CRM_EVENTS,
@@ -53,6 +54,7 @@ TOPICS = (
     SURVEY_MESSAGES,
     NPS_UPDATES,
     NPS_ALERTS,
+    SURVEY_STAFF,
 )
 
 

@@ -41,10 +41,16 @@ class Prefix:
     everywhere: bool = False  # on its own port, every service answers the path about itself
     key_reads: KeyScope | None = None  # the scope with which an API key may read; None: no key may
     key_writes: KeyScope | None = None
+    scoped_reads: bool = False  # reading shows each person only the programs and stores that the person may see
+    scoped_writes: bool = False  # writing changes only these; where it is False, it is for those who see everything
 
     def answered_by(self, service: Service) -> bool:
         """Say whether this service's app answers the prefix."""
         return self.everywhere or self.service is service
+
+    def is_scoped(self, method: str) -> bool:
+        """Say whether who sees only some programs or stores may send a request with this method."""
+        return self.scoped_reads if method in SAFE else self.scoped_writes
 
     def roles(self, method: str) -> frozenset[Role]:
         """Return the roles of staff that may send a request with this method."""
@@ -77,8 +83,9 @@ def _staff(  # noqa: PLR0913 - the columns of the table
     label: str = "",
     everywhere: bool = False,
     keys: tuple[KeyScope | None, KeyScope | None] = (None, None),  # for reading and for writing
+    scoped: tuple[bool, bool] = (False, False),  # for reading and for writing
 ) -> Prefix:
-    return Prefix(path, service, Audience.STAFF, label, frozenset(reads), frozenset(writes), everywhere, *keys)
+    return Prefix(path, service, Audience.STAFF, label, frozenset(reads), frozenset(writes), everywhere, *keys, *scoped)
 
 
 _FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
@@ -86,6 +93,7 @@ _MEASURES = (_MANAGER, _ANALYST)  # set what the figures are compared with
 _CALLS = (_OPERATOR, _SUPERVISOR)
 _CASES = (_SUPERVISOR, _MANAGER, _PRIVACY, _ADMIN)  # look up what one customer was sent
 _CONTACTS = (_SUPERVISOR, _PRIVACY)  # decide who is not contacted
+_READS, _BOTH = (True, False), (True, True)  # what those may do who see only some programs or stores
 _BY_ADMIN = (frozenset((_ADMIN,)), frozenset((_ADMIN,)))
 TABLE = (
     _public("/s", _S, Audience.RESPONDENT),
@@ -108,45 +116,45 @@ TABLE = (
     _public("/login", _S, Audience.VISITOR),
     _public("/join", _S, Audience.VISITOR),
     # for staff, in the order of the menu
-    _staff("/", _S, _FIGURES, label="Dashboard", everywhere=True),
-    _staff("/desk", _S, _CALLS, _CALLS, label="Desk"),
-    _staff("/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), label="Suspects"),
-    _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), label="Stores"),
+    _staff("/", _S, _FIGURES, label="Dashboard", everywhere=True, scoped=_READS),
+    _staff("/desk", _S, _CALLS, _CALLS, label="Desk", scoped=_BOTH),
+    _staff("/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), label="Suspects", scoped=_BOTH),
+    _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), label="Stores", scoped=_READS),
     _staff("/sources", _T, (_ADMIN,), (_ADMIN,), label="Sources"),
-    _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions"),
+    _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions", scoped=_READS),
     _staff("/mailbox", _D, (_SUPERVISOR,), label="Mailbox"),
     _staff("/replies", _D, _CONTACTS, _CONTACTS, label="Replies"),
-    _staff("/invitations", _D, _CASES, label="Invitations"),
+    _staff("/invitations", _D, _CASES, label="Invitations", scoped=_READS),
     _staff("/mail", _D, (_MANAGER, _SUPERVISOR, _ADMIN), (_MANAGER, _ADMIN), label="Mails"),
     _staff("/suppressions", _D, _CONTACTS, _CONTACTS, label="Suppressions"),
     _staff("/people", _S, (_ADMIN,), (_ADMIN,), label="People"),
-    _staff("/account", _S, _EVERYBODY, _EVERYBODY),
+    _staff("/account", _S, _EVERYBODY, _EVERYBODY, scoped=_BOTH),
     _staff("/annotations", _S, _FIGURES, _MEASURES),
     _staff("/benchmarks", _S, _FIGURES, _MEASURES),
-    _staff("/live", _S, _FIGURES),
-    _staff("/statistics", _S, _FIGURES),
+    _staff("/live", _S, _FIGURES, scoped=_READS),
+    _staff("/statistics", _S, _FIGURES, scoped=_READS),
     _staff("/target", _S, _FIGURES, _MEASURES),
-    _staff("/v1/annotations", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE)),
-    _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,), keys=(_K.ANSWERS_READ, _K.ANSWERS_WRITE)),
-    _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE)),
-    _staff("/v1/desk", _S, _CALLS, _CALLS, keys=(None, _K.DESK_WORK)),
-    _staff("/v1/funnel", _S, _FIGURES, keys=(_K.SCORES_READ, None)),
-    _staff("/v1/nps", _S, _FIGURES, keys=(_K.SCORES_READ, None)),
-    _staff("/v1/returns", _S, _FIGURES, keys=(_K.SCORES_READ, None)),
-    _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), keys=(_K.STORES_READ, _K.STORES_WRITE)),
+    _staff("/v1/annotations", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
+    _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,), keys=(_K.ANSWERS_READ, _K.ANSWERS_WRITE), scoped=_BOTH),
+    _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
+    _staff("/v1/desk", _S, _CALLS, _CALLS, keys=(None, _K.DESK_WORK), scoped=_BOTH),
+    _staff("/v1/funnel", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
+    _staff("/v1/nps", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
+    _staff("/v1/returns", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
+    _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), keys=(_K.STORES_READ, _K.STORES_WRITE), scoped=_READS),
     _staff("/v1/webhooks", _S, (_ADMIN,), (_ADMIN,), keys=(_K.WEBHOOKS_MANAGE, _K.WEBHOOKS_MANAGE)),
-    _staff("/v1/decisions", _T, (*_CASES, _ANALYST), keys=(_K.DECISIONS_READ, None)),
+    _staff("/v1/decisions", _T, (*_CASES, _ANALYST), keys=(_K.DECISIONS_READ, None), scoped=_READS),
     _staff(
         "/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN), keys=(_K.PROGRAMS_READ, _K.PROGRAMS_WRITE)
     ),
     _staff("/v1/respondents", _T, (_PRIVACY,), (_PRIVACY,), keys=(None, _K.RESPONDENTS_ERASE)),
-    _staff("/v1/invitations", _D, _CASES, keys=(_K.INVITATIONS_READ, None)),
+    _staff("/v1/invitations", _D, _CASES, keys=(_K.INVITATIONS_READ, None), scoped=_READS),
     _staff("/v1/links", _D, (_SUPERVISOR,), (_SUPERVISOR,), keys=(None, _K.LINKS_READ)),
     _staff("/v1/mailbox", _D, (_SUPERVISOR,), keys=(_K.MAILBOX_READ, None)),
     _staff("/v1/suppressions", _D, _CONTACTS, _CONTACTS, keys=(_K.SUPPRESSIONS_READ, _K.SUPPRESSIONS_WRITE)),
-    _staff("/docs", _S, _EVERYBODY, everywhere=True),
-    _staff("/openapi.json", _S, _EVERYBODY, everywhere=True),
-    _staff("/static-offline-docs", _S, _EVERYBODY, everywhere=True),
+    _staff("/docs", _S, _EVERYBODY, everywhere=True, scoped=_READS),
+    _staff("/openapi.json", _S, _EVERYBODY, everywhere=True, scoped=_READS),
+    _staff("/static-offline-docs", _S, _EVERYBODY, everywhere=True, scoped=_READS),
     _staff("/metrics", _S, (_ADMIN,), everywhere=True, keys=(_K.METRICS_READ, None)),
 )
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}

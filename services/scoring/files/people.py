@@ -15,8 +15,12 @@ _HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; th
     "login": ("login", "user", "e-mail", "email", "логин", "почта", "эл. почта"),
     "name": ("name", "full name", "имя", "фио", "сотрудник"),
     "roles": ("roles", "role", "роли", "роль", "должность"),
+    "programs": ("programs", "program", "программы", "программа"),
+    "stores": ("stores", "store", "магазины", "магазин"),
+    "regions": ("regions", "region", "регионы", "регион"),
 }
-_OPTIONS = TableOptions(columns=_HEADINGS, optional=frozenset(), unique=None)
+_SCOPE = frozenset({"programs", "stores", "regions"})
+_OPTIONS = TableOptions(columns=_HEADINGS, optional=_SCOPE, unique=None)
 _RUSSIAN: Mapping[str, Role] = {
     "оператор": Role.OPERATOR,
     "супервайзер": Role.SUPERVISOR,
@@ -31,12 +35,16 @@ _ROLES: Mapping[str, str] = {**{role.label: role.value for role in Role}, **_RUS
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A line of the file; `problem` says why it could not be read, "" if it was."""
+    """A line of the file; `problem` says why it could not be read, "" if it was.
+
+    `programs`, `stores` and `regions` are all empty for everything, and None if the file has none of these columns.
+    """
 
     line: int
     login: str
     name: str
     roles: Sequence[str]
+    scope: Mapping[str, Sequence[str]] | None = None
     problem: str = ""
 
 
@@ -48,14 +56,22 @@ class PeopleFile:
 
 
 def read(content: bytes) -> PeopleFile:
-    """Read a CSV file with the columns login, name and roles; raises InvalidFile."""
+    """Read a CSV file with the columns login, name, roles, and what the people see; raises InvalidFile."""
     file = read_upload(content, _OPTIONS, most=MOST_PEOPLE, what="people")
+    has_scope = not _SCOPE.isdisjoint(file.names)
     rows = []
     for record in file.records:
         cells = record.cells or {}
         texts = {name: cells.get(name, "").strip() for name in _HEADINGS}
-        rows.append(PersonRow(record.line, texts["login"], texts["name"], roles_of(texts["roles"]), record.problem))
+        scope = {name: names_in(texts[name]) for name in _SCOPE} if has_scope else None
+        roles = roles_of(texts["roles"])
+        rows.append(PersonRow(record.line, texts["login"], texts["name"], roles, scope, record.problem))
     return PeopleFile(rows, file.layout, [name for name in file.names if name not in _HEADINGS])
+
+
+def names_in(text: str) -> list[str]:
+    """Return the names in a text that has commas, semicolons or lines between them."""
+    return [name.strip() for name in re.split(r"[,;\n]", text) if name.strip()]
 
 
 def roles_of(text: str) -> list[str]:

@@ -19,6 +19,10 @@ people = sa.Table(
     sa.Column("code_secret", sa.Text),  # of one-time codes, in base32; none without a second factor
     sa.Column("code_step", sa.BigInteger),  # the last step of 30 seconds whose code was used
     sa.Column("recovery", ARRAY(sa.LargeBinary), nullable=False, server_default="{}"),  # SHA-256 of unused codes
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),  # grows with every change
+    sa.Column("programs", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all that the person sees; none: all
+    sa.Column("stores", ARRAY(sa.Text), nullable=False, server_default="{}"),  # codes
+    sa.Column("regions", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all stores of these, too
 )
 
 staff_links = sa.Table(

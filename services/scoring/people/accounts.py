@@ -19,6 +19,7 @@ from services.scoring.domain.people.person import (
     checked_name,
     checked_roles,
 )
+from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
 
@@ -42,9 +43,11 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-async def add(session: AsyncSession, *, login: str, name: str, roles: Iterable[str]) -> Invited:
+async def add(
+    session: AsyncSession, *, login: str, name: str, roles: Iterable[str], scope: PersonScope = EVERYTHING
+) -> Invited:
     """Add a person with a one-time link; raises InvalidPerson."""
-    person = Person(uuid7(), checked_login(login), checked_name(name), checked_roles(roles))
+    person = Person(uuid7(), checked_login(login), checked_name(name), checked_roles(roles), scope=scope)
     await accounts.lock(session)
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
@@ -64,16 +67,18 @@ async def invite(session: AsyncSession, person: Person) -> Invited:
     return Invited(person, secret)
 
 
-async def change(session: AsyncSession, id_: UUID, *, name: str, roles: Iterable[str]) -> Person | None:
-    """Give a person another name and other roles; None if there is none. Raises InvalidPerson."""
+async def change(
+    session: AsyncSession, id_: UUID, *, name: str, roles: Iterable[str], scope: PersonScope
+) -> Person | None:
+    """Give a person another name, other roles and another scope; None if there is none. Raises InvalidPerson."""
     await accounts.lock(session)
     person = await accounts.by_id(session, id_)
     if person is None:
         return None
-    changed = replace(person, name=checked_name(name), roles=checked_roles(roles))
+    changed = replace(person, name=checked_name(name), roles=checked_roles(roles), scope=scope)
     await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
-    await accounts.change(session, id_, name=changed.name, roles=changed.roles)
+    await accounts.change(session, changed)
     return changed
 
 
@@ -111,7 +116,7 @@ async def _keep_an_administrator(session: AsyncSession, person: Person, changed:
 
 
 def _administers(person: Person) -> bool:
-    return Role.ADMINISTRATOR in person.roles and not person.is_off
+    return Role.ADMINISTRATOR in person.roles and person.scope.is_whole and not person.is_off
 
 
 async def first_administrator(session: AsyncSession, *, login: str = "admin") -> Invited | None:

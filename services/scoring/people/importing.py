@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people.person import InvalidPerson, Person, folded
+from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.files import people as files
 from services.scoring.files.people import PersonRow
 from services.scoring.people import accounts as actions
+from services.scoring.people import scope_form
 from services.scoring.people.accounts import Invited
+from services.scoring.people.scope_form import ScopeChoices
 from services.scoring.repository.people import accounts
 from shared.database.db import Sessions
 
@@ -29,6 +32,11 @@ class PeopleImport:
     bad: list[tuple[int, str]] = field(default_factory=list)
     stored: bool = False
 
+    @property
+    def whole(self) -> int:
+        """How many of the people to add or change see everything."""
+        return sum(each.scope.is_whole for each in (*(invited.person for invited in self.added), *self.changed))
+
 
 async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, good_only: bool) -> PeopleImport:
     """Add the people of a file, each with a one-time link, and change those whose login is known.
@@ -40,13 +48,14 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
     async with sessions() as session, session.begin() as transaction:
         await accounts.lock(session)
         known = {person.login: person for person in await accounts.load_all(session)}
+        choices = await scope_form.choices(session)
         seen: dict[str, int] = {}
         for row in file.rows:
             first = seen.setdefault(folded(row.login), row.line)
             problem = row.problem or (f"the login is in line {first}, too" if first != row.line else "")
             try:
                 if not problem:
-                    await _apply(session, row, known.get(folded(row.login)), result)
+                    await _apply(session, row, known.get(folded(row.login)), choices, result)
             except InvalidPerson as error:
                 problem = str(error)
             if problem:
@@ -57,10 +66,16 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
     return result
 
 
-async def _apply(session: AsyncSession, row: PersonRow, person: Person | None, result: PeopleImport) -> None:
+async def _apply(
+    session: AsyncSession, row: PersonRow, person: Person | None, choices: ScopeChoices, result: PeopleImport
+) -> None:
+    """Add or change a person; one whose scope the file does not name keeps it."""
+    kept = EVERYTHING if person is None else person.scope
+    scope = kept if row.scope is None else choices.scope(**row.scope)
     if person is None:
-        result.added.append(await actions.add(session, login=row.login, name=row.name, roles=row.roles))
-    elif (person.name, frozenset(map(str, person.roles))) == (row.name, frozenset(row.roles)):
+        added = await actions.add(session, login=row.login, name=row.name, roles=row.roles, scope=scope)
+        result.added.append(added)
+    elif (person.name, frozenset(map(str, person.roles)), person.scope) == (row.name, frozenset(row.roles), scope):
         result.left += 1
-    elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles):
+    elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles, scope=scope):
         result.changed.append(changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +18,8 @@ from services.scoring.domain.people.person import Person, folded, session_limits
 from services.scoring.domain.people.sessions import StaffSession
 from services.scoring.people.accounts import digest
 from services.scoring.people.hashing import PasswordHashing
-from services.scoring.repository.people import accounts, sessions
+from services.scoring.repository.people import accounts, revisions, sessions
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.database.db import Sessions
 from shared.metrics import LOG_INS
@@ -217,9 +218,17 @@ class LogIn:
         """Store a session of a person, and return its first ticket."""
         now = self.now()
         ends_at = now + session_limits(person.roles).whole
+        person = replace(person, revision=await revisions.revise(session, person.id))
         begun = StaffSession(uuid7(), person, now, ends_at, browser[:_BROWSER])
         await sessions.add(session, begun)
         return _ticket(begun, now)
+
+    async def find_scope(self, ticket: Ticket) -> StaffScope | None:
+        """Return what the person of a ticket sees, None if there is no such person; what `StaffAccess` asks."""
+        if ticket.session is None:
+            return WHOLE
+        async with self.sessions() as session:
+            return await revisions.scope_of(session, ticket.person)
 
     async def find_session(self, ticket: Ticket) -> Ticket | None:
         """Return a ticket as its session says today, None if that has ended; what `StaffAccess` asks."""
@@ -240,7 +249,16 @@ async def forget_ended(session: AsyncSession, *, now: datetime) -> int:  # noqa:
 
 
 def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
-    return Ticket(of.person.id, of.person.name, of.person.roles, issued_at.replace(microsecond=0), of.id)
+    person = of.person
+    return Ticket(
+        person.id,
+        person.name,
+        person.roles,
+        issued_at.replace(microsecond=0),
+        of.id,
+        revision=person.revision,
+        is_scoped=not person.scope.is_whole,
+    )
 
 
 def _log(result: str, person: Person | None) -> None:

@@ -12,10 +12,13 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from services.scoring.domain.people.person import InvalidPerson, Person
+from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.files.people import MOST_PEOPLE
 from services.scoring.people import accounts as actions
+from services.scoring.people import scope_form
 from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.importing import PeopleImport, import_people
+from services.scoring.people.scope_form import SentScope
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
@@ -53,11 +56,13 @@ class PeoplePage:
     async def add(self, request: Request) -> Response:
         form = await forms.read(request)
         login, name, roles = str(form.get("login", "")), str(form.get("name", "")), _roles(form)
+        sent = SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                invited = await actions.add(session, login=login, name=name, roles=roles)
+                scope = sent.checked(await scope_form.choices(session))
+                invited = await actions.add(session, login=login, name=name, roles=roles, scope=scope)
         except InvalidPerson as error:
-            return await self._list(error=error, typed={"login": login, "name": name}, roles=roles)
+            return await self._list(error=error, typed={"login": login, "name": name}, roles=roles, sent=sent)
         return self._show_link(invited)
 
     async def upload(self) -> Response:
@@ -94,11 +99,13 @@ class PeoplePage:
 
     async def change(self, request: Request, person_id: UUID) -> Response:
         form = await forms.read(request)
+        name, sent = str(form.get("name", "")), SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                _found(await actions.change(session, person_id, name=str(form.get("name", "")), roles=_roles(form)))
+                scope = sent.checked(await scope_form.choices(session))
+                _found(await actions.change(session, person_id, name=name, roles=_roles(form), scope=scope))
         except InvalidPerson as error:
-            return await self._person(person_id, error=error)
+            return await self._person(person_id, error=error, sent=sent)
         return _back(person_id)
 
     async def invite(self, person_id: UUID) -> Response:
@@ -142,9 +149,11 @@ class PeoplePage:
         error: InvalidPerson | None = None,
         typed: dict[str, str] | None = None,
         roles: tuple[str, ...] = (),
+        sent: SentScope | None = None,
     ) -> Response:
         async with self.sessions.begin() as session:
             people = await accounts.load_all(session)
+            choices = await scope_form.choices(session)
         return rendering.page(
             "people.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
@@ -154,11 +163,21 @@ class PeoplePage:
             typed=typed or {"login": "", "name": ""},
             chosen=roles,
             roles=list(Role),
+            sees=sent or SentScope.of(EVERYTHING),
+            choices=choices,
         )
 
-    async def _person(self, person_id: UUID, *, error: InvalidPerson | None = None, saved: bool = False) -> Response:
+    async def _person(
+        self,
+        person_id: UUID,
+        *,
+        error: InvalidPerson | None = None,
+        saved: bool = False,
+        sent: SentScope | None = None,
+    ) -> Response:
         async with self.sessions.begin() as session:
             person = _found(await accounts.by_id(session, person_id))
+            choices = await scope_form.choices(session)
             open_sessions = await sessions.of_person(session, person_id)
         return rendering.page(
             "person.html",
@@ -169,6 +188,8 @@ class PeoplePage:
             error=error,
             saved=saved,
             roles=list(Role),
+            sees=sent or SentScope.of(person.scope),
+            choices=choices,
         )
 
     def _show_link(self, invited: Invited) -> Response:

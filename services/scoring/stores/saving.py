@@ -12,6 +12,7 @@ from services.scoring.domain.stores import imports
 from services.scoring.domain.stores.imports import ImportPlan
 from services.scoring.domain.stores.store import MOST_STORES, InvalidStore, Store, checked, refuse_taken
 from services.scoring.files import stores as files
+from services.scoring.repository.people import revisions
 from services.scoring.repository.stores import listed
 from shared.database.db import Sessions
 
@@ -35,6 +36,7 @@ async def save(session: AsyncSession, store: Store, *, expected: Expected) -> No
     if store.code not in known and len(known) >= MOST_STORES:
         raise InvalidStore("code", f"the list has {MOST_STORES} stores already")
     await listed.put(session, [store])
+    await revisions.revise_by_stores(session)
 
 
 async def remove(session: AsyncSession, code: str, *, expected: Expected) -> bool:
@@ -43,6 +45,7 @@ async def remove(session: AsyncSession, code: str, *, expected: Expected) -> boo
     current = (await listed.read(session)).get(code)
     _check(current, expected)
     await listed.remove(session, code)
+    await revisions.revise_by_stores(session)
     return current is not None
 
 
@@ -61,6 +64,7 @@ async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> S
     store = checked(replace(found, spellings=(*found.spellings, spelling)))
     refuse_taken(store, known)
     await listed.put(session, [store])
+    await revisions.revise_by_stores(session)
     return store
 
 
@@ -87,4 +91,5 @@ async def import_file(sessions: Sessions, content: bytes, *, dry_run: bool, good
         stored = not dry_run and (good_only or not plan.bad)
         if stored and plan.stores:
             await listed.put(session, plan.stores)
+            await revisions.revise_by_stores(session)
     return ImportResult(plan, stored, file.layout, file.ignored)

@@ -14,15 +14,25 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.config import Settings
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.web import routes
 from shared.web.problems import STAFF_ONLY, Forbidden, NotFound, Unauthorized, as_problem, problem_response
 from shared.web.staff.shared_sessions import FindSession, SharedSessions
-from shared.web.staff.tickets import InvalidTicket, StaffCookie, Ticket, TicketSigner, signed_in, ticket_cookie
+from shared.web.staff.tickets import (
+    InvalidTicket,
+    StaffCookie,
+    Ticket,
+    TicketSigner,
+    signed_in,
+    staff_scope,
+    ticket_cookie,
+)
 
 RENEW = "/login/renew"
 
 Admit = Callable[[Scope, str], Awaitable[None]]
+FindScope = Callable[[Ticket], Awaitable[StaffScope | None]]
 
 
 def utc_now() -> datetime:
@@ -36,12 +46,14 @@ class StaffAccess:
     `log_in_origin` is the address of the service that renews tickets and asks who somebody is: scoring. There,
     `find_session` says what a ticket of any age is worth: it returns the ticket as it is to be now, None if its
     session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
-    request and raises a Problem unless the key permits it.
+    request and raises a Problem unless the key permits it. `find_scope` returns what the person of a ticket may see,
+    None for a ticket that has to be renewed.
     """
 
     signer: TicketSigner
     cookie: StaffCookie
     log_in_origin: str
+    find_scope: FindScope
     find_session: FindSession | None = None
     admit: Admit | None = None
     now: Callable[[], datetime] = utc_now
@@ -49,12 +61,12 @@ class StaffAccess:
     origins: frozenset[str] = frozenset()  # of all pages for staff, to which one page may send to another
 
     @classmethod
-    def of(cls, settings: Settings, **more: Any) -> StaffAccess:
+    def of(cls, settings: Settings, find_scope: FindScope, **more: Any) -> StaffAccess:
         cookie = ticket_cookie(https=settings.dashboard_url.startswith("https://"))
         pages = (settings.dashboard_url, settings.decisions_url, settings.mailbox_url, settings.invitations_url)
         origins = frozenset("{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in pages)
         signer = TicketSigner(settings.ticket_secrets)
-        return cls(signer, cookie, settings.dashboard_url, origins=origins, **more)
+        return cls(signer, cookie, settings.dashboard_url, find_scope, origins=origins, **more)
 
     def ticket_in(self, headers: Headers) -> Ticket | None:
         """Return the ticket of a request, of any age."""
@@ -92,36 +104,41 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            held, ticket = await self._admitted(scope, Headers(scope=scope))
+            held, ticket, seen = await self._admitted(scope, Headers(scope=scope))
         except Exception as error:  # noqa: BLE001 - only an inner layer turns errors into responses
             await self._refusal(scope, error)(scope, receive, send)
             return
-        who = signed_in.set(ticket)
+        who, what = signed_in.set(ticket), staff_scope.set(seen)
         try:
             await self._app(scope, receive, send if ticket is None or ticket == held else self._storing(ticket, send))
         finally:
             signed_in.reset(who)
+            staff_scope.reset(what)
 
-    async def _admitted(self, scope: Scope, headers: Headers) -> tuple[Ticket | None, Ticket | None]:
-        """Return the ticket that a request has, and as it is to be now; raises Problem if it may not pass.
+    async def _admitted(self, scope: Scope, headers: Headers) -> tuple[Ticket | None, Ticket | None, StaffScope]:
+        """Return the ticket of a request, the ticket as it is to be now, and what the person sees.
 
-        Both are None for a program with a key, and for somebody at the log-in.
+        Both tickets are None for a program with a key, and for somebody at the log-in. Raises Problem if the request
+        may not pass.
         """
         if (token := _key_in(headers)) and self._access.admit is not None:
             await self._access.admit(scope, token)
-            return None, None
+            return None, None, WHOLE
         if scope["method"] not in routes.SAFE and _is_cross_site(headers):
             raise Forbidden("Another site sent this request", "Only Earshot's own pages may send forms for staff.")
         if scope["path"] in self._log_in:
-            return None, None
+            return None, None, WHOLE
         held = self._access.ticket_in(headers)
         ticket = await self._access.current(held)
-        if ticket is None:
+        seen = await self._access.find_scope(ticket) if ticket is not None else None
+        if ticket is None or seen is None:
             raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})
         prefix = routes.find(scope["path"])
         if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
             raise _NotAllowed("Your roles do not allow this", f"It needs one of: {_labels(allowed)}.")
-        return held, ticket
+        if prefix is not None and not (seen.is_whole or prefix.is_scoped(scope["method"])):
+            raise _NotAllowed("You see only some stores or programs", "This path shows or changes all of them.")
+        return held, ticket, seen
 
     def _refusal(self, scope: Scope, error: Exception) -> Response:
         is_page = "text/html" in Headers(scope=scope).get("accept", "")
@@ -149,7 +166,7 @@ class Gate:
 
 
 class _NotAllowed(Forbidden):
-    """The person who is signed in has no role of the path."""
+    """The person who is signed in has no role of the path, or sees only a part of what it shows."""
 
 
 def _key_in(headers: Headers) -> str | None:

@@ -30,7 +30,7 @@ class StaffPages:
         """The URL by its label of every page that the person who is signed in may read; of all pages without one."""
         person = signed_in.get()
         pages = (prefix for prefix in routes.TABLE if prefix.label)
-        return {p.label: self.url(p.path) for p in pages if person is None or person.has_any(p.reads)}
+        return {p.label: self.url(p.path) for p in pages if person is None or _may_read(person, p)}
 
     @property
     def person(self) -> Ticket | None:
@@ -57,5 +57,9 @@ class StaffPages:
 
     def start(self, person: Ticket) -> str:
         """Return the URL of the first page in the menu of a person."""
-        first = next((p.path for p in routes.TABLE if p.label and person.has_any(p.reads)), "/account")
+        first = next((p.path for p in routes.TABLE if p.label and _may_read(person, p)), "/account")
         return self.url(first)
+
+
+def _may_read(person: Ticket, prefix: routes.Prefix) -> bool:
+    return person.has_any(prefix.reads) and (prefix.scoped_reads or not person.is_scoped)

@@ -18,6 +18,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role
 
 LASTING = timedelta(minutes=10)
@@ -37,6 +38,8 @@ class Ticket:
     roles: frozenset[Role]
     issued_at: datetime
     session: UUID | None = None  # None: of a program that has the keys
+    revision: int = 0  # grows with every change of the person
+    is_scoped: bool = False  # the person sees only some programs or stores
 
     def is_fresh(self, now: datetime) -> bool:
         return self.issued_at - CLOCKS_DIFFER <= now < self.issued_at + LASTING
@@ -71,6 +74,8 @@ class TicketSigner:
             "roles": sorted(ticket.roles),
             "iat": int(ticket.issued_at.timestamp()),
             "sid": str(ticket.session) if ticket.session else None,
+            "rev": ticket.revision,
+            "scoped": ticket.is_scoped,
         }
         return self._sign(_TICKET, claims)
 
@@ -84,6 +89,8 @@ class TicketSigner:
                 roles=frozenset(Role(role) for role in claims["roles"] if role in _ROLES),
                 issued_at=datetime.fromtimestamp(claims["iat"], UTC),
                 session=UUID(claims["sid"]) if claims["sid"] else None,
+                revision=int(claims.get("rev", 0)),  # versions of before signed none
+                is_scoped=bool(claims.get("scoped")),
             )
         except _UNREADABLE as error:
             raise InvalidTicket from error
@@ -165,6 +172,9 @@ def ticket_cookie(*, https: bool) -> StaffCookie:
 
 signed_in: ContextVar[Ticket | None] = ContextVar("signed_in", default=None)
 """Who sent the request that this task answers."""
+
+staff_scope: ContextVar[StaffScope] = ContextVar("staff_scope", default=WHOLE)
+"""What the person who sent the request may see; a program with a key sees everything."""
 
 
 def person_name() -> str | None:

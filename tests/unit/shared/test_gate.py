@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -15,11 +15,12 @@ from joserfc.jwk import OctKey
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.web import routes
-from shared.web.problems import Forbidden
+from shared.web.problems import Forbidden, Unavailable
 from shared.web.routes import TABLE, Audience, Prefix
-from shared.web.staff.gate import Gate, StaffAccess
+from shared.web.staff.gate import FindScope, Gate, StaffAccess
 from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import (
     LASTING,
@@ -29,8 +30,10 @@ from shared.web.staff.tickets import (
     Ticket,
     TicketSigner,
     signed_in,
+    staff_scope,
     ticket_cookie,
 )
+from tests.staff import sees_everything
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SECRET = "tickets-of-these-tests-0123456789"
@@ -46,9 +49,16 @@ async def who(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def client(
-    *, service: Service = Service.DISPATCHER, https: bool = False, find_session: FindSession | None = None
+    *,
+    service: Service = Service.DISPATCHER,
+    https: bool = False,
+    find_session: FindSession | None = None,
+    find_scope: FindScope = sees_everything,
 ) -> httpx2.AsyncClient:
-    access = StaffAccess(SIGNER, ticket_cookie(https=https), "https://nps.example/", find_session, now=lambda: NOW)
+    cookie_of_staff = ticket_cookie(https=https)
+    access = StaffAccess(
+        SIGNER, cookie_of_staff, "https://nps.example/", find_scope, find_session=find_session, now=lambda: NOW
+    )
     transport = httpx2.ASGITransport(Gate(who, service=service, access=access))
     return httpx2.AsyncClient(transport=transport, base_url="http://nps.example")
 
@@ -79,12 +89,59 @@ async def test_every_path_is_open_to_exactly_the_roles_of_the_table(prefix: Pref
             assert (role, status) == (role, 200 if is_open or role in prefix.roles(method) else 403)
 
 
+@pytest.mark.parametrize("prefix", TABLE, ids=lambda prefix: prefix.path)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_sees_only_some_stores_reaches_only_paths_that_show_only_those(prefix: Prefix, method: str) -> None:
+    async def find_scope(_ticket: Ticket) -> StaffScope:
+        return StaffScope(stores=frozenset({"Arbat"}))
+
+    async with client(service=prefix.service, find_scope=find_scope) as asking:
+        for role in Role:
+            headers = of(replace(TICKET, roles=frozenset([role]), is_scoped=True))
+            status = (await asking.request(method, prefix.path, headers=headers)).status_code
+            is_open = prefix.audience not in (Audience.STAFF, Audience.MACHINE)
+            may = role in prefix.roles(method) and prefix.is_scoped(method)
+            assert (role, status) == (role, 200 if is_open or may else 403)
+
+
+async def test_outdated_ticket_is_renewed_and_nobody_passes_while_the_scope_is_not_known() -> None:
+    async def outdated(_ticket: Ticket) -> StaffScope | None:
+        return None
+
+    async def unknown(_ticket: Ticket) -> StaffScope | None:
+        raise Unavailable("not yet")
+
+    async with client(find_scope=outdated) as asking:
+        renewed = await asking.get("/invitations", headers=of(TICKET) | PAGE)
+        assert (renewed.status_code, urlsplit(renewed.headers["location"]).path) == (307, "/login/renew")
+    async with client(find_scope=unknown) as asking:
+        assert (await asking.get("/invitations", headers=of(TICKET))).status_code == 503
+
+
+async def test_page_knows_what_the_person_sees_and_nothing_of_it_stays() -> None:
+    seen: list[StaffScope] = []
+
+    async def find_scope(_ticket: Ticket) -> StaffScope:
+        return StaffScope(programs=frozenset({"bank"}))
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(staff_scope.get())
+        await who(scope, receive, send)
+
+    access = StaffAccess(SIGNER, ticket_cookie(https=False), "", find_scope, now=lambda: NOW)
+    transport = httpx2.ASGITransport(Gate(page, service=Service.DISPATCHER, access=access))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://nps.example") as asking:
+        await asking.get("/invitations", headers=of(TICKET))
+    assert seen == [StaffScope(programs=frozenset({"bank"}))]
+    assert staff_scope.get() == WHOLE
+
+
 @pytest.mark.parametrize(
     "headers", [{}, {"x-forwarded-for": "127.0.0.1"}, {"authorization": "Basic YTphLWxvbmctc2VjcmV0"}]
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.9"])
 async def test_nobody_passes_without_a_ticket_whatever_the_machine(headers: dict[str, str], peer: str) -> None:
-    access = StaffAccess(SIGNER, ticket_cookie(https=False), "http://localhost:8000", now=lambda: NOW)
+    access = StaffAccess(SIGNER, ticket_cookie(https=False), "http://localhost:8000", sees_everything, now=lambda: NOW)
     gate = Gate(who, service=Service.SCORING, access=access)
     transport = httpx2.ASGITransport(gate, client=(peer, 5000))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:8000") as asking:
@@ -170,7 +227,7 @@ async def test_services_of_one_process_share_the_sessions_of_scoring() -> None:
         return None
 
     shared = SharedSessions()
-    access = StaffAccess(SIGNER, ticket_cookie(https=False), "", now=lambda: NOW, shared=shared)
+    access = StaffAccess(SIGNER, ticket_cookie(https=False), "", sees_everything, now=lambda: NOW, shared=shared)
     transport = httpx2.ASGITransport(Gate(who, service=Service.DISPATCHER, access=access))
     async with httpx2.AsyncClient(transport=transport, base_url="http://nps.example") as asking:
         assert (await asking.get("/suppressions", headers=of(TICKET))).status_code == 200  # scoring has not started
@@ -243,7 +300,7 @@ async def test_key_is_asked_for_what_it_may_and_a_ticket_beside_it_does_not_coun
         if scope["path"] != "/v1/suppressions":
             raise Forbidden("no")
 
-    access = StaffAccess(SIGNER, ticket_cookie(https=False), "", admit=admit, now=lambda: NOW)
+    access = StaffAccess(SIGNER, ticket_cookie(https=False), "", sees_everything, admit=admit, now=lambda: NOW)
     transport = httpx2.ASGITransport(Gate(who, service=Service.DISPATCHER, access=access))
     async with httpx2.AsyncClient(transport=transport, base_url="http://nps.example") as asking:
         key = {"authorization": "Bearer esk_x", **of(TICKET)}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from services.scoring.domain.people.scope import EVERYTHING, PersonScope
+from services.scoring.domain.stores.store import Store
 from shared.contract.vocabulary import Role
 
 LONGEST = 100  # characters of a login and of a name
@@ -26,6 +28,8 @@ class Person:
     has_password: bool = False
     is_off: bool = False
     has_codes: bool = False  # a second factor
+    scope: PersonScope = EVERYTHING
+    revision: int = 0  # grows with every change that others have to hear of
 
 
 class InvalidPerson(Exception):
@@ -65,6 +69,32 @@ def checked_roles(names: Iterable[str]) -> frozenset[Role]:
     if unknown := given - frozenset(map(str, Role)):
         raise InvalidPerson("roles", f"{min(unknown)} is no role; roles are {', '.join(Role)}")
     return frozenset(map(Role, given))
+
+
+def checked_scope(
+    *,
+    programs: Collection[str],
+    stores: Collection[str],
+    regions: Collection[str],
+    known_programs: Collection[str],
+    listed: Collection[Store],
+) -> PersonScope:
+    """Return a scope of programs, stores and regions that exist; stores may be given by any of their names.
+
+    Raises InvalidPerson.
+    """
+    codes = {name: store.code for store in listed for name in store.names}
+    known_regions = {store.region for store in listed if store.region}
+    _refuse_unknown(programs, known_programs, "program", "a program is known from its first survey on")
+    _refuse_unknown(stores, codes, "store", "the list of stores has codes, names and spellings")
+    _refuse_unknown(regions, known_regions, "region", "the list of stores has the regions")
+    return PersonScope(frozenset(programs), frozenset(codes[name] for name in stores), frozenset(regions))
+
+
+def _refuse_unknown(names: Collection[str], known: Collection[str], what: str, hint: str) -> None:
+    unknown = set(names).difference(known)
+    if unknown:
+        raise InvalidPerson("scope", f"there is no {what} {min(unknown)}: {hint}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people.person import Person
+from services.scoring.domain.people.scope import PersonScope
+from services.scoring.repository.people import revisions
 from shared.contract.vocabulary import Role
 from shared.database import db
 
 _LOCK = db.lock_number("scoring", "people")
 COLUMNS = """p.login, p.name, p.roles, p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off,
-p.code_secret IS NOT NULL AS has_codes"""
+p.code_secret IS NOT NULL AS has_codes, p.revision, p.programs, p.stores, p.regions"""
 _COLUMNS = f"p.id AS person, {COLUMNS}"
 _ALL = f"SELECT {_COLUMNS} FROM people p ORDER BY lower(p.name), p.login"  # noqa: S608 - column names only
 _BY_LOGIN = f"SELECT {_COLUMNS}, p.password FROM people p WHERE p.login = $1"  # noqa: S608 - see above
 _BY_ID = f"SELECT {_COLUMNS} FROM people p WHERE p.id = $1"  # noqa: S608 - see above
 _BY_LINK = f"""SELECT {_COLUMNS} FROM people p JOIN staff_links l ON l.person = p.id
 WHERE l.digest = $1 AND l.expires_at > clock_timestamp() AND p.off_at IS NULL"""  # noqa: S608 - see above
-_ADD = """INSERT INTO people (id, login, name, roles) VALUES ($1, $2, $3, $4::text[])
+_ADD = """INSERT INTO people (id, login, name, roles, programs, stores, regions)
+VALUES ($1, $2, $3, $4::text[], $5::text[], $6::text[], $7::text[])
 ON CONFLICT (login) DO NOTHING RETURNING id"""
-_CHANGE = "UPDATE people SET name = $2, roles = $3::text[] WHERE id = $1"
+_CHANGE = """UPDATE people SET name = $2, roles = $3::text[], programs = $4::text[], stores = $5::text[],
+regions = $6::text[] WHERE id = $1"""
 _SET_PASSWORD = "UPDATE people SET password = $2 WHERE id = $1"  # noqa: S105 - a statement
 _TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_timestamp()) END WHERE id = $1"""
 _CODES = "SELECT code_secret FROM people WHERE id = $1"
@@ -68,11 +73,13 @@ async def by_link(session: AsyncSession, digest: bytes) -> Person | None:
 
 async def add(session: AsyncSession, person: Person) -> bool:
     """Add a person without a password; returns False if somebody has the login."""
-    return bool(await db.fetch(session, _ADD, person.id, person.login, person.name, _names(person.roles)))
+    return bool(await db.fetch(session, _ADD, person.id, person.login, *_changeable(person)))
 
 
-async def change(session: AsyncSession, id_: UUID, *, name: str, roles: Iterable[Role]) -> None:
-    await db.fetch(session, _CHANGE, id_, name, _names(roles))
+async def change(session: AsyncSession, person: Person) -> None:
+    """Store name, roles and scope of a person."""
+    await db.fetch(session, _CHANGE, person.id, *_changeable(person))
+    await revisions.revise(session, person.id)
 
 
 async def set_password(session: AsyncSession, id_: UUID, password_hash: str) -> None:
@@ -108,6 +115,7 @@ async def use_recovery(session: AsyncSession, id_: UUID, digest: bytes) -> bool:
 async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> None:
     """Let somebody log in, or with `off` nobody."""
     await db.fetch(session, _TURN, id_, off)
+    await revisions.revise(session, id_)
 
 
 async def replace_link(session: AsyncSession, id_: UUID, digest: bytes, *, lasting: timedelta) -> None:
@@ -124,12 +132,14 @@ async def forget_old_links(session: AsyncSession) -> None:
     await db.fetch(session, _FORGET_OLD_LINKS)
 
 
-def _names(roles: Iterable[Role]) -> list[str]:
-    return sorted(map(str, roles))
+def _changeable(person: Person) -> tuple[str | list[str], ...]:
+    scope = person.scope
+    return person.name, *(sorted(map(str, names)) for names in (person.roles, *astuple(scope)))
 
 
 def person_of(row: db.Row) -> Person:
     """Return the person of a row that has COLUMNS, and the id as `person`."""
     roles = frozenset(Role(role) for role in row["roles"] if role in set(Role))
     flags = {name: row[name] for name in ("has_password", "is_off", "has_codes")}
-    return Person(row["person"], row["login"], row["name"], roles, **flags)
+    scope = PersonScope(*(frozenset(row[name]) for name in ("programs", "stores", "regions")))
+    return Person(row["person"], row["login"], row["name"], roles, scope=scope, revision=row["revision"], **flags)

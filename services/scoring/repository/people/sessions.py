@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people.sessions import StaffSession
+from services.scoring.repository.people import revisions
 from services.scoring.repository.people.accounts import COLUMNS, person_of
 from shared.database import db
 
@@ -15,8 +16,8 @@ FROM staff_sessions s JOIN people p ON p.id = s.person WHERE s.person = $1"""  #
 _BY_ID = f"{_FIND} AND s.id = $2"
 _OF_PERSON = f"{_FIND} AND s.ends_at > clock_timestamp() ORDER BY s.begun_at DESC"
 _ADD = "INSERT INTO staff_sessions (id, person, begun_at, ends_at, browser) VALUES ($1, $2, $3, $4, $5)"
-_END = "DELETE FROM staff_sessions WHERE id = $1 AND person = $2"
-_END_ALL = "DELETE FROM staff_sessions WHERE person = $1 AND id IS DISTINCT FROM $2"
+_END = "DELETE FROM staff_sessions WHERE id = $1 AND person = $2 RETURNING id"
+_END_ALL = "DELETE FROM staff_sessions WHERE person = $1 AND id IS DISTINCT FROM $2 RETURNING id"
 _FORGET = "DELETE FROM staff_sessions WHERE ends_at < clock_timestamp() RETURNING id"
 
 
@@ -35,12 +36,14 @@ async def of_person(session: AsyncSession, person: UUID) -> list[StaffSession]:
 
 
 async def end(session: AsyncSession, id_: UUID, *, person: UUID) -> None:
-    await db.fetch(session, _END, id_, person)
+    if await db.fetch(session, _END, id_, person):
+        await revisions.revise(session, person)
 
 
 async def end_all(session: AsyncSession, person: UUID, *, but: UUID | None = None) -> None:
     """End all sessions of a person, `but` one."""
-    await db.fetch(session, _END_ALL, person, but)
+    if await db.fetch(session, _END_ALL, person, but):
+        await revisions.revise(session, person)
 
 
 async def forget_ended(session: AsyncSession) -> int:

@@ -1,0 +1,65 @@
+"""Revisions of people: every change that others have to hear of is a new one, told by an event.
+
+A revision is machine time in milliseconds, so that it grows also after a restored backup.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.people.scope import PersonScope
+from services.scoring.repository.stores import listed
+from shared.contract import cloudevents
+from shared.contract.events import StaffChanged
+from shared.contract.staff_scope import StaffScope
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import outbox
+
+_SCOPE = "programs, stores, regions"
+_REVISE = f"""UPDATE people
+SET revision = greatest(revision + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+WHERE {{which}} RETURNING id, revision, {_SCOPE}"""  # noqa: S608 - constants only
+_ONE = _REVISE.format(which="id = $1")
+_OF_STORES = _REVISE.format(which="stores <> '{}' OR regions <> '{}'")
+_FIND = f"SELECT {_SCOPE} FROM people WHERE id = $1"  # noqa: S608 - column names only
+
+
+async def revise(session: AsyncSession, person: UUID) -> int:
+    """Make all tickets of a person outdated, and tell everybody what the person sees; returns the new revision."""
+    rows = await db.fetch(session, _ONE, person)
+    await _publish(session, rows)
+    return rows[0]["revision"] if rows else 0
+
+
+async def revise_by_stores(session: AsyncSession) -> None:
+    """Tell what everybody sees whose scope names stores or regions, after a change of the list of stores."""
+    await _publish(session, await db.fetch(session, _OF_STORES))
+
+
+async def scope_of(session: AsyncSession, person: UUID) -> StaffScope | None:
+    """Return what a person sees, None if there is no such person."""
+    rows = await db.fetch(session, _FIND, person)
+    return (await _resolved(session, rows))[0] if rows else None
+
+
+async def _publish(session: AsyncSession, rows: list[db.Row]) -> None:
+    scopes = await _resolved(session, rows)
+    now = datetime.now(UTC)
+    changes = [_event(row, scope) for row, scope in zip(rows, scopes, strict=True)]
+    await outbox.add(session, [cloudevents.new(each, service=Service.SCORING, at=now) for each in changes])
+
+
+async def _resolved(session: AsyncSession, rows: list[db.Row]) -> list[StaffScope]:
+    scopes = [PersonScope(*(frozenset(row[name]) for name in _SCOPE.split(", "))) for row in rows]
+    needs_list = any(scope.stores or scope.regions for scope in scopes)
+    stores = (await listed.read(session)).values() if needs_list else ()
+    return [scope.resolve(stores) for scope in scopes]
+
+
+def _event(row: db.Row, scope: StaffScope) -> StaffChanged:
+    programs, stores = scope.arguments
+    return StaffChanged(person_id=row["id"], revision=row["revision"], programs=programs, stores=stores)

@@ -1,0 +1,53 @@
+"""What trigger and dispatcher know of the staff: the latest revision of each person, and what the person sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.contract.events import StaffChanged
+from shared.contract.staff_scope import StaffScope
+from shared.database import db
+
+_PUT = """INSERT INTO staff (person, revision, programs, stores) VALUES ($1, $2, $3::text[], $4::text[])
+ON CONFLICT (person) DO UPDATE SET revision = excluded.revision, programs = excluded.programs, stores = excluded.stores
+WHERE staff.revision < excluded.revision"""
+_FIND = "SELECT revision, programs, stores FROM staff WHERE person = $1"
+
+
+def staff_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "staff",
+        metadata,
+        sa.Column("person", sa.Uuid, primary_key=True),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("programs", sa.ARRAY(sa.Text)),
+        sa.Column("stores", sa.ARRAY(sa.Text)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    revision: int
+    scope: StaffScope
+
+
+async def store(session: AsyncSession, changes: Sequence[StaffChanged]) -> None:
+    """Store what people are now; an older revision than the stored one is left out."""
+    for each in sorted(
+        changes, key=lambda change: (change.person_id, change.revision)
+    ):  # one order, or writers deadlock
+        await db.fetch(session, _PUT, each.person_id, each.revision, each.programs, each.stores)
+
+
+async def find(session: AsyncSession, person: UUID) -> KnownPerson | None:
+    rows = await db.fetch(session, _FIND, person)
+    return KnownPerson(rows[0]["revision"], StaffScope(*map(_names, rows[0][1:]))) if rows else None
+
+
+def _names(values: Sequence[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
