@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, chains, invitations
 from shared.contract.address_keys import AddressKeys
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Service
 from shared.database.db import Row
 from shared.database.isolated import isolated
@@ -17,9 +18,14 @@ from shared.web import problems
 _MOST = 100
 
 
-async def of_invitation(session: AsyncSession, invitation_id: UUID) -> schemas.InvitationHistory:
-    """Return the history of one invitation; raises NotFound, and Unprocessable if its stored request is not valid."""
-    found = await invitations.history(session, invitation_id)
+async def of_invitation(
+    session: AsyncSession, invitation_id: UUID, *, scope: StaffScope = WHOLE
+) -> schemas.InvitationHistory:
+    """Return the history of one invitation in the scope.
+
+    Raises NotFound, and Unprocessable if its stored request is not valid.
+    """
+    found = await invitations.history(session, invitation_id, scope=scope)
     if found is None:
         raise problems.NotFound("No such invitation")
     steps = (await chains.read(session, [invitation_id])).get(invitation_id, [])
@@ -35,12 +41,19 @@ async def newest(
     *,
     customer: str | None = None,
     outcome: schemas.OutcomeFilter | None = None,
+    scope: StaffScope = WHOLE,
 ) -> schemas.InvitationList:
-    """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any."""
+    """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any.
+
+    Of a customer who was asked in the scope, it also says how many invitations are elsewhere.
+    """
     ids = address_keys.respondents_like(customer) if customer else None
     fingerprints = address_keys.matching_like(customer) if customer else ()
-    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondents=ids, fingerprints=fingerprints)
-    return schemas.InvitationList(invitations=[_summary(row) for row in rows])
+    rows = await invitations.newest(
+        session, limit=_MOST, outcome=outcome, respondents=ids, fingerprints=fingerprints, scope=scope
+    )
+    seen = [_summary(row) for row in rows if row["seen"]]
+    return schemas.InvitationList(invitations=seen, elsewhere=len(rows) - len(seen) if seen else 0)
 
 
 def _summary(row: Row) -> schemas.InvitationSummary:

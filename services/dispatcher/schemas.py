@@ -101,7 +101,10 @@ class InvitationSummary(BaseModel):
 
 
 class InvitationList(BaseModel):
+    """`elsewhere` counts invitations of the same customer in programs and stores that the person does not see."""
+
     invitations: list[InvitationSummary]
+    elsewhere: int = 0
 
 
 class LinkRequest(BaseModel):

@@ -121,7 +121,7 @@ TABLE = (
     _staff("/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), label="Suspects", scoped=_BOTH),
     _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), label="Stores", scoped=_READS),
     _staff("/sources", _T, (_ADMIN,), (_ADMIN,), label="Sources"),
-    _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions", scoped=_READS),
+    _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions"),
     _staff("/mailbox", _D, (_SUPERVISOR,), label="Mailbox"),
     _staff("/replies", _D, _CONTACTS, _CONTACTS, label="Replies"),
     _staff("/invitations", _D, _CASES, label="Invitations", scoped=_READS),
@@ -143,7 +143,7 @@ TABLE = (
     _staff("/v1/returns", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
     _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), keys=(_K.STORES_READ, _K.STORES_WRITE), scoped=_READS),
     _staff("/v1/webhooks", _S, (_ADMIN,), (_ADMIN,), keys=(_K.WEBHOOKS_MANAGE, _K.WEBHOOKS_MANAGE)),
-    _staff("/v1/decisions", _T, (*_CASES, _ANALYST), keys=(_K.DECISIONS_READ, None), scoped=_READS),
+    _staff("/v1/decisions", _T, (*_CASES, _ANALYST), keys=(_K.DECISIONS_READ, None)),
     _staff(
         "/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN), keys=(_K.PROGRAMS_READ, _K.PROGRAMS_WRITE)
     ),

@@ -14,6 +14,7 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Id, SurveyRequested
 from shared.database.db import Sessions
 from shared.web import problems
+from shared.web.staff.tickets import staff_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,14 @@ class InvitationApi:
     ) -> schemas.InvitationList:
         """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any."""
         async with self.sessions.begin() as session:
-            return await history.newest(session, self.address_keys, customer=customer, outcome=outcome)
+            return await history.newest(
+                session, self.address_keys, customer=customer, outcome=outcome, scope=staff_scope.get()
+            )
 
     async def invitation(self, invitation_id: UUID) -> schemas.InvitationHistory:
         """Read the history of an invitation: its steps and attempts, with their reasons, and its outcome."""
         async with self.sessions.begin() as session:
-            return await history.of_invitation(session, invitation_id)
+            return await history.of_invitation(session, invitation_id, scope=staff_scope.get())
 
     async def link(self, asked: schemas.LinkRequest) -> schemas.LinkResponse:
         """Return the link to an open invitation's answer page, for the shop's own page, chat or receipt."""

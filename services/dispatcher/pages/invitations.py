@@ -15,6 +15,7 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import staff_scope
 
 _OUTCOMES = {
     "open": "open",
@@ -75,7 +76,9 @@ class InvitationPages:
     ) -> str:
         customer = customer.strip()
         async with self.sessions.begin() as session:
-            found = await history.newest(session, self.address_keys, customer=customer, outcome=outcome or None)
+            found = await history.newest(
+                session, self.address_keys, customer=customer, outcome=outcome or None, scope=staff_scope.get()
+            )
             refused = await counts.refused_accounts(session, self.clock.now())
         return page(
             "invitations.html",
@@ -83,14 +86,14 @@ class InvitationPages:
             customer=customer,
             outcome=outcome,
             outcomes=_OUTCOMES,
-            invitations=found.invitations,
+            found=found,
             refused=refused,
         )
 
     async def invitation(self, invitation_id: UUID) -> str:
         """Show an invitation's history, in the respondent's time zone."""
         async with self.sessions.begin() as session:
-            shown = await history.of_invitation(session, invitation_id)
+            shown = await history.of_invitation(session, invitation_id, scope=staff_scope.get())
         return page("invitation.html", pages=self.staff_pages, history=shown, explain=_explained, outcomes=_OUTCOMES)
 
 

@@ -16,6 +16,7 @@ from services.dispatcher.domain.stored_requests import split
 from services.dispatcher.repository.addresses import fingerprint_of
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Consent, Contact, SurveyRequested
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import compact_rows, db
 from shared.ids import first_id
@@ -168,42 +169,58 @@ async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
 
-_HISTORY = """SELECT i.id, i.respondent_id, i.state, i.outcome, r.request::text, i.expires_at, i.closed_at, i.created_at
-FROM invitations i JOIN requests r USING (id) WHERE i.id = $1"""
+_SEEN = """({0}::text[] IS NULL OR i.program = ANY({0}))
+AND ({1}::text[] IS NULL OR i.request #>> '{{segments,store}}' = ANY({1}))"""
+_HISTORY = f"""SELECT i.id, i.respondent_id, i.state, i.outcome, r.request::text, i.expires_at, i.closed_at,
+i.created_at FROM invitations i JOIN requests r USING (id) WHERE i.id = $1 AND {_SEEN.format("$2", "$3")}"""  # noqa: S608 - constants only
 
 
-async def history(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | None:
-    rows = await db.fetch(session, _HISTORY, invitation_id)
+async def history(session: AsyncSession, invitation_id: UUID, *, scope: StaffScope = WHOLE) -> asyncpg.Record | None:
+    """Return an invitation, None where there is none in the scope."""
+    rows = await db.fetch(session, _HISTORY, invitation_id, *scope.arguments)
     return rows[0] if rows else None
 
 
 _SUMMARY = """SELECT id, coalesce(request->>'customer_id', CASE WHEN request ? 'event' THEN respondent_id END)
     AS customer_id, program, state, outcome,
 coalesce(request->>'send_at', to_jsonb(expires_at - make_interval(secs => (
-    SELECT (document->>'lifetime_s')::float8 FROM contents WHERE digest = content))) #>> '{}') AS send_at,
-created_at, closed_at FROM invitations"""
+    SELECT (document->>'lifetime_s')::float8 FROM contents WHERE digest = content))) #>> '{{}}') AS send_at,
+created_at, closed_at, {0} AS seen FROM {1} i"""
 _ABOUT = """(respondent_id = ANY(${0}::text[]) OR email_fingerprint = ANY(${1}::bytea[])
 OR phone_fingerprint = ANY(${1}::bytea[]))"""
 # an index has the rare outcomes; of the others many are among the newest invitations
+MOST_SCANNED = 20_000
 _RARE = ("declined", "undeliverable", "withdrawn")
-_IS_RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn') AND outcome = $2"
+_IS_RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn') AND outcome = $4"
 
 
-async def newest(
+async def newest(  # noqa: PLR0913 - the conditions of a search
     session: AsyncSession,
     *,
     limit: int,
     outcome: str | None,
     respondents: Sequence[str] | None,
     fingerprints: Sequence[bytes] = (),
+    scope: StaffScope = WHOLE,
 ) -> list[asyncpg.Record]:
-    """Return the newest invitations first: of these respondents and addresses or of all, with one outcome or any."""
-    values: list[object] = [] if outcome is None else [outcome]
-    conditions = [] if outcome is None else [_IS_RARE if outcome in _RARE else "coalesce(outcome, state) = $2"]
+    """Return the newest invitations first: of these respondents and addresses or of all, with one outcome or any.
+
+    `seen` says whether an invitation is in the scope. Without respondents all are, of the newest MOST_SCANNED.
+    """
+    values: list[object] = list(scope.arguments)
+    conditions = []
+    if outcome is not None:
+        values.append(outcome)
+        conditions.append(_IS_RARE if outcome in _RARE else "coalesce(outcome, state) = $4")
     if respondents is not None:
         conditions.append(_ABOUT.format(len(values) + 2, len(values) + 3))
         values += [respondents, list(fingerprints)]
-    sql = f"{_SUMMARY} WHERE {' AND '.join(conditions) or 'true'} ORDER BY id DESC LIMIT $1"
+    seen, where = _SEEN.format("$2", "$3"), " AND ".join(conditions) or "true"
+    if respondents is not None or scope.is_whole:
+        sql = f"{_SUMMARY.format(seen, 'invitations')} WHERE {where} ORDER BY id DESC LIMIT $1"
+    else:
+        newest_ones = f"(SELECT * FROM invitations WHERE {where} ORDER BY id DESC LIMIT {MOST_SCANNED})"  # noqa: S608 - our own conditions
+        sql = f"{_SUMMARY.format(seen, newest_ones)} WHERE {seen} ORDER BY id DESC LIMIT $1"
     return await db.fetch(session, sql, limit, *values)
 
 

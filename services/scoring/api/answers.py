@@ -34,7 +34,7 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
-from shared.web.staff.tickets import person_name
+from shared.web.staff.tickets import person_name, staff_scope
 from shared.web.strict_input import SingleValued
 
 _LEASE_LOST = "Another operator has taken it, its lease has expired, or it was closed: take the next call."
@@ -65,7 +65,8 @@ class AnswersApi:
     ) -> AnswersPage:
         """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
-            wanted = replace(query.filter(self.address_keys), stores=await listed.names(session))
+            names = await listed.names(session)
+            wanted = replace(query.filter(self.address_keys), stores=names, scope=staff_scope.get())
             rows = await listing.answers(session, wanted, after=query.answer_id(), limit=query.limit)
         page = [_answer(row) for row in rows]
         last = cursor_of(page[-1].answer_id) if len(page) == query.limit else None
@@ -74,7 +75,9 @@ class AnswersApi:
     async def take(self, body: Take) -> TaskOut | Response:
         """Lease the next call; 204 when none is due."""
         async with self.sessions.begin() as session:
-            task = await call_queue.take(session, _operator(body.operator), now=self.clock.now(), lease=self.lease)
+            task = await call_queue.take(
+                session, _operator(body.operator), now=self.clock.now(), lease=self.lease, scope=staff_scope.get()
+            )
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:

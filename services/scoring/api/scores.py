@@ -41,6 +41,7 @@ from services.scoring.repository.scores import comparisons, dimensions, figures,
 from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS
 from services.scoring.repository.scores.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.repository.stores import listed
+from services.scoring.web.scopes import visible
 from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
 from shared.clock import Clock
 from shared.database.db import Sessions
@@ -99,7 +100,7 @@ class ScoreApi:
     async def moves(self, query: Annotated[ChangesQuery, Query()]) -> ChangesOut:
         """Compare with the previous period or the same days last year: the whole, and what changed significantly."""
         async with self.sessions.begin() as session:
-            selected = Slice(query.program, stores=await listed.names(session))
+            selected = visible(Slice(query.program, stores=await listed.names(session)))
             now = await self._days(session, query)
             then = now.against(query.against)
             before, after = [await figures.whole(session, selected.during(days)) for days in (then, now)]
@@ -121,7 +122,8 @@ class ScoreApi:
     async def sample(self, query: Annotated[SampleQuery, Query()]) -> SampleOut:
         """Compute how many answers a margin of error needs."""
         async with self.sessions.begin() as session:
-            now = (await figures.whole(session, Slice(query.program, query.from_, query.to, stores=NO_STORES))).tally
+            asked = visible(Slice(query.program, query.from_, query.to, stores=NO_STORES))
+            now = (await figures.whole(session, asked)).tally
         as_now = smallest_sample(query.margin, like=now) if now.n else None
         worst = smallest_sample(query.margin)
         return SampleOut(margin=query.margin, confidence=CONFIDENCE, at_worst=worst, as_now=as_now)
@@ -133,9 +135,7 @@ class ScoreApi:
         """
         async with self.sessions.begin() as session:
             selected = await _slice(session, query)
-            return FunnelOut.of(
-                funnel(await _read_journeys(session, selected)), of_segment=selected.segment is not None
-            )
+            return FunnelOut.of(funnel(await _read_journeys(session, selected)), of_segment=not selected.is_whole)
 
     async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Count those asked in the period, and who of them bought again within 90 days; `silent` did not answer."""
@@ -145,10 +145,10 @@ class ScoreApi:
 
     async def annotations(self, query: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
         """Read annotations with the score before and after each."""
-        selected = Slice(query.program, stores=NO_STORES)  # only the whole is read
+        selected = visible(Slice(query.program, stores=NO_STORES))  # no store by name
         async with self.sessions.begin() as session:
             days = await self._days(session, query)
-            marked = await read_annotations(session, query.program, days.first, days.last)
+            marked = await read_annotations(session, selected.program, days.first, days.last)
             effects = await comparisons.effects(session, selected, marked, days=days)
         return [AnnotationOut.of(effect, selected.definition) for effect in effects]
 
@@ -196,7 +196,7 @@ class ScoreApi:
 
 async def _slice(session: AsyncSession, query: SegmentQuery) -> Slice:
     names = await listed.names(session)
-    return Slice(query.program, query.from_, query.to, split_segment(query.segment), stores=names)
+    return visible(Slice(query.program, query.from_, query.to, split_segment(query.segment), stores=names))
 
 
 async def _check_dimensions(session: AsyncSession, split: list[str], selected: Slice) -> None:
@@ -216,4 +216,6 @@ async def _read_journeys(session: AsyncSession, selected: Slice) -> JourneyParts
     await _check_dimensions(session, [], selected)
     if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
         raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only answers have it.")
+    if selected.counted_as is None:
+        raise Unprocessable(INVALID_REQUEST, "You see some stores only: choose no segment, or one of these stores.")
     return await journeys.sums(session, selected)

@@ -150,7 +150,7 @@ def reason_rows(score: ScoreData, *, praise: bool) -> list[ReasonRow]:
     tallies = {reason: _part(tally, praise=praise) for reason, tally in score.reasons.items()}
     people = {group.name: group.people for group in score.groups}
     asked = people[Category.PROMOTER] if praise else people[Category.PASSIVE] + people[Category.DETRACTOR]
-    answers = asked if score.selected.segment else _part(score.whole.tally, praise=praise).n
+    answers = asked if not score.selected.is_whole else _part(score.whole.tally, praise=praise).n
     return [
         ReasonRow(reason, reason_text(reason, score.reason_texts, praise=praise), tally, tally.n / max(answers, 1))
         for reason, tally in sorted(tallies.items(), key=lambda each: -each[1].n)

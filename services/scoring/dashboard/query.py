@@ -18,6 +18,7 @@ from services.scoring.domain.journeys import JourneyParts
 from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import FEW, Definition, Figure, Tally
 from services.scoring.domain.slices import Slice, split_segment
+from services.scoring.domain.stores.names import STORE
 from services.scoring.repository import benchmarks, programs, targets
 from services.scoring.repository.annotations import read_annotations
 from services.scoring.repository.benchmarks import Benchmark
@@ -27,6 +28,7 @@ from services.scoring.repository.scores.comparisons import AnnotationEffect
 from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import DaysQuery
 from shared.contract.events import PlanStep, Reasons
+from shared.web.staff.tickets import staff_scope
 from shared.zones import local_day
 
 ANSWER_SPLITS = ("answering_device", "mode", "step", "version")
@@ -81,6 +83,7 @@ class ScoreData:
 
     selected: Slice
     whole: Figure
+    chain: Figure | None  # of all stores, for who sees only some
     change: ScoreDifference | None
     suspects: Tally
     trend: TrendData
@@ -113,7 +116,9 @@ class DashboardData:
 
 async def read(session: AsyncSession, query: DashboardQuery, *, now: datetime) -> DashboardData:
     """Read everything the page shows; an unknown program is replaced by the most recently used one."""
-    known = await programs.programs_by_use(session)
+    scope = staff_scope.get()
+    used = await programs.programs_by_use(session)
+    known = {id_: each for id_, each in used.items() if scope.covers_program(id_)}
     program = query.program if query.program in known else next(iter(known), None)
     today = local_day(now, known[program].zone if program else "UTC")
     days = query.resolve_days(today, count=query.days)
@@ -127,12 +132,16 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
     whole, before = await figures.whole(session, selected), await figures.whole(session, then)
     parts, few = await journeys.sums(session, selected), whole.tally.n < FEW
     splits = [*await dimensions.names(session, program), *ANSWER_SPLITS]
+    if selected.within is not None:
+        of_stores = await figures.whole(session, replace(selected, segment=None, definition=Definition.EVERY_ANSWER))
+        splits = splits if of_stores.tally.n <= MOST_COUNTED else [STORE]
     by = query.by if query.by in splits else _default_split(splits)
     comment_limit = query.comments or (FEW if few else FEW_COMMENTS)
     shown = CommentFilter(query.group, query.reason)
     return ScoreData(
         selected=selected,
         whole=whole,
+        chain=None if selected.within is None else await figures.whole(session, _chain(selected)),
         change=difference(before.tally, whole.tally),
         suspects=await counting.suspects(session, selected),
         trend=await _trend(session, selected, days=days, period=query.period_of(days)),
@@ -156,11 +165,17 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
 async def _selected(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> Slice:
     """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says."""
     segment = split_segment(query.segment)
-    every_answer = Slice(program, days.first, days.last, segment, stores=await listed.names(session))
+    stores = await listed.names(session)
+    every_answer = Slice(program, days.first, days.last, segment, stores=stores, within=staff_scope.get().stores)
     if query.definition is Definition.EVERY_ANSWER:
         return every_answer
     few_enough = (await figures.whole(session, every_answer)).tally.n <= MOST_COUNTED
     return replace(every_answer, definition=query.definition) if few_enough else every_answer
+
+
+def _chain(selected: Slice) -> Slice:
+    """Return the same days of all stores."""
+    return Slice(selected.program, selected.first, selected.last, stores=selected.stores)
 
 
 def _default_split(splits: Sequence[str]) -> str:
@@ -172,7 +187,7 @@ async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) 
 
     In a segment, days are those of the invitation: buckets hold no reasons of segments, the journeys do.
     """
-    if selected.segment:
+    if not selected.is_whole:
         return reason_tallies(parts)
     return {value: tally for (_, value), tally in (await figures.tallies(session, selected, [REASON])).items()}
 
@@ -181,7 +196,7 @@ async def _changes(
     session: AsyncSession, selected: Slice, parts: JourneyParts, *, now: Days, then: Days
 ) -> ScoreChanges:
     """Find significant changes; in a segment only of reasons, because buckets hold no other dimensions within one."""
-    if selected.segment is None:
+    if selected.is_whole:
         return await comparisons.changes(session, selected, now=now, then=then)
     return reason_changes(await journeys.sums(session, selected.during(then)), parts)
 

@@ -51,6 +51,7 @@ class ScoreRows:
 
     few: bool
     figure: Figure
+    chain: Figure | None
     change: ScoreDifference | None
     against: str
     segment: str | None
@@ -121,6 +122,7 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
     return ScoreRows(
         few=tally.n < FEW,
         figure=score.whole,
+        chain=score.chain,
         change=score.change,
         against=_AGAINST[query.against],
         segment=_segment_text(score),
@@ -168,7 +170,7 @@ def _trend(score: ScoreData, *, today: date) -> TrendRow:
 
 def _changes(score: ScoreData) -> ChangesRow | None:
     changes = score.changes
-    if score.selected.segment and not changes.compared:
+    if not score.selected.is_whole and not changes.compared:
         return None
     lines = [cards.change_text(each, score.reason_texts) for each in changes.significant[:MOST_CHANGES]]
     return ChangesRow(lines, changes.compared, changes.by_chance)

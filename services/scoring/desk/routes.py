@@ -26,7 +26,7 @@ from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.web.problems import Unprocessable
 from shared.web.staff.menu import StaffPages
-from shared.web.staff.tickets import person_name
+from shared.web.staff.tickets import person_name, staff_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,14 @@ class Desk:
             return _to_desk("name")
         chosen = task_id_of(form.get("task_id"))
         async with self.sessions.begin() as session:
-            task = await call_queue.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=chosen)
+            task = await call_queue.take(
+                session,
+                operator,
+                now=self.clock.now(),
+                lease=self.lease,
+                task_id=chosen,
+                scope=staff_scope.get(),
+            )
         response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
         if person_name() is None:
             secure = self.staff_pages.dashboard.startswith("https://")
@@ -142,7 +149,7 @@ class Desk:
     ) -> Response:
         operator, query, now = operator_of(request), request.query_params, self.clock.now()
         async with self.sessions.begin() as session:
-            due, counts = await call_queue.queue(session, operator, now=now)
+            due, counts = await call_queue.queue(session, operator, now=now, scope=staff_scope.get())
             noted = await calls.load(session, noted_id) if (noted_id := task_id_of(query.get("task"))) else None
             made = await call_queue.made_since(
                 session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -19,6 +19,7 @@ from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web.problems import Conflict, NotFound
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import staff_scope
 
 LIMIT = 200
 WHY = {
@@ -49,7 +50,7 @@ class Suspects:
 
     async def show(self) -> Response:
         async with self.sessions.begin() as session:
-            found = await answers.suspects(session, limit=LIMIT)
+            found = await answers.suspects(session, limit=LIMIT, scope=staff_scope.get())
         now = self.clock.now()
         lines = [
             {**row, "at": rendering.moment(row["answered_at"], row["program_zone"], now=now), "why": _why(row)}
@@ -64,7 +65,7 @@ class Suspects:
     async def confirm(self, answer_id: UUID) -> ConfirmedOut:
         """Confirm a suspect answer, so that it counts; an answer that already counts is returned unchanged."""
         async with self.sessions.begin() as session:
-            invitation_id = await answers.invitation_of(session, answer_id)
+            invitation_id = await answers.invitation_of(session, answer_id, scope=staff_scope.get())
         if invitation_id is None:
             raise NotFound("No such answer")
         result = await self.writer.record(Entry(invitation_id, self.clock.now(), confirms=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import Definition
-from services.scoring.domain.stores.names import StoreNames
+from services.scoring.domain.stores.names import STORE, StoreNames
 
 ALL = ("all", "")
 
@@ -19,6 +19,7 @@ class Slice:
     """Which answers count. None is no limit, days are inclusive; `segment` is a dimension and its value.
 
     `stores` says which stored values are one store: queries ask for all of them, and their results are summed up.
+    `within` are the stored values of the stores that the reader sees.
     """
 
     program: str | None = None
@@ -27,6 +28,7 @@ class Slice:
     segment: tuple[str, str] | None = None
     definition: Definition = Definition.EVERY_ANSWER
     stores: StoreNames = field(kw_only=True)
+    within: frozenset[str] | None = field(default=None, kw_only=True)
 
     def kept_as(self, dimensions: Sequence[str]) -> tuple[str, Sequence[str] | None] | None:
         """Return the dimension and values whose buckets sum up to this slice split by `dimensions`; None for all.
@@ -36,15 +38,31 @@ class Slice:
         if len(dimensions) > 1:
             return None
         dimension = dimensions[0] if dimensions else "all"
-        if self.segment is None:
+        if self.is_whole:
             return dimension, None
+        if self.segment is None and dimension == STORE:
+            return self.counted_as
         return self.counted_as if dimension == "all" else None
 
     @property
-    def counted_as(self) -> tuple[str, Sequence[str]]:
-        """The dimension of the segment and the stored values it stands for; those of everything without a segment."""
-        dimension, value = self.segment or ALL
-        return dimension, self.stores.stored(dimension, value)
+    def is_whole(self) -> bool:
+        """Whether the slice has all answers of its program and days."""
+        return self.segment is None and self.within is None
+
+    @property
+    def counted_as(self) -> tuple[str, Sequence[str]] | None:
+        """The dimension and the stored values whose counters sum up to the slice.
+
+        None where no counters do: for a segment of another dimension than the store for who sees only some stores.
+        """
+        if self.within is None:
+            dimension, value = self.segment or ALL
+            return dimension, self.stores.stored(dimension, value)
+        dimension, value = self.segment or (STORE, "")
+        if dimension != STORE:
+            return None
+        wanted = self.stores.stored(dimension, value) if self.segment else self.within
+        return STORE, sorted(self.within.intersection(wanted))
 
     @property
     def shown_segment(self) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.answers import AnswerVersion
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.invitations import Answer
+from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import AnswerMode, ChannelKind
 from shared.database import db
 from shared.database.compact_rows import COMPACT
@@ -106,14 +107,18 @@ _SUSPECTS = """SELECT a.answer_id, a.score, a.answered_at, coalesce(v.suspicion,
 i.program_zone, i.program_title, i.segments->>'store' AS store
 FROM answers a JOIN invitation_details i ON i.id = a.invitation_id
 LEFT JOIN answer_versions v ON v.answer_id = a.answer_id AND v.version = a.version
-WHERE a.suspect AND i.state = 'open' ORDER BY a.answered_at DESC LIMIT $1"""
+WHERE a.suspect AND i.state = 'open' AND ($2::text[] IS NULL OR i.program = ANY($2))
+AND ($3::text[] IS NULL OR i.segments->>'store' = ANY($3)) ORDER BY a.answered_at DESC LIMIT $1"""
+_INVITATION = """SELECT a.invitation_id, i.program, i.segments->>'store' AS store
+FROM answers a JOIN invitation_details i ON i.id = a.invitation_id WHERE a.answer_id = $1"""
 
 
-async def suspects(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
+async def suspects(session: AsyncSession, *, limit: int, scope: StaffScope) -> list[asyncpg.Record]:
     """Load the newest suspect answers with their suspicion."""
-    return await db.fetch(session, _SUSPECTS, limit)
+    return await db.fetch(session, _SUSPECTS, limit, *scope.arguments)
 
 
-async def invitation_of(session: AsyncSession, answer_id: UUID) -> UUID | None:
-    rows = await db.fetch(session, "SELECT invitation_id FROM answers WHERE answer_id = $1", answer_id)
-    return rows[0]["invitation_id"] if rows else None
+async def invitation_of(session: AsyncSession, answer_id: UUID, *, scope: StaffScope) -> UUID | None:
+    """Return the invitation of an answer, None where there is none that may be seen."""
+    rows = await db.fetch(session, _INVITATION, answer_id)
+    return next((row["invitation_id"] for row in rows if scope.covers(row["program"], row["store"])), None)

@@ -11,45 +11,56 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.calls import CallTask
 from services.scoring.repository import calls
 from services.scoring.repository.calls import HELD
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.database import db
 
+_SEEN = "({0}::text[] IS NULL OR i.program = ANY({0})) AND ({1}::text[] IS NULL OR i.dimensions->>'store' = ANY({1}))"
 _DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
 WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
 _ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
 t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
 _TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
+AND {_SEEN.format("$5", "$6")}
 {_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
 UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
 FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by"""  # noqa: S608 - constants only
 
 
-async def take(
-    session: AsyncSession, operator: str, *, now: datetime, lease: timedelta, task_id: UUID | None = None
+async def take(  # noqa: PLR0913 - which task, and for whom
+    session: AsyncSession,
+    operator: str,
+    *,
+    now: datetime,
+    lease: timedelta,
+    task_id: UUID | None = None,
+    scope: StaffScope = WHOLE,
 ) -> CallTask | None:
-    """Lease the task with `task_id`, or the next one without it; None when no such task is due.
+    """Lease the task with `task_id`, or the next one in `scope` without it; None when no such task is due.
 
     First comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due.
     """
-    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease)
+    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease, *scope.arguments)
     return calls.of_row(rows[0]) if rows else None
 
 
-_QUEUE = f"SELECT t.*, {HELD} {_DUE} {_ORDER} LIMIT 50"
-_COUNT = """SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
+_QUEUE = f"SELECT t.*, {HELD} {_DUE} AND {_SEEN.format('$3', '$4')} {_ORDER} LIMIT 50"
+_COUNT = f"""SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
 count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS callbacks,
 count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
 min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
 FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1"""
+WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1 AND {_SEEN.format("$3", "$4")}"""  # noqa: S608 - constants only
 
 
-async def queue(session: AsyncSession, operator: str, *, now: datetime) -> tuple[list[CallTask], asyncpg.Record]:
+async def queue(
+    session: AsyncSession, operator: str, *, now: datetime, scope: StaffScope = WHOLE
+) -> tuple[list[CallTask], asyncpg.Record]:
     """List the tasks this operator can take now, in the order of `take`, with counts of due and later tasks."""
-    due = await db.fetch(session, _QUEUE, now, operator)
-    counts = await db.fetch(session, _COUNT, now, operator)
+    due = await db.fetch(session, _QUEUE, now, operator, *scope.arguments)
+    counts = await db.fetch(session, _COUNT, now, operator, *scope.arguments)
     return calls.of_rows(due), counts[0]
 
 

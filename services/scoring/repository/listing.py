@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.stores.names import NO_STORES, STORE, StoreNames
 from services.scoring.repository.scores.counting import Arguments
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
 from shared.database import db
 
@@ -44,6 +45,7 @@ class AnswerFilter:
     invitation: UUID | None = None
     respondents: Sequence[str] | None = None
     stores: StoreNames = NO_STORES
+    scope: StaffScope = WHOLE
 
 
 _PAGE = f"SELECT {ANSWER_COLUMNS} FROM answers_v WHERE {{which}} ORDER BY answer_id LIMIT {{limit}}"  # noqa: S608 - column names only
@@ -71,7 +73,10 @@ async def segment_names(session: AsyncSession, answer_filter: AnswerFilter) -> l
 
 def _which(answer_filter: AnswerFilter, arguments: Arguments, *, after: UUID | None = None) -> str:
     """Return the condition with only the filters that are set: others would keep PostgreSQL from using an index."""
+    programs, within = answer_filter.scope.arguments
     tests: Mapping[str, Any] = {
+        "program = ANY({}::text[])": programs,
+        "segments->>'store' = ANY({}::text[])": within,
         "program = {}": answer_filter.program,
         "day >= {}": answer_filter.first,
         "day <= {}": answer_filter.last,

@@ -55,6 +55,13 @@ class StaffPages:
         service = routes.service_of(path.partition("?")[0])
         return given.get(path) or urljoin(beside[service], f"./{path[1:]}")  # "./": `x:y` is a path, too
 
+    def may_write(self, path: str) -> bool:
+        """Say whether the person who is signed in may change what is behind a path; without one, everybody may."""
+        person, prefix = signed_in.get(), routes.find(path)
+        if person is None or prefix is None:
+            return person is None
+        return person.has_any(prefix.writes) and (prefix.scoped_writes or not person.is_scoped)
+
     def start(self, person: Ticket) -> str:
         """Return the URL of the first page in the menu of a person."""
         first = next((p.path for p in routes.TABLE if p.label and _may_read(person, p)), "/account")

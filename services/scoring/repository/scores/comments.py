@@ -45,7 +45,8 @@ async def latest(
 ) -> Comments:
     """Read the newest answers of a slice; those without a comment are left out unless `with_empty`."""
     segment = selected.segment if selected.segment and selected.segment[0] not in ANSWER_DIMENSIONS else None
-    total = await figures.whole(session, Slice(selected.program, segment=segment, stores=selected.stores))
+    ever = Slice(selected.program, segment=segment, stores=selected.stores, within=selected.within)
+    total = await figures.whole(session, ever)
     few = max(total.invited, total.tally.n) <= MOST_SCANNED
     arguments = Arguments(selected.days)
     rows = await db.fetch(
@@ -72,4 +73,4 @@ def _answers(selected: Slice, only: CommentFilter, arguments: Arguments, *, with
     if only.reason:
         conditions.append(f"a.reasons ? {arguments.add(only.reason)}")
     by_answer = selected.segment is not None and selected.segment[0] in ANSWER_DIMENSIONS
-    return " AND ".join(conditions) + (in_segment(selected, arguments) if by_answer else "")
+    return " AND ".join(conditions) + (in_segment(replace(selected, within=None), arguments) if by_answer else "")

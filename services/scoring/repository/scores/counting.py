@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Tally
 from services.scoring.domain.slices import Slice
+from services.scoring.domain.stores.names import STORE
 from shared.contract.vocabulary import AnswerMode
 from shared.database import db
 
@@ -108,30 +109,39 @@ GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, label""",  
 
 
 def in_segment(selected: Slice, arguments: Arguments) -> str:
-    """Build the condition, ` AND …`, that answer `a` of invitation `i` is in the segment; empty without a segment."""
+    """Build the condition, ` AND …`, that answer `a` of invitation `i` is in the segment, and in a store of `within`.
+
+    It is empty for the whole.
+    """
+    condition = ""
+    if selected.within is not None:
+        condition = f" AND i.dimensions->>'{STORE}' = ANY({arguments.add(sorted(selected.within))}::text[])"
     if selected.segment is None:
-        return ""
+        return condition
     dimension, value = selected.segment
     if dimension == "reason":
-        return f" AND a.reasons ? {arguments.add(value)}"
+        return f"{condition} AND a.reasons ? {arguments.add(value)}"
     if dimension in _ANSWER_EXPRESSIONS:
-        return f" AND {_ANSWER_EXPRESSIONS[dimension]} = {arguments.add(value)}"
-    stored = [json.dumps({dimension: each}) for each in selected.counted_as[1]]
+        return f"{condition} AND {_ANSWER_EXPRESSIONS[dimension]} = {arguments.add(value)}"
+    stored = [json.dumps({dimension: each}) for each in selected.stores.stored(dimension, value)]
     # an index finds each of them, and none finds `@> ANY (…)`
-    return f" AND ({' OR '.join(f'i.dimensions @> {arguments.add(each)}::jsonb' for each in stored)})"
+    return f"{condition} AND ({' OR '.join(f'i.dimensions @> {arguments.add(each)}::jsonb' for each in stored)})"
 
 
 _SUSPECTS = f"""SELECT {", ".join(f"count(*) FILTER (WHERE score = {score})::int AS s{score}" for score in range(11))}
 FROM answers a JOIN invitations i ON i.id = a.invitation_id
 WHERE a.suspect AND i.counted AND {_DAYS.format(day="a.first_day")}
 AND ($4::text IS NULL OR i.dimensions->>$4 = ANY($5::text[]))
+AND ($6::text[] IS NULL OR i.dimensions->>'store' = ANY($6))
 """  # noqa: S608 - our own expressions
 
 
 async def suspects(session: AsyncSession, selected: Slice) -> Tally:
     """Count suspect answers, in `by_score` of the tally; there are few, and a partial index finds them."""
-    segment = selected.counted_as if selected.segment else (None, None)
-    return Tally(tuple((await db.fetch(session, _SUSPECTS, *selected.days, *segment))[0]))
+    dimension, value = selected.segment or (None, None)
+    values = selected.stores.stored(dimension, value) if dimension is not None and value is not None else None
+    within = None if selected.within is None else sorted(selected.within)
+    return Tally(tuple((await db.fetch(session, _SUSPECTS, *selected.days, dimension, values, within))[0]))
 
 
 LABELS: dict[Period, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM", "quarter": 'YYYY-"Q"Q'}

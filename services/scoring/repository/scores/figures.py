@@ -12,6 +12,7 @@ from services.scoring.domain.changes import SeriesKey
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Figure, Tally
 from services.scoring.domain.slices import Slice
+from services.scoring.domain.stores.names import STORE
 from services.scoring.models.scores import COUNTERS
 from services.scoring.repository.scores import counting
 from services.scoring.repository.scores.buckets import tally_of_row
@@ -63,12 +64,17 @@ async def series(
     else:
         asked = await counting.invited(session, selected, dimensions=dimensions, period=period)
     split = [kept[0]] if kept else dimensions
+    is_sum = kept is not None and not dimensions and selected.segment is None
+
+    def shown(values: FigureKey) -> tuple[str, ...]:
+        return ("",) if is_sum else selected.shown(split, values)
+
     answers: defaultdict[FigureKey, Tally] = defaultdict(Tally)
     for key, tally in tallies.items():
-        answers[*selected.shown(split, key[:-1]), key[-1]] += tally
+        answers[*shown(key[:-1]), key[-1]] += tally
     people: defaultdict[FigureKey, Counter[bool]] = defaultdict(Counter)  # False: all who were asked
     for key, (invited, answered) in asked.items():
-        people[*selected.shown(split, key[:-1]), key[-1]] += Counter({False: invited, True: answered})
+        people[*shown(key[:-1]), key[-1]] += Counter({False: invited, True: answered})
     return [
         Figure(key[:-1], key[-1] or None, answers[key], people[key][False], people[key][True])
         for key in sorted({*answers, *people})
@@ -94,9 +100,14 @@ WHERE {_DAYS} AND dimension = ANY($4::text[]) GROUP BY 1, 2"""  # noqa: S608 - c
 
 
 async def tallies(session: AsyncSession, selected: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
-    """Sum up all values of several dimensions in one query; ignores the segment and definition of the slice."""
+    """Sum up all values of several dimensions in one query; ignores the segment and definition of the slice.
+
+    For who sees only some stores it sums up these, and no other dimension.
+    """
     rows = await db.fetch(session, _TALLIES, *selected.days, list(dimensions))
     sums: defaultdict[SeriesKey, Tally] = defaultdict(Tally)
     for row in rows:
+        if selected.within is not None and not (row["dimension"] == STORE and row["value"] in selected.within):
+            continue
         sums[row["dimension"], selected.stores.shown(row["dimension"], row["value"])] += tally_of_row(row)
     return dict(sums)

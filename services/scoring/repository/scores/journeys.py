@@ -203,11 +203,11 @@ AND dimension = $4 AND value = ANY($5::text[]) GROUP BY 1, 2"""
 
 
 async def sums(session: AsyncSession, selected: Slice) -> JourneyParts:
-    """Sum up the counters of a slice; empty for a segment that only answers have, such as `mode`."""
-    return {
-        JourneyPart(*row[:2]): row["amount"]
-        for row in await db.fetch(session, _SUMS, *selected.days, *selected.counted_as)
-    }
+    """Sum up the counters of a slice; empty for a segment that has none, such as `mode`."""
+    if selected.counted_as is None:
+        return {}
+    rows = await db.fetch(session, _SUMS, *selected.days, *selected.counted_as)
+    return {JourneyPart(*row[:2]): row["amount"] for row in rows}
 
 
 _STORE_PURCHASES = """INSERT INTO purchases (source, event_id, respondent_id, at, amount, currency)

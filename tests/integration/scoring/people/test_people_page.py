@@ -72,7 +72,9 @@ async def test_wrong_person_is_refused_with_the_form_as_it_was(
     form = {"login": "anna", "name": "Anna", "role": ["manager", "analyst"]} | given
     refused = await admin.post("/people", data=form)
     assert (refused.status_code, why in refused.text) == (422, True)
-    assert len(re.findall('name="role"[^>]* checked', refused.text)) == len([role for role in form["role"] if role in set(Role)])
+    assert len(re.findall('name="role"[^>]* checked', refused.text)) == len(
+        [role for role in form["role"] if role in set(Role)]
+    )
 
 
 async def test_new_link_replaces_the_one_before_and_the_password_when_it_is_used(

@@ -1,0 +1,29 @@
+"""What the person who sent a request may read of scores and answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.scoring.domain.slices import Slice
+from shared.web.problems import Forbidden, Unprocessable
+from shared.web.staff.tickets import staff_scope
+
+
+def visible_program(program: str | None) -> str | None:
+    """Return the program that figures are asked of, None for all.
+
+    Who sees only some programs has to name one, unless there is only one. Raises Forbidden and Unprocessable.
+    """
+    scope = staff_scope.get()
+    if program is not None and not scope.covers_program(program):
+        raise Forbidden("You do not see this program")
+    if program is not None or scope.programs is None:
+        return program
+    if len(scope.programs) > 1:
+        raise Unprocessable("Name a program", f"You see {', '.join(sorted(scope.programs))}.")
+    return next(iter(scope.programs))
+
+
+def visible(asked: Slice) -> Slice:
+    """Return the part of a slice that the person sees; raises Forbidden and Unprocessable."""
+    return replace(asked, program=visible_program(asked.program), within=staff_scope.get().stores)
