@@ -163,10 +163,16 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
 
 
 async def _selected(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> Slice:
-    """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says."""
+    """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says.
+
+    Above it, who sees only some stores gets no segment of another dimension, either.
+    """
     segment = split_segment(query.segment)
     stores = await listed.names(session)
     every_answer = Slice(program, days.first, days.last, segment, stores=stores, within=staff_scope.get().stores)
+    of_stores = replace(every_answer, segment=None)
+    if every_answer.counted_as is None and (await figures.whole(session, of_stores)).tally.n > MOST_COUNTED:
+        every_answer = of_stores
     if query.definition is Definition.EVERY_ANSWER:
         return every_answer
     few_enough = (await figures.whole(session, every_answer)).tally.n <= MOST_COUNTED

@@ -45,9 +45,15 @@ class AccountPage:
         return await self._page(changed=changed)
 
     async def refused(self) -> Response:
-        """Say that the roles of the person do not open a page."""
-        roles = sorted(role.label for role in _person().roles)
-        return rendering.page("account_refused.html", status=HTTPStatus.FORBIDDEN, pages=self.staff_pages, roles=roles)
+        """Say that a page is not open to the person."""
+        person = _person()
+        return rendering.page(
+            "account_refused.html",
+            status=HTTPStatus.FORBIDDEN,
+            pages=self.staff_pages,
+            roles=sorted(role.label for role in person.roles),
+            is_scoped=person.is_scoped,
+        )
 
     async def change_password(self, request: Request) -> Response:
         form = await forms.read(request)

@@ -93,7 +93,7 @@ async def invited(
     if any(each in _ANSWER_EXPRESSIONS for each in used):
         return {}
     arguments = Arguments(selected.days)
-    values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(dimensions)]
+    values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(dimensions or ["all"])]
     condition = _DAYS.format(day="i.invited_day") + in_segment(selected, arguments)
     rows = await db.fetch(
         session,

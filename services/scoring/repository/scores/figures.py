@@ -63,7 +63,7 @@ async def series(
         }
     else:
         asked = await counting.invited(session, selected, dimensions=dimensions, period=period)
-    split = [kept[0]] if kept else dimensions
+    split = [kept[0]] if kept else dimensions or ["all"]
     is_sum = kept is not None and not dimensions and selected.segment is None
 
     def shown(values: FigureKey) -> tuple[str, ...]:
@@ -84,7 +84,9 @@ async def series(
 async def _counted(
     session: AsyncSession, selected: Slice, dimensions: Sequence[str], period: Period | None
 ) -> dict[FigureKey, Tally]:
-    size = (await whole(session, replace(selected, definition=Definition.EVERY_ANSWER))).tally.n
+    segment = selected.segment if selected.counted_as is not None else None  # without one, its answers are more
+    counted = replace(selected, definition=Definition.EVERY_ANSWER, segment=segment)
+    size = (await whole(session, counted)).tally.n
     if size > MOST_COUNTED:
         raise TooManyToCount(size)
     return await counting.tallies(session, selected, dimensions=dimensions, period=period)
