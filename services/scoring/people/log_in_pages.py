@@ -85,7 +85,7 @@ class LogInPages:
         if ticket is None:
             kept = await _sent(request, held) if held is not None and _may_be_kept(target) else NOTHING
             return self._form(request, target=target, kept=kept, expired=held is not None)
-        if held is not None and routes.service_of(target) is not Service.SCORING and self._is_new(held):
+        if held == ticket and routes.service_of(target) is not Service.SCORING and self._is_new(ticket):
             return self._page("login_refused.html", status=HTTPStatus.CONFLICT, target=target)
         response = RedirectResponse(self.staff_pages.url(target or "/"), HTTPStatus.TEMPORARY_REDIRECT)
         response.headers.append("set-cookie", self.access.cookie_of(ticket))
