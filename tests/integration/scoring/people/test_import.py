@@ -9,7 +9,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.scoring.domain.stores.store import Store
 from services.scoring.files.people import roles_of
+from services.scoring.repository.people import accounts
+from services.scoring.repository.stores import listed
 from shared.contract.vocabulary import Role
 from tests.integration.scoring.people.conftest import PASSWORD, Open, joined
 from tests.integration.scoring.stand import Scoring
@@ -94,6 +97,36 @@ async def test_bad_lines_are_named_and_nothing_is_stored_unless_the_good_ones_ar
     assert "Dora" not in (await admin.get("/people")).text
     assert "Stored: 1 added, 0 changed." in await stored(admin, BAD.encode(), what="good")
     assert "Dora" in (await admin.get("/people")).text
+
+
+SCOPED = """Логин;ФИО;Роль;Магазины;Регионы
+vera;Вероника;управляющий;Арбат, N1;
+boris;Борис;управляющий;;Moscow
+gleb;Глеб;аналитик;;
+bad;Плохая строка;управляющий;Юпитер;
+"""
+
+
+async def test_file_says_what_people_see_and_without_its_columns_everybody_keeps_it(
+    admin: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [Store("A1", "Arbat", ("Арбат",), "Moscow"), Store("N1", "Nevsky", (), "North")])
+    seen = (await checked(admin, SCOPED.encode())).text
+    assert "<li>Line 5: there is no store Юпитер" in seen
+    assert "<dt>See everything after it</dt><dd>1</dd>" in seen
+    await stored(admin, SCOPED.encode(), what="good")
+
+    async def scopes() -> dict[str, str]:
+        async with scoring.database.sessions.begin() as session:
+            return {person.login: person.scope.text for person in await accounts.load_all(session)}
+
+    expected = {"vera": "stores A1 and N1", "boris": "regions Moscow", "gleb": "everything", "admin": "everything"}
+    assert await scopes() == expected
+    await stored(admin, b"login,name,roles\nvera,Vera Again,manager\n")
+    assert await scopes() == expected
+    await stored(admin, b"login,name,roles,stores\nvera,Vera Again,manager,\n")
+    assert (await scopes())["vera"] == "everything"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01", b"login\n", b"name,roles\nx,y\n", b"\x1f\x8b", b"a" * 2_000_001])

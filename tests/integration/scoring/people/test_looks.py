@@ -13,7 +13,10 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from services.scoring.config import ScoringSettings
+from services.scoring.domain.stores.store import Store
 from services.scoring.main import build_app
+from services.scoring.repository.people import accounts
+from services.scoring.repository.stores import listed
 from shared.contract.vocabulary import Role, Service
 from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext
@@ -58,6 +61,9 @@ async def looked_at(page: Page, name: str) -> None:
 
 async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
     login = "alexandra.konstantinopolskaya@a-long-shop-name.example"
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [Store("A1", "Arbat", (), "Moscow"), Store("N1", "Nevsky", (), "North-West")])
+    await scoring.asked()
     link = (await invited(scoring, login, Role.ADMINISTRATOR)).url("")
     async with (
         served(scoring, urls, samples=True) as url,
@@ -78,6 +84,9 @@ async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, ur
         await page.get_by_label("Name", exact=True).fill("Oleg Ivanov")
         await page.get_by_label("Login").fill("oleg")
         await page.get_by_label("operator").check()
+        await page.get_by_label("only what is chosen here").check()
+        await page.get_by_label("North-West").check()
+        await page.get_by_label("Stores", exact=True).fill("Arbat")
         await page.get_by_role("button", name="Add and make a link").click()
         await page.get_by_text("Give this to Oleg Ivanov").wait_for()
         await looked_at(page, "link")
@@ -123,6 +132,40 @@ async def codes_look_right(page: Page, url: str, login: str) -> None:
     await page.keyboard.type(recovery)
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"{url}/stores")
+
+
+async def test_chain_of_300_stores_and_400_people_is_set_up_from_two_files(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str]
+) -> None:
+    stores = "".join(f"S{n},Store {n},Region {n % 20}\n" for n in range(300))
+    managers = "".join(f"m{n},Manager {n},manager,S{n},\n" for n in range(300))
+    regional = "".join(f'r{n},Regional {n},"manager, analyst",,Region {n % 20}\n' for n in range(100))
+    link = (await invited(scoring, "root", Role.ADMINISTRATOR)).url("")
+    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP) as context:
+        await context.clear_cookies()
+        page = await context.new_page()
+        await page.goto(url + link)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_label("The same again").fill(PASSWORD)
+        await page.get_by_role("button", name="Save and log in").click()
+        for path, heading, lines, done in (
+            ("stores", "code,name,region", stores, "300"),
+            ("people", "login,name,roles,stores,regions", managers + regional, "Stored: 400 added"),
+        ):
+            await page.goto(f"{url}/{path}/import")
+            content = f"{heading}\n{lines}".encode()
+            file = {"name": f"{path}.csv", "mimeType": "text/csv", "buffer": content}
+            await page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+            await page.get_by_role("button", name="Check the file").click()
+            await page.get_by_role("button", name="Store").click()
+            await page.get_by_role("status").filter(has_text=done).wait_for()
+        await page.goto(f"{url}/people")
+        await expect(page.get_by_text("401 people")).to_be_visible()
+        await looked_at(page, "chain")
+    async with scoring.database.sessions.begin() as session:
+        scopes = {person.login: person.scope for person in await accounts.load_all(session)}
+    assert scopes["m7"].stores == {"S7"}
+    assert scopes["r7"].regions == {"Region 7"}
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
