@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 WEEK_MS = str(7 * 24 * 3600 * 1000)
 
 
-def test_only_programs_and_scores_are_kept_for_good() -> None:
+def test_only_programs_scores_and_staff_are_kept_for_good() -> None:
     compacted = {topic.name for topic in TOPICS if topic.settings["cleanup.policy"] == "compact"}
     kept = {topic.settings.get("retention.ms") for topic in TOPICS if topic.name not in compacted}
 
-    assert compacted == {"survey.programs", "nps.updates"}
+    assert compacted == {"survey.programs", "nps.updates", "survey.staff"}
     assert kept == {WEEK_MS}
 
 
