@@ -50,6 +50,8 @@ PEER_ITEMS = 500
 WAL_FILES = 16  # of 16 MB
 ORM = "FastAPI and ORM, one row"
 ORM_LEAST = 5.0  # times its rate
+LOG_INS = 50  # a second
+BESIDE = f"beside {LOG_INS} log-ins a second"
 STORES = 1000
 SEGMENTS = {"region": "Moscow", "channel": "shop", "employee": "e-17", "stage": "delivery"}
 DIMENSIONS = 10  # all, store, four more segments, version, mode, step, answering device
@@ -71,7 +73,7 @@ class AnswersBench:
         self.counters: dict[str, float] = {"dimensions": DIMENSIONS}
         self._meter = cost.Meter(self.counters, server, [serving])
         self._waits: list[float] = []
-        self.peers: dict[str, Measure] = {"1,000 stores": self.spread, ORM: self.one_row}
+        self.peers: dict[str, Measure] = {"1,000 stores": self.spread, BESIDE: self.beside_log_ins, ORM: self.one_row}
         self.least = {ORM: ORM_LEAST}
 
     async def limit(self) -> float:
@@ -88,6 +90,16 @@ class AnswersBench:
     async def spread(self) -> float:
         """Measure the same with answers of a thousand stores."""
         rate, _ = await self._measure(lambda number: f"Store {number % STORES}", nullcontext())
+        return rate
+
+    async def beside_log_ins(self) -> float:
+        """Measure the same while people try to log in, each with a password that has to be hashed."""
+        stop = asyncio.Event()
+        trying = asyncio.create_task(_log_ins(OURS_PORT, stop))
+        rate, _ = await self._measure(lambda _number: "Tverskaya", nullcontext())
+        stop.set()
+        if await trying == 0:
+            raise WrongResult("no log-in was answered")
         return rate
 
     async def _measure(self, store: object, measured: AbstractContextManager[None]) -> tuple[float, list[float]]:
@@ -158,6 +170,32 @@ async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
         if not answer.startswith(b"HTTP/1.1 303") or b"content-length: 0" not in answer.lower():
             raise WrongResult(answer.splitlines()[0].decode())
     writer.close()
+
+
+async def _log_ins(port: int, stop: asyncio.Event) -> int:
+    """Send a log-in of an unknown person every so often, however slowly they are answered; return how many were."""
+    answered = 0
+
+    async def send() -> None:
+        nonlocal answered
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = f"login={uuid7()}&password=correct+horse+battery+staple".encode()
+        head = (
+            f"POST /login HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n"
+            f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        status = (await reader.readline()).split()[1]
+        if status not in (b"401", b"503"):  # 503: more wait than may
+            raise WrongResult(f"a log-in was answered with {status.decode()}")
+        answered += status == b"401"
+        writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        while not stop.is_set():
+            tasks.create_task(send())
+            await asyncio.sleep(1 / LOG_INS)
+    return answered
 
 
 # --- the servers, each in its own process
