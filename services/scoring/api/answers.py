@@ -124,7 +124,7 @@ class AnswersApi:
 
     async def _load(self, task_id: UUID) -> CallTask:
         async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id)
+            task = await calls.load(session, task_id, scope=staff_scope.get())
         if task is None:
             raise NotFound("No such call")
         return task

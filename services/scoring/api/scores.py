@@ -46,7 +46,8 @@ from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQue
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web import strict_input
-from shared.web.problems import INVALID_REQUEST, NotFound, Unprocessable
+from shared.web.problems import INVALID_REQUEST, Forbidden, NotFound, Unprocessable
+from shared.web.staff.tickets import staff_scope
 from shared.web.strict_input import ShortText, SingleValued
 from shared.zones import local_day
 
@@ -139,6 +140,8 @@ class ScoreApi:
 
     async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Count those asked in the period, and who of them bought again within 90 days; `silent` did not answer."""
+        if staff_scope.get().stores is not None:
+            raise Forbidden("You see only some stores", "Purchases are counted in all of them.")
         async with self.sessions.begin() as session:
             groups = returns(await _read_journeys(session, await _slice(session, query)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])

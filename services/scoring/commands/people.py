@@ -10,9 +10,10 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.config import ScoringSettings
-from services.scoring.domain.people.person import InvalidPerson, Person, folded
+from services.scoring.domain.people.person import InvalidPerson, Person, checked_scope, folded
 from services.scoring.people import accounts as actions
 from services.scoring.people.accounts import LINK_LASTS, Invited
+from services.scoring.people.scope_form import known_scopes
 from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role, Service
 from shared.database.opening import open_for_command
@@ -23,14 +24,26 @@ T = TypeVar("T")
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913 - the options of a command
     login: _Login,
     *,
     role: Annotated[list[Role], typer.Option(help="What the person may do; may be repeated.")],
     name: Annotated[str, typer.Option(help="How pages call the person; without it, the login.")] = "",
+    program: Annotated[list[str] | None, typer.Option(help="Sees only this program; may be repeated.")] = None,
+    store: Annotated[list[str] | None, typer.Option(help="Sees only this store; may be repeated.")] = None,
+    region: Annotated[list[str] | None, typer.Option(help="Sees the stores of this region; may be repeated.")] = None,
 ) -> None:
-    """Add a person and print a link at which the person chooses a password; it works once."""
-    _print_link(_run(lambda session: actions.add(session, login=login, name=name or login, roles=role)))
+    """Add a person and print a link at which the person chooses a password; it works once.
+
+    Without programs, stores and regions the person sees everything.
+    """
+
+    async def invite(session: AsyncSession) -> Invited:
+        known = await known_scopes(session)
+        scope = checked_scope(programs=program or (), stores=store or (), regions=region or (), known=known)
+        return await actions.add(session, login=login, name=name or login, roles=role, scope=scope)
+
+    _print_link(_run(invite))
 
 
 @app.command()
@@ -48,7 +61,7 @@ def list_people() -> None:
     """List everybody with roles and state."""
     for person in _run(accounts.load_all):
         state = "off" if person.is_off else "has a password" if person.has_password else "has not used a link yet"
-        print(f"{person.login}\t{person.name}\t{', '.join(sorted(person.roles))}\t{state}")
+        print(f"{person.login}\t{person.name}\t{', '.join(sorted(person.roles))}\t{person.scope.text}\t{state}")
 
 
 @app.command()

@@ -12,10 +12,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from services.scoring.repository import live_sequence
+from services.scoring.web.scopes import visible_program
 from shared.database.db import Sessions, is_transient
 from shared.health import Health
 from shared.waiting import wait_for
 from shared.web.problems import Unavailable
+from shared.web.staff.tickets import LASTING
 
 POLL_S, STATE_S = 1.0, 5.0
 TIMEOUT_S = 3.0  # of one query
@@ -41,7 +43,11 @@ class Live:
         return router
 
     async def live(self, program: Annotated[str, Query(max_length=200)] = "") -> Response:
-        """Stream server-sent events to a page: `figures` when the program's figures changed, `state` regularly."""
+        """Stream server-sent events to a page: `figures` when the program's figures changed, `state` regularly.
+
+        A stream ends when a ticket would, and the browser asks for another.
+        """
+        visible_program(program or None)
         if self._open >= MAX_STREAMS:
             raise Unavailable("Too many dashboards are open", headers={"retry-after": "60"})
         return StreamingResponse(self._counted(program), media_type="text/event-stream")
@@ -57,14 +63,14 @@ class Live:
 
     async def changes_of(self, program: str) -> AsyncGenerator[str, None]:
         """Poll every POLL_S seconds; send the state when it changes and at least every STATE_S seconds."""
-        seen, state, silent = None, "", 0.0
-        while not self.stop.is_set():
+        seen, state, silent, lasted = None, "", 0.0, 0.0
+        while not self.stop.is_set() and lasted < LASTING.total_seconds():
             sequences = await self._poll()
             now = self._state(sequences)
             if sequences is not None and (sequence := sequences.get(program, 0)) != seen:
                 seen = sequence
                 yield f"event: figures\ndata: {sequence}\n\n"
-            silent += POLL_S
+            silent, lasted = silent + POLL_S, lasted + POLL_S
             if now != state or silent >= STATE_S:
                 state, silent = now, 0.0
                 yield f"event: state\ndata: {state}\n\n"

@@ -83,7 +83,8 @@ class ScoreData:
 
     selected: Slice
     whole: Figure
-    chain: Figure | None  # of all stores, for who sees only some
+    stores: Sequence[str]  # names of the stores that the reader sees; none: all
+    chain: Figure | None  # of all stores, for who sees only some; None also where the others have only FEW answers
     change: ScoreDifference | None
     suspects: Tally
     trend: TrendData
@@ -141,7 +142,8 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
     return ScoreData(
         selected=selected,
         whole=whole,
-        chain=None if selected.within is None else await figures.whole(session, _chain(selected)),
+        stores=sorted({selected.stores.shown(STORE, name) for name in selected.within or ()}),
+        chain=await _chain(session, selected),
         change=difference(before.tally, whole.tally),
         suspects=await counting.suspects(session, selected),
         trend=await _trend(session, selected, days=days, period=query.period_of(days)),
@@ -179,9 +181,13 @@ async def _selected(session: AsyncSession, query: DashboardQuery, *, program: st
     return replace(every_answer, definition=query.definition) if few_enough else every_answer
 
 
-def _chain(selected: Slice) -> Slice:
-    """Return the same days of all stores."""
-    return Slice(selected.program, selected.first, selected.last, stores=selected.stores)
+async def _chain(session: AsyncSession, selected: Slice) -> Figure | None:
+    """Read the score of all stores for who sees only some, unless few answers of others would show in it."""
+    if selected.within is None:
+        return None
+    own = replace(selected, segment=None, definition=Definition.EVERY_ANSWER)
+    chain = await figures.whole(session, replace(own, within=None))
+    return chain if chain.tally.n - (await figures.whole(session, own)).tally.n >= FEW else None
 
 
 def _default_split(splits: Sequence[str]) -> str:

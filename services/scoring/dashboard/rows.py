@@ -51,6 +51,7 @@ class ScoreRows:
 
     few: bool
     figure: Figure
+    stores: Sequence[str]
     chain: Figure | None
     change: ScoreDifference | None
     against: str
@@ -122,6 +123,7 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
     return ScoreRows(
         few=tally.n < FEW,
         figure=score.whole,
+        stores=score.stores,
         chain=score.chain,
         change=score.change,
         against=_AGAINST[query.against],
@@ -142,10 +144,17 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         all_values=len(score.values),
         praised=cards.reason_rows(score, praise=True),
         missed=cards.reason_rows(score, praise=False),
-        returns=[cards.return_row(group) for group in score.groups] if score.funnel.asked else [],
+        returns=_returns(score),
         benchmarks=cards.benchmark_rows(score.benchmarks, own=score.whole),
         comments=cards.comments_row(score, data.query, now=data.now),
     )
+
+
+def _returns(score: ScoreData) -> list[cards.ReturnRow]:
+    """Return who bought again; nothing for who sees only some stores, as purchases are counted in all of them."""
+    if not score.funnel.asked or score.selected.within is not None:
+        return []
+    return [cards.return_row(group) for group in score.groups]
 
 
 def _segment_text(score: ScoreData) -> str | None:

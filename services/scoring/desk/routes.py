@@ -51,7 +51,7 @@ class Desk:
 
     async def show_call(self, request: Request, task_id: UUID) -> Response:
         async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id)
+            task = await calls.load(session, task_id, scope=staff_scope.get())
             known = await invitations.load(session, [task.invitation_id]) if task else {}
         invitation = known.get(task.invitation_id) if task else None
         if task is None or invitation is None or task.held_by is None or task.held_by != operator_of(request):
@@ -89,7 +89,7 @@ class Desk:
         if score is None and not comment:
             return _to(f"/desk/{task_id}?said=score")
         async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id)
+            task = await calls.load(session, task_id, scope=staff_scope.get())
         if task is None:
             return _to_desk("lost")
         if score is None or len(comment) > MAX_TEXT:
@@ -119,7 +119,7 @@ class Desk:
         form = await forms.read(request)
         now = self.clock.now()
         async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id)
+            task = await calls.load(session, task_id, scope=staff_scope.get())
         if task is None:
             return _to_desk("lost")
         try:
@@ -150,7 +150,8 @@ class Desk:
         operator, query, now = operator_of(request), request.query_params, self.clock.now()
         async with self.sessions.begin() as session:
             due, counts = await call_queue.queue(session, operator, now=now, scope=staff_scope.get())
-            noted = await calls.load(session, noted_id) if (noted_id := task_id_of(query.get("task"))) else None
+            noted_id = task_id_of(query.get("task"))
+            noted = await calls.load(session, noted_id, scope=staff_scope.get()) if noted_id else None
             made = await call_queue.made_since(
                 session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0)
             )

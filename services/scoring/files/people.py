@@ -16,7 +16,10 @@ _HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; th
     "name": ("name", "full name", "имя", "фио", "сотрудник"),
     "roles": ("roles", "role", "роли", "роль", "должность"),
     "programs": ("programs", "program", "программы", "программа"),
-    "stores": ("stores", "store", "магазины", "магазин"),
+    "stores": (
+        *("stores", "store", "store code", "store codes", "store_code", "shops", "shop"),
+        *("магазины", "магазин", "код магазина", "точки", "точка"),
+    ),
     "regions": ("regions", "region", "регионы", "регион"),
 }
 _SCOPE = frozenset({"programs", "stores", "regions"})
@@ -37,14 +40,14 @@ _ROLES: Mapping[str, str] = {**{role.label: role.value for role in Role}, **_RUS
 class PersonRow:
     """A line of the file; `problem` says why it could not be read, "" if it was.
 
-    `programs`, `stores` and `regions` are all empty for everything, and None if the file has none of these columns.
+    `scope` has the cells of the columns programs, stores and regions that the file has.
     """
 
     line: int
     login: str
     name: str
     roles: Sequence[str]
-    scope: Mapping[str, Sequence[str]] | None = None
+    scope: Mapping[str, str]
     problem: str = ""
 
 
@@ -58,20 +61,15 @@ class PeopleFile:
 def read(content: bytes) -> PeopleFile:
     """Read a CSV file with the columns login, name, roles, and what the people see; raises InvalidFile."""
     file = read_upload(content, _OPTIONS, most=MOST_PEOPLE, what="people")
-    has_scope = not _SCOPE.isdisjoint(file.names)
+    of_scope = _SCOPE.intersection(file.names)
     rows = []
     for record in file.records:
         cells = record.cells or {}
         texts = {name: cells.get(name, "").strip() for name in _HEADINGS}
-        scope = {name: names_in(texts[name]) for name in _SCOPE} if has_scope else None
+        scope = {name: texts[name] for name in of_scope}
         roles = roles_of(texts["roles"])
         rows.append(PersonRow(record.line, texts["login"], texts["name"], roles, scope, record.problem))
     return PeopleFile(rows, file.layout, [name for name in file.names if name not in _HEADINGS])
-
-
-def names_in(text: str) -> list[str]:
-    """Return the names in a text that has commas, semicolons or lines between them."""
-    return [name.strip() for name in re.split(r"[,;\n]", text) if name.strip()]
 
 
 def roles_of(text: str) -> list[str]:

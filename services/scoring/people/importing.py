@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.people.person import InvalidPerson, Person, folded
+from services.scoring.domain.people.person import InvalidPerson, KnownScopes, Person, folded
 from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.files import people as files
 from services.scoring.files.people import PersonRow
 from services.scoring.people import accounts as actions
-from services.scoring.people import scope_form
 from services.scoring.people.accounts import Invited
-from services.scoring.people.scope_form import ScopeChoices
+from services.scoring.people.scope_form import known_scopes, scope_of_row
 from services.scoring.repository.people import accounts
 from shared.database.db import Sessions
 
@@ -33,9 +32,10 @@ class PeopleImport:
     stored: bool = False
 
     @property
-    def whole(self) -> int:
-        """How many of the people to add or change see everything."""
-        return sum(each.scope.is_whole for each in (*(invited.person for invited in self.added), *self.changed))
+    def whole(self) -> list[str]:
+        """The names of the people to add or change who see everything."""
+        people = (*(invited.person for invited in self.added), *self.changed)
+        return [each.name for each in people if each.scope.is_whole]
 
 
 async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, good_only: bool) -> PeopleImport:
@@ -48,14 +48,14 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
     async with sessions() as session, session.begin() as transaction:
         await accounts.lock(session)
         known = {person.login: person for person in await accounts.load_all(session)}
-        choices = await scope_form.choices(session)
+        scopes = await known_scopes(session)
         seen: dict[str, int] = {}
         for row in file.rows:
             first = seen.setdefault(folded(row.login), row.line)
             problem = row.problem or (f"the login is in line {first}, too" if first != row.line else "")
             try:
                 if not problem:
-                    await _apply(session, row, known.get(folded(row.login)), choices, result)
+                    await _apply(session, row, known.get(folded(row.login)), scopes, result)
             except InvalidPerson as error:
                 problem = str(error)
             if problem:
@@ -67,11 +67,10 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
 
 
 async def _apply(
-    session: AsyncSession, row: PersonRow, person: Person | None, choices: ScopeChoices, result: PeopleImport
+    session: AsyncSession, row: PersonRow, person: Person | None, scopes: KnownScopes, result: PeopleImport
 ) -> None:
     """Add or change a person; one whose scope the file does not name keeps it."""
-    kept = EVERYTHING if person is None else person.scope
-    scope = kept if row.scope is None else choices.scope(**row.scope)
+    scope = scope_of_row(row.scope, scopes, kept=EVERYTHING if person is None else person.scope)
     if person is None:
         added = await actions.add(session, login=row.login, name=row.name, roles=row.roles, scope=scope)
         result.added.append(added)

@@ -15,10 +15,9 @@ from services.scoring.domain.people.person import InvalidPerson, Person
 from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.files.people import MOST_PEOPLE
 from services.scoring.people import accounts as actions
-from services.scoring.people import scope_form
 from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.importing import PeopleImport, import_people
-from services.scoring.people.scope_form import SentScope
+from services.scoring.people.scope_form import SentScope, known_scopes
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
@@ -59,7 +58,7 @@ class PeoplePage:
         sent = SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                scope = sent.checked(await scope_form.choices(session))
+                scope = sent.checked(await known_scopes(session))
                 invited = await actions.add(session, login=login, name=name, roles=roles, scope=scope)
         except InvalidPerson as error:
             return await self._list(error=error, typed={"login": login, "name": name}, roles=roles, sent=sent)
@@ -102,7 +101,7 @@ class PeoplePage:
         name, sent = str(form.get("name", "")), SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                scope = sent.checked(await scope_form.choices(session))
+                scope = sent.checked(await known_scopes(session))
                 _found(await actions.change(session, person_id, name=name, roles=_roles(form), scope=scope))
         except InvalidPerson as error:
             return await self._person(person_id, error=error, sent=sent)
@@ -153,7 +152,7 @@ class PeoplePage:
     ) -> Response:
         async with self.sessions.begin() as session:
             people = await accounts.load_all(session)
-            choices = await scope_form.choices(session)
+            known = await known_scopes(session)
         return rendering.page(
             "people.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
@@ -164,7 +163,7 @@ class PeoplePage:
             chosen=roles,
             roles=list(Role),
             sees=sent or SentScope.of(EVERYTHING),
-            choices=choices,
+            known=known,
         )
 
     async def _person(
@@ -177,7 +176,7 @@ class PeoplePage:
     ) -> Response:
         async with self.sessions.begin() as session:
             person = _found(await accounts.by_id(session, person_id))
-            choices = await scope_form.choices(session)
+            known = await known_scopes(session)
             open_sessions = await sessions.of_person(session, person_id)
         return rendering.page(
             "person.html",
@@ -189,7 +188,7 @@ class PeoplePage:
             saved=saved,
             roles=list(Role),
             sees=sent or SentScope.of(person.scope),
-            choices=choices,
+            known=known,
         )
 
     def _show_link(self, invited: Invited) -> Response:

@@ -1,42 +1,22 @@
-"""The fields that say what a person sees, and what may be chosen in them."""
+"""The fields that say what a person sees, on a page and in a file."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 
-from services.scoring.domain.people.person import InvalidPerson, checked_scope
+from services.scoring.domain.people.person import InvalidPerson, KnownScopes, checked_scope, names_in
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
-from services.scoring.domain.stores.store import Store
-from services.scoring.files.people import names_in
 from services.scoring.repository.programs import programs_by_use
 from services.scoring.repository.stores import listed
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeChoices:
-    """Titles of programs by id, and the list of stores."""
-
-    programs: Mapping[str, str]
-    stores: Collection[Store]
-
-    @property
-    def regions(self) -> list[str]:
-        return sorted({store.region for store in self.stores if store.region})
-
-    def scope(self, *, programs: Collection[str], stores: Collection[str], regions: Collection[str]) -> PersonScope:
-        """Return a scope; raises InvalidPerson for what does not exist."""
-        return checked_scope(
-            programs=programs, stores=stores, regions=regions, known_programs=self.programs, listed=self.stores
-        )
-
-
-async def choices(session: AsyncSession) -> ScopeChoices:
+async def known_scopes(session: AsyncSession) -> KnownScopes:
     programs = {id_: each.title for id_, each in (await programs_by_use(session)).items()}
-    return ScopeChoices(programs, (await listed.read(session)).values())
+    return KnownScopes(programs, (await listed.read(session)).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +30,30 @@ class SentScope:
 
     @classmethod
     def of_form(cls, form: FormData) -> SentScope:
-        return cls(
-            form.get("sees") == "part", _texts(form, "program"), str(form.get("stores", "")), _texts(form, "region")
-        )
+        programs, regions = _texts(form, "program"), _texts(form, "region")
+        return cls(form.get("sees") == "part", programs, str(form.get("stores", "")), regions)
 
     @classmethod
     def of(cls, scope: PersonScope) -> SentScope:
         return cls(not scope.is_whole, scope.programs, "\n".join(sorted(scope.stores)), scope.regions)
 
-    def checked(self, choices: ScopeChoices) -> PersonScope:
+    def checked(self, known: KnownScopes) -> PersonScope:
         """Return the scope; raises InvalidPerson, also when nothing is chosen: that would be everything."""
         if not self.is_part:
             return EVERYTHING
-        scope = choices.scope(programs=self.programs, stores=names_in(self.stores), regions=self.regions)
+        stores = names_in(self.stores, known.codes)
+        scope = checked_scope(programs=self.programs, stores=stores, regions=self.regions, known=known)
         if scope.is_whole:
             raise InvalidPerson("scope", "choose a program, a region or a store, or everything")
         return scope
+
+
+def scope_of_row(cells: Mapping[str, str], known: KnownScopes, *, kept: PersonScope) -> PersonScope:
+    """Return the scope of a line of a file; a kind without a column stays as it is in `kept`. Raises InvalidPerson."""
+    every = {"programs": known.programs, "stores": known.codes, "regions": known.regions}
+    names = {kind: names_in(text, every[kind]) for kind, text in cells.items()}
+    given = checked_scope(**{kind: names.get(kind, ()) for kind in every}, known=known)
+    return replace(kept, **{kind: getattr(given, kind) for kind in cells})
 
 
 def _texts(form: FormData, name: str) -> tuple[str, ...]:

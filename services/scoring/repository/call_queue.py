@@ -10,18 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calls import CallTask
 from services.scoring.repository import calls
-from services.scoring.repository.calls import HELD
+from services.scoring.repository.calls import HELD, SEEN
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.database import db
 
-_SEEN = "({0}::text[] IS NULL OR i.program = ANY({0})) AND ({1}::text[] IS NULL OR i.dimensions->>'store' = ANY({1}))"
 _DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
 WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
 _ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
 t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
 _TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
-AND {_SEEN.format("$5", "$6")}
+AND {SEEN.format("$5", "$6")}
 {_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
 UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
 FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by"""  # noqa: S608 - constants only
@@ -44,7 +43,7 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     return calls.of_row(rows[0]) if rows else None
 
 
-_QUEUE = f"SELECT t.*, {HELD} {_DUE} AND {_SEEN.format('$3', '$4')} {_ORDER} LIMIT 50"
+_QUEUE = f"SELECT t.*, {HELD} {_DUE} AND {SEEN.format('$3', '$4')} {_ORDER} LIMIT 50"
 _COUNT = f"""SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
 count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
@@ -52,7 +51,7 @@ AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by =
 count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
 min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
 FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1 AND {_SEEN.format("$3", "$4")}"""  # noqa: S608 - constants only
+WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1 AND {SEEN.format("$3", "$4")}"""  # noqa: S608 - constants only
 
 
 async def queue(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calls import CallAttempt, CallTask, Hours, Slot, TaskKind
 from shared.contract.events import CallRequested, CallWithdrawn
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import CallOutcome, Service
 from shared.database import db
 from shared.database.isolated import isolated
@@ -95,11 +96,14 @@ async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, CallTas
     return {task.task_id: task for task in of_rows(await db.fetch(session, _LOCK, task_ids))}
 
 
-_LOAD = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = $1"  # noqa: S608 - constants only
+SEEN = "({0}::text[] IS NULL OR i.program = ANY({0})) AND ({1}::text[] IS NULL OR i.dimensions->>'store' = ANY({1}))"
+_LOAD = f"""SELECT t.*, {HELD} FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
+WHERE t.task_id = $1 AND {SEEN.format("$2", "$3")}"""  # noqa: S608 - constants only
 
 
-async def load(session: AsyncSession, task_id: UUID) -> CallTask | None:
-    rows = await db.fetch(session, _LOAD, task_id)
+async def load(session: AsyncSession, task_id: UUID, *, scope: StaffScope = WHOLE) -> CallTask | None:
+    """Return a task, None where there is none in the scope."""
+    rows = await db.fetch(session, _LOAD, task_id, *scope.arguments)
     return of_row(rows[0]) if rows else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.scoring.domain.slices import Slice
+from services.scoring.domain.slices import ALL, Slice
 from shared.web.problems import Forbidden, Unprocessable
 from shared.web.staff.tickets import staff_scope
 
@@ -26,4 +26,5 @@ def visible_program(program: str | None) -> str | None:
 
 def visible(asked: Slice) -> Slice:
     """Return the part of a slice that the person sees; raises Forbidden and Unprocessable."""
-    return replace(asked, program=visible_program(asked.program), within=staff_scope.get().stores)
+    segment = None if asked.segment == ALL else asked.segment
+    return replace(asked, program=visible_program(asked.program), segment=segment, within=staff_scope.get().stores)

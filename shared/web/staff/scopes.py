@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from shared.contract.staff_scope import WHOLE, StaffScope
@@ -9,6 +10,8 @@ from shared.database import staff
 from shared.database.db import Sessions
 from shared.web.problems import Unavailable
 from shared.web.staff.tickets import Ticket
+
+_LOOKS, _PAUSE_S = 30, 0.1  # the event arrives some tenths of a second after a log-in
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +21,18 @@ class ReceivedScopes:
     async def find(self, ticket: Ticket) -> StaffScope | None:
         """Return what the person of a ticket sees, None for a ticket that has to be renewed.
 
-        Raises Unavailable while the event about the person has not arrived.
+        Waits a little for the event about the person, and raises Unavailable if it does not arrive.
         """
         if ticket.session is None:
             return WHOLE
-        async with self.sessions() as session:
-            known = await staff.find(session, ticket.person)
-        if known is not None and known.revision >= ticket.revision:
-            return known.scope if known.revision == ticket.revision else None
-        if ticket.is_scoped:
-            raise Unavailable("It is not known here yet which stores you see", "Try again in some seconds.")
-        return WHOLE
+        for _ in range(_LOOKS):
+            async with self.sessions() as session:
+                known = await staff.find(session, ticket.person)
+            if known is not None and known.revision >= ticket.revision:
+                return known.scope if known.revision == ticket.revision else None
+            if not ticket.is_scoped:
+                return WHOLE
+            await asyncio.sleep(_PAUSE_S)
+        raise Unavailable(
+            "It is not known here yet which stores you see", "Try again in some seconds.", headers={"retry-after": "2"}
+        )

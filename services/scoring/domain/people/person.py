@@ -71,24 +71,53 @@ def checked_roles(names: Iterable[str]) -> frozenset[Role]:
     return frozenset(map(Role, given))
 
 
+@dataclass(frozen=True, slots=True)
+class KnownScopes:
+    """What a scope may name: programs by id with their titles, and the list of stores."""
+
+    programs: Mapping[str, str]
+    listed: Collection[Store]
+
+    @property
+    def codes(self) -> Mapping[str, str]:
+        """The code of a store by each of its names in events."""
+        return {name: store.code for store in self.listed for name in store.names}
+
+    @property
+    def regions(self) -> list[str]:
+        return sorted({store.region for store in self.listed if store.region})
+
+
 def checked_scope(
     *,
     programs: Collection[str],
     stores: Collection[str],
     regions: Collection[str],
-    known_programs: Collection[str],
-    listed: Collection[Store],
+    known: KnownScopes,
 ) -> PersonScope:
     """Return a scope of programs, stores and regions that exist; stores may be given by any of their names.
 
     Raises InvalidPerson.
     """
-    codes = {name: store.code for store in listed for name in store.names}
-    known_regions = {store.region for store in listed if store.region}
-    _refuse_unknown(programs, known_programs, "program", "a program is known from its first survey on")
+    codes = known.codes
+    _refuse_unknown(programs, known.programs, "program", "a program is known from its first survey on")
     _refuse_unknown(stores, codes, "store", "the list of stores has codes, names and spellings")
-    _refuse_unknown(regions, known_regions, "region", "the list of stores has the regions")
+    _refuse_unknown(regions, known.regions, "region", "the list of stores has the regions")
     return PersonScope(frozenset(programs), frozenset(codes[name] for name in stores), frozenset(regions))
+
+
+def names_in(text: str, known: Collection[str]) -> list[str]:
+    """Return the names in a text: each line that is a known name, others divided by commas and semicolons.
+
+    Raises InvalidPerson for a text that has no name between its separators: it would stand for everything.
+    """
+    names: list[str] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        parts = [line] if line in known else re.split("[,;]", line)
+        names += filter(None, map(str.strip, parts))
+    if text.strip() and not names:
+        raise InvalidPerson("scope", f"{text.strip()[:20]} is no name")
+    return names
 
 
 def _refuse_unknown(names: Collection[str], known: Collection[str], what: str, hint: str) -> None:

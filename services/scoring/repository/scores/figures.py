@@ -64,7 +64,7 @@ async def series(
     else:
         asked = await counting.invited(session, selected, dimensions=dimensions, period=period)
     split = [kept[0]] if kept else dimensions or ["all"]
-    is_sum = kept is not None and not dimensions and selected.segment is None
+    is_sum = kept is not None and selected.segment is None and list(dimensions) in ([], ["all"])
 
     def shown(values: FigureKey) -> tuple[str, ...]:
         return ("",) if is_sum else selected.shown(split, values)

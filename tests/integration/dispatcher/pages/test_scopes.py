@@ -47,6 +47,11 @@ async def test_invitations_of_other_stores_are_not_shown_whatever_is_asked(chain
         for customer, shown, hidden in (("r1", 1, 1), ("r2", 0, 0), ("r3", 0, 0)):
             found = (await vera.get("/v1/invitations", params={"customer": customer})).json()
             assert (customer, len(found["invitations"]), found["elsewhere"]) == (customer, shown, hidden)
+        by_outcome = (await vera.get("/v1/invitations", params={"customer": "r1", "outcome": "open"})).json()
+        assert (len(by_outcome["invitations"]), by_outcome["elsewhere"]) == (
+            1,
+            0,
+        )  # what became of it there is not told
         page = (await vera.get("/invitations", params={"customer": "r1"})).text
         assert ("1 more elsewhere" in page, str(of_mine_elsewhere.invitation_id) in page) == (True, False)
         for each in (of_mine_elsewhere, elsewhere, without):

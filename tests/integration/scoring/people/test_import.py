@@ -100,6 +100,8 @@ async def test_bad_lines_are_named_and_nothing_is_stored_unless_the_good_ones_ar
 
 
 SCOPED = """Логин;ФИО;Роль;Магазины;Регионы
+kombo;Комбо;управляющий;Nevsky, right side;
+blank;Пустая строка;управляющий;,;
 vera;Вероника;управляющий;Арбат, N1;
 boris;Борис;управляющий;;Moscow
 gleb;Глеб;аналитик;;
@@ -111,19 +113,31 @@ async def test_file_says_what_people_see_and_without_its_columns_everybody_keeps
     admin: httpx2.AsyncClient, scoring: Scoring
 ) -> None:
     async with scoring.database.sessions.begin() as session:
-        await listed.put(session, [Store("A1", "Arbat", ("Арбат",), "Moscow"), Store("N1", "Nevsky", (), "North")])
+        await listed.put(
+            session, [Store("A1", "Arbat", ("Арбат",), "Moscow"), Store("N1", "Nevsky, right side", (), "North")]
+        )
     seen = (await checked(admin, SCOPED.encode())).text
-    assert "<li>Line 5: there is no store Юпитер" in seen
+    assert "<li>Line 7: there is no store Юпитер" in seen
+    assert "<li>Line 3: , is no name" in seen
     assert "<dt>See everything after it</dt><dd>1</dd>" in seen
+    assert "Everything is seen by" in seen
     await stored(admin, SCOPED.encode(), what="good")
 
     async def scopes() -> dict[str, str]:
         async with scoring.database.sessions.begin() as session:
             return {person.login: person.scope.text for person in await accounts.load_all(session)}
 
-    expected = {"vera": "stores A1 and N1", "boris": "regions Moscow", "gleb": "everything", "admin": "everything"}
+    expected = {
+        "kombo": "stores N1",
+        "vera": "stores A1 and N1",
+        "boris": "regions Moscow",
+        "gleb": "everything",
+        "admin": "everything",
+    }
     assert await scopes() == expected
     await stored(admin, b"login,name,roles\nvera,Vera Again,manager\n")
+    assert await scopes() == expected
+    await stored(admin, b"login,name,roles,regions\nvera,Vera Again,manager,\n")
     assert await scopes() == expected
     await stored(admin, b"login,name,roles,stores\nvera,Vera Again,manager,\n")
     assert (await scopes())["vera"] == "everything"

@@ -162,7 +162,7 @@ async def test_people_are_added_from_a_shell(web: httpx2.AsyncClient, typed: Typ
     again = await asyncio.to_thread(typed, "add", "OLGA", "--role", "operator")
     assert (again.exit_code, again.stderr) == (1, "earshot: somebody has this login already\n")
     listed = (await asyncio.to_thread(typed, "list")).stdout
-    assert listed == "olga\tOlga P.\tmanager, operator\thas a password\n"
+    assert listed == "olga\tOlga P.\tmanager, operator\teverything\thas a password\n"
     assert (await asyncio.to_thread(typed, "reset", "nobody")).stderr.startswith("earshot: nobody has this login")
     reset = (await asyncio.to_thread(typed, "reset", "olga")).stdout.strip().removeprefix("http://127.0.0.1:8000")
     assert "Olga P., choose a password" in (await web.get(reset)).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from services.scoring.stores import saving
 from shared.contract.events import ProgramRef, StaffChanged, SurveyRequested
 from shared.contract.vocabulary import Role
 from tests.integration.scoring.people.conftest import PASSWORD, Open
-from tests.integration.scoring.stand import Scoring, call_for
+from tests.integration.scoring.stand import Scoring, answer_all, call_for
 
 ARBAT, NEVSKY = Store("A1", "Arbat", ("Арбат",), "Moscow"), Store("N1", "Nevsky", (), "North")
 BANK = ProgramRef(id="bank", version=1, title="Bank")
@@ -73,7 +74,9 @@ async def test_store_manager_sees_the_store_and_the_score_of_the_chain(
         assert seen == ({"Bank"} if "programs" not in scope else set()), path
     page = (await web.get("/?program=after-purchase")).text
     assert "Open words" in page
-    assert "The whole chain: <strong>0</strong>" in page
+    assert "Of your store Arbat." in page
+    assert "fewer than 30 answers" in page  # two answers of others would show in the score of the chain
+    assert "You see" in (await web.get("/account")).text
     figures = (await web.get("/v1/nps", params={"program": "after-purchase"})).json()["series"]
     assert [(each["n"], each["nps"], each["invited"]) for each in figures] == [(1, 100.0, 1)]
 
@@ -97,12 +100,27 @@ async def test_figures_of_other_stores_are_not_given_by_any_parameter(
         {"period": "day"},
     ):
         assert sum(each[1] for each in await n(**asked)) == 1, asked
+    assert await n(by="all") == await n(segment="all:") == [([""], 1, 1)]
     for segment in ("store:Nevsky", "store:N1", "channel:web"):
         assert sum(each[1] + each[2] for each in await n(segment=segment)) == 0, segment
     assert sum(each[1] for each in await n(segment="channel:shop")) == 1
     assert (await web.get("/v1/funnel", params={"segment": "channel:web"})).status_code == 422
     assert (await web.get("/v1/funnel", params={"segment": "store:Nevsky"})).json()["asked"] == 0
     assert (await web.get("/v1/funnel")).json()["asked"] == 1
+    assert (await web.get("/v1/returns")).status_code == 403  # purchases are counted in all stores
+    assert "Bought again" not in (await web.get("/?program=after-purchase")).text
+
+
+async def test_score_of_the_chain_is_shown_beside_enough_answers_of_others(
+    web: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [ARBAT, NEVSKY])
+    await answer_all(scoring, [9], segments={"store": "Arbat"})
+    await answer_all(scoring, [0] * 30, segments={"store": "Nevsky"})
+    await enter_as(web, scoring, Role.MANAGER, stores={"A1"})
+    page = (await web.get("/?program=after-purchase")).text
+    assert re.search(r"whole chain: <strong>\W94</strong>.*31 answers", page)
 
 
 async def test_answers_of_other_stores_are_not_found_by_any_filter(
@@ -174,6 +192,29 @@ async def test_operator_is_given_calls_of_her_stores_only(web: httpx2.AsyncClien
     assert (await web.get(f"/desk/{tasks['Nevsky']}")).headers["location"] == "/desk?said=taken"
     ended = await web.post(f"/desk/{tasks['Nevsky']}/outcome", data={"disposition": "refused"})
     assert ended.headers["location"] == "/desk?said=lost"
+
+
+async def test_call_that_was_taken_is_not_shown_when_its_store_is_taken_away(
+    web: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [ARBAT, NEVSKY])
+    request = await scoring.asked(segments={"store": "Nevsky"})
+    call = call_for(request)
+    await scoring.receive(call)
+    person = await enter_as(web, scoring, Role.OPERATOR, stores={"N1"})
+    task = (await web.post("/desk/take")).headers["location"]
+    assert (await web.get(task)).status_code == 200
+    async with scoring.database.sessions.begin() as session:
+        scope = PersonScope(stores=frozenset({"A1"}))
+        await accounts.change(session, person, name="Vera", roles=[Role.OPERATOR], scope=scope)
+    assert (await web.get(task)).headers["location"] == "/desk?said=taken"
+    for form in ({"disposition": "refused"}, {"disposition": "zzz"}):
+        assert (await web.post(f"{task}/outcome", data=form)).headers["location"] == "/desk?said=lost"
+    assert (await web.post(f"{task}/answer", data={"score": "9"})).headers["location"] == "/desk?said=lost"
+    report = {"operator": "Vera", "disposition": "refused"}
+    assert (await web.post(f"/v1/desk/{call.task_id}/outcome", json=report)).status_code == 404
+    assert "Noted" not in (await web.get(f"/desk?noted=no_answer&task={call.task_id}")).text
 
 
 @pytest.mark.usefixtures("chain")
