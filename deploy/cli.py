@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from typer.core import TyperGroup
 
 from deploy.commands import fail
+from deploy.commands.recorded import record
 from shared.garbage import collection_paused, tune_gc
 
 _MODULES: Mapping[str, Mapping[str, str]] = {
@@ -44,6 +45,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     },
     "deploy.commands.keys": {
         "keys": "API keys for machines.",
+    },
+    "deploy.commands.audit": {
+        "audit": "The audit logs of all services.",
     },
     "deploy.commands.schemas": {
         "schemas": "Write the contract's JSON Schemas to docs/events/.",
@@ -108,10 +112,12 @@ class LazyGroup(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Return the command or group of this name."""
+    """Return the command or group of this name, which writes to the audit log what it changes and exports."""
     with collection_paused():
         group = typer.main.get_group(import_module(COMMANDS[name]).app)
-    return group.commands.get(name, group)
+    command = group.commands.get(name, group)
+    record(command, name)
+    return command
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, help="Event-driven NPS.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -115,6 +116,7 @@ class Settings(BaseSettings):
         default_factory=_of_folder("ticket_keys", DEVELOPMENT_TICKET_KEYS)
     )
     shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
+    audit_kept_days: int = Field(default=730, ge=0, le=36_500)  # 0: for ever
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -184,6 +186,10 @@ class Settings(BaseSettings):
             idle_s=self.database_idle_s,
             pooled=self.database_pooled == "transaction",
         )
+
+    @property
+    def audit_kept(self) -> timedelta | None:
+        return timedelta(days=self.audit_kept_days) if self.audit_kept_days else None
 
     @property
     def link_secrets(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from shared.database.compared_clock import EVERY_S, ComparedClock
 from shared.database.db import Database
 from shared.database.until_stopped import IDLE_S, Pause, Round, supervised, until_stopped
 from shared.health import Health, Heartbeat
-from shared.messaging import housekeeping, readmission
+from shared.messaging import audit_anchors, housekeeping, readmission
+from shared.messaging.audit_anchors import AuditAnchors
 from shared.messaging.consumer import Consumer
 from shared.messaging.readmission import Readmission
 from shared.messaging.relay import Relay
@@ -27,6 +29,7 @@ from shared.messaging.relay_leadership import Republish, republish_nothing
 from shared.runtime import ServiceContext
 from shared.serving import serve
 from shared.wakeup import NotifyingRequests, Wakeup
+from shared.web.audit.trail import COUNTED_S, AuditTrail
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,18 @@ class Supervisor:
             self.loop(self.health.heartbeat("clock"), clock.compare, longest_s=EVERY_S)
 
     def start(
-        self, app: FastAPI, database: Database, *, migrations: Path, republish: Republish = republish_nothing
+        self,
+        app: FastAPI,
+        database: Database,
+        *,
+        migrations: Path,
+        audit_kept: timedelta | None,
+        republish: Republish = republish_nothing,
     ) -> None:
-        """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`.
+        """Start what every service has: its server, its relay, housekeeping, audit log, and the checks of `/readyz`.
 
         One check compares the schema with `migrations`. The relay calls `republish` with messages that another
-        relay may have published after its lease had ended.
+        relay may have published after its lease had ended. Rows of the audit log are kept for `audit_kept`.
         """
         event_log, front = self.context.event_log, self.context.front
         if front is not None:
@@ -107,3 +116,7 @@ class Supervisor:
         self.task("relay", relay.run(self.stop))
         delete_old = partial(housekeeping.delete_old, database.sessions, self.service.group)
         self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)
+        anchors = AuditAnchors(database.sessions, self.service, audit_kept)
+        self.loop(self.health.heartbeat("audit anchors"), anchors, longest_s=audit_anchors.EVERY_S)
+        trail: AuditTrail = app.state.trail
+        self.loop(self.health.heartbeat("audit counts"), trail.write_counts, longest_s=COUNTED_S)

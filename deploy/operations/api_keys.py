@@ -119,10 +119,6 @@ async def _in_each(
 
 def _away(service: Service, error: Exception) -> Away:
     """Say why a service cannot be asked; raises an error again that an operator cannot repair."""
-    from deploy.operations.error_messages import explain, is_missing_table  # noqa: PLC0415 - only needed in a failure
+    from deploy.operations.error_messages import explain_away  # noqa: PLC0415 - only needed in a failure
 
-    if is_missing_table(error):
-        return Away(service, f"it has no table of keys; run `earshot migrate {service}`")
-    if (reason := explain(error)) is None:
-        raise error
-    return Away(service, reason)
+    return Away(service, explain_away(service, error, table="keys"))

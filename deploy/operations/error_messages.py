@@ -60,6 +60,15 @@ def is_missing_table(error: Exception) -> bool:
     return any(isinstance(cause, asyncpg.UndefinedTableError) for cause in _causes(error))
 
 
+def explain_away(service: Service, error: Exception, *, table: str) -> str:
+    """Say why a service cannot be asked for a table; raises an error again that an operator cannot repair."""
+    if is_missing_table(error):
+        return f"it has no table of {table}; run `earshot migrate {service}`"
+    if (reason := explain(error)) is None:
+        raise error
+    return reason
+
+
 def _message_for(error: BaseException) -> str | None:
     match error:
         case ValidationError() if error.title.endswith("Settings"):

@@ -58,6 +58,8 @@ from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
+from shared.web.audit.page import AuditPages
+from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
 from shared.web.public_urls import PublicUrlCheck
 from shared.web.staff.gate import StaffAccess
@@ -84,7 +86,11 @@ def build_app(  # noqa: PLR0913 - a service is built from these
         Service.DISPATCHER,
         health=health or Health(),
         access=StaffAccess.of(
-            settings, find_scope=ReceivedScopes(database.sessions).find, admit=keys.admit, shared=sessions
+            settings,
+            find_scope=ReceivedScopes(database.sessions).find,
+            admit=keys.admit,
+            shared=sessions,
+            trail=AuditTrail(database.sessions),
         ),
         https=settings.public_url.startswith("https://"),
     )
@@ -114,6 +120,7 @@ def _staff_routers(
         MailboxPages(sessions, clock, staff_pages).router(),
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         mails.router(),
+        AuditPages(Service.DISPATCHER, sessions, staff_pages, settings.address_fingerprints).router(),
     ]
 
 
@@ -292,7 +299,7 @@ class DispatcherParts:
             health=context.health,
             sessions=context.staff_sessions,
         )
-        supervisor.start(app, self.database, migrations=MIGRATIONS)
+        supervisor.start(app, self.database, migrations=MIGRATIONS, audit_kept=self.settings.audit_kept)
 
     def _start_sending(self, supervisor: Supervisor, restore_guard: RestoreGuard) -> None:
         senders = build_senders(

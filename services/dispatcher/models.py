@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.database.api_keys import api_keys_table
+from shared.database.audit.tables import audit_tables
 from shared.database.staff import staff_table
 from shared.migrations import messaging_tables
 
@@ -22,6 +23,7 @@ metadata = sa.MetaData()
 messaging_tables(metadata)
 api_keys_table(metadata)
 staff_table(metadata)
+audit_tables(metadata)
 
 _INSTANT = sa.DateTime(timezone=True)
 _HASHED = {

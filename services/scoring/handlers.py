@@ -44,6 +44,7 @@ from shared.contract.events import (
 from shared.contract.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURVEY_REQUESTS
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.audit import chain
 from shared.messaging import inbox, parking
 from shared.web import links
 from shared.web.links import Purpose
@@ -241,3 +242,4 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await webhooks.delete_deliveries(session, invitations=ids, respondents=respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])
+    await chain.forget(session, respondents)

@@ -36,6 +36,7 @@ from services.scoring.people.log_in import LogIn
 from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.people_page import PeoplePage
 from services.scoring.repository import links
+from services.scoring.repository.people import accounts
 from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
 from services.scoring.web.forms import MOST_UPLOADED
@@ -55,6 +56,8 @@ from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
+from shared.web.audit.page import AuditPages
+from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import StaffAccess
@@ -96,7 +99,13 @@ def build_app(  # noqa: PLR0913 - a service is built from these
         sessions_of_staff.find = log_in.find_session
     clients = ClientAddress.of_settings(settings)
     keys = ApiKeyVerifier(Service.SCORING, sessions, clients)
-    access = StaffAccess.of(settings, find_scope=log_in.find_scope, find_session=log_in.find_session, admit=keys.admit)
+    access = StaffAccess.of(
+        settings,
+        find_scope=log_in.find_scope,
+        find_session=log_in.find_session,
+        admit=keys.admit,
+        trail=AuditTrail(sessions),
+    )
     app = create_app(
         Service.SCORING,
         health=health,
@@ -128,6 +137,8 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(LogInPages(log_in, access, staff_pages, clients, samples=samples).router())
     app.include_router(AccountPage(log_in, access, staff_pages).router())
     app.include_router(PeoplePage(sessions, staff_pages).router())
+    keys_of_addresses, names = settings.address_fingerprints, accounts.names
+    app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
@@ -173,7 +184,9 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, context, Service.SCORING)
-            running.start(app, database, migrations=MIGRATIONS, republish=publish_scores.republish)
+            running.start(
+                app, database, migrations=MIGRATIONS, audit_kept=settings.audit_kept, republish=publish_scores.republish
+            )
             running.watch(clock)
             running.consume("consumer", consumer)
             for name, (seconds, job) in JOBS.items():

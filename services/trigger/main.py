@@ -52,6 +52,8 @@ from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
+from shared.web.audit.page import AuditPages
+from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
 from shared.web.http_client import HttpClient
 from shared.web.rate_limit import RateLimit
@@ -83,7 +85,11 @@ def build_app(
         Service.TRIGGER,
         health=health or Health(),
         access=StaffAccess.of(
-            settings, find_scope=ReceivedScopes(database.sessions).find, admit=keys.admit, shared=sessions
+            settings,
+            find_scope=ReceivedScopes(database.sessions).find,
+            admit=keys.admit,
+            shared=sessions,
+            trail=AuditTrail(database.sessions),
         ),
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
@@ -111,6 +117,7 @@ def _routers(
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, intake.clock).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
+        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]
 
@@ -232,7 +239,7 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             supervisor = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health, sessions=context.staff_sessions)
             republish = partial(publish_again, clock=clock)
-            supervisor.start(app, database, migrations=MIGRATIONS, republish=republish)
+            supervisor.start(app, database, migrations=MIGRATIONS, audit_kept=settings.audit_kept, republish=republish)
             supervisor.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 supervisor.consume(f"consumer.{name}", consumer)

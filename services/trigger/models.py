@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database.api_keys import api_keys_table
+from shared.database.audit.tables import audit_tables
 from shared.database.staff import staff_table
 from shared.migrations import messaging_tables
 
@@ -13,6 +14,7 @@ metadata = sa.MetaData()
 messaging_tables(metadata)
 api_keys_table(metadata)
 staff_table(metadata)
+audit_tables(metadata)
 
 FULL_PAGES = {"fillfactor": "90"}  # of hash indexes; the default is 75
 

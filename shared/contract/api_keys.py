@@ -39,6 +39,7 @@ class KeyScope(StrEnum):
     SUPPRESSIONS_READ = "suppressions:read"
     SUPPRESSIONS_WRITE = "suppressions:write"
     METRICS_READ = "metrics:read"
+    AUDIT_READ = "audit:read"
 
 
 class KeyState(StrEnum):

@@ -33,6 +33,7 @@ from shared.contract.vocabulary import (
     Category,
     ChannelKind,
     InvitationOutcome,
+    Service,
     SuppressionReason,
     respondent_id,
 )
@@ -64,7 +65,7 @@ Score = Annotated[int, Field(strict=True, ge=0, le=10)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
 Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
-Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # of an address, in hex
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # SHA-256, in hex
 Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=200)]
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
@@ -691,6 +692,21 @@ class MessageRequested(SurveyPayload):
     template: Id
     parameters: dict[Id, Text] = _empty(dict)
     send_at: Instant
+
+
+class AuditAnchored(Payload):
+    """The number and hash of the last row of a day, in UTC, of a service's audit log, to compare the log with."""
+
+    type = "audit.anchored"
+    topic = "survey.audit"
+    service: Service
+    day: date
+    number: Whole
+    hash: Fingerprint
+
+    @property
+    def key(self) -> str:
+        return f"{self.service}|{self.day.isoformat()}"
 
 
 def _concrete(base: type[Payload]) -> list[type[Payload]]:

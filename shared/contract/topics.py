@@ -43,6 +43,7 @@ SURVEY_MESSAGES = Topic("survey.messages")
 NPS_UPDATES = Topic("nps.updates", retention=None)
 NPS_ALERTS = Topic("nps.alerts")
 SURVEY_STAFF = Topic("survey.staff", partitions=1, retention=None)
+SURVEY_AUDIT = Topic("survey.audit", retention=None)
 
 TOPICS = (
     CRM_EVENTS,
@@ -55,6 +56,7 @@ TOPICS = (
     NPS_UPDATES,
     NPS_ALERTS,
     SURVEY_STAFF,
+    SURVEY_AUDIT,
 )
 
 

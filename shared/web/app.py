@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.metrics import HTTP_SECONDS
+from shared.web.audit.trail import RecordedRequests
 from shared.web.operations import Operations
 from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem, problem_response
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
@@ -82,6 +83,9 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
+    app.state.trail = access.trail
+    if access.trail is not None:
+        app.add_middleware(RecordedRequests, trail=access.trail)
     app.add_middleware(Gate, service=service, access=access)
     app.add_middleware(RequestBounds, max_body=max_body, larger=larger)
     app.add_middleware(_SecurityHeaders, https=https, origins=access.origins)

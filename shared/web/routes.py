@@ -94,6 +94,7 @@ _CALLS = (_OPERATOR, _SUPERVISOR)
 _CASES = (_SUPERVISOR, _MANAGER, _PRIVACY, _ADMIN)  # look up what one customer was sent
 _CONTACTS = (_SUPERVISOR, _PRIVACY)  # decide who is not contacted
 _READS, _BOTH = (True, False), (True, True)  # what those may do who see only some programs or stores
+_AUDITORS = (_PRIVACY, _ADMIN)
 _BY_ADMIN = (frozenset((_ADMIN,)), frozenset((_ADMIN,)))
 TABLE = (
     _public("/s", _S, Audience.RESPONDENT),
@@ -128,6 +129,9 @@ TABLE = (
     _staff("/mail", _D, (_MANAGER, _SUPERVISOR, _ADMIN), (_MANAGER, _ADMIN), label="Mails"),
     _staff("/suppressions", _D, _CONTACTS, _CONTACTS, label="Suppressions"),
     _staff("/people", _S, (_ADMIN,), (_ADMIN,), label="People"),
+    _staff("/audit/scoring", _S, _AUDITORS, label="Audit"),
+    _staff("/audit/trigger", _T, _AUDITORS),
+    _staff("/audit/dispatcher", _D, _AUDITORS),
     _staff("/account", _S, _EVERYBODY, _EVERYBODY, scoped=_BOTH),
     _staff("/annotations", _S, _FIGURES, _MEASURES),
     _staff("/benchmarks", _S, _FIGURES, _MEASURES),
@@ -136,6 +140,9 @@ TABLE = (
     _staff("/target", _S, _FIGURES, _MEASURES),
     _staff("/v1/annotations", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
     _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,), keys=(_K.ANSWERS_READ, _K.ANSWERS_WRITE), scoped=_BOTH),
+    _staff("/v1/audit-scoring", _S, _AUDITORS, keys=(_K.AUDIT_READ, None)),
+    _staff("/v1/audit-trigger", _T, _AUDITORS, keys=(_K.AUDIT_READ, None)),
+    _staff("/v1/audit-dispatcher", _D, _AUDITORS, keys=(_K.AUDIT_READ, None)),
     _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
     _staff("/v1/desk", _S, _CALLS, _CALLS, keys=(None, _K.DESK_WORK), scoped=_BOTH),
     _staff("/v1/funnel", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
@@ -158,6 +165,14 @@ TABLE = (
     _staff("/metrics", _S, (_ADMIN,), everywhere=True, keys=(_K.METRICS_READ, None)),
 )
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}
+
+# What staff and keys change is written to the audit log, but for this:
+UNRECORDED = {
+    "/v1/events": "every event is stored with what was decided",
+    "/login/renew": "sends a form again, to a path that is recorded",
+}
+# What is read and yet written there, because many rows leave at once:
+EXPORTS = frozenset({"/stores/export", "/v1/answers", *(f"/audit/{service}/export" for service in Service)})
 
 
 class Paths:
@@ -183,6 +198,29 @@ def service_of(path: str) -> Service:
     """Return the service that answers a path on the common address; scoring answers unknown paths, with 404."""
     prefix = find(path)
     return prefix.service if prefix else Service.SCORING
+
+
+def audit_page(service: Service) -> str:
+    """Return the path of the page of a service's audit log."""
+    return f"/audit/{service}"
+
+
+def audit_api(service: Service) -> str:
+    return f"/v1/audit-{service}"
+
+
+def is_recorded(method: str, path: str) -> bool:
+    """Say whether requests to a path are written to the audit log if a route answers them."""
+    prefix = find(path)
+    if prefix is None or prefix.audience in _NEEDS_NO_TICKET or path in UNRECORDED:
+        return False
+    return method not in SAFE or (method == "GET" and path in EXPORTS)
+
+
+def is_log_in(path: str) -> bool:
+    """Say whether staff are at the log-in here, and not known yet."""
+    prefix = find(path)
+    return prefix is not None and prefix.audience is Audience.VISITOR
 
 
 def without_ticket(service: Service) -> Paths:

@@ -103,6 +103,7 @@ def test_every_event_has_a_topic_with_settings() -> None:
 
 def test_keys_are_what_the_topic_is_ordered_by() -> None:
     keys = {path.stem: codec.encode(codec.parse_body(path.read_bytes())).key for path in SAMPLES}
+    assert keys.pop("audit.anchored.1") == "scoring|2026-03-01"
     assert keys.pop("nps.updated.1") == "after-purchase|store|Tverskaya|2026-03-01"
     assert keys.pop("staff.changed.1") == "0195a3f0-0000-7000-8000-000000000001"
     assert set(keys.values()) == {"C-1", "c-1", "after-purchase"}  # in crm.* events the case of ids counts

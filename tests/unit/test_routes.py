@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import httpx2
@@ -19,6 +20,7 @@ from shared.contract.vocabulary import Service
 from shared.database.db import Database
 from shared.web import routes
 from shared.web.api_keys.scopes import needed_scope, scopes_of
+from shared.web.audit.recorded_routes import NOT_WRITTEN, WORDS, RecordedRoutes
 from shared.web.routes import TABLE, Audience
 from shared.web.staff.menu import StaffPages
 from tests.staff import STAFF
@@ -38,6 +40,16 @@ def apps() -> Mapping[Service, FastAPI]:
 
 def paths_of(app: FastAPI) -> set[str]:
     return {str(route.path) for route in iter_route_contexts(app.routes)}
+
+
+def for_staff(app: FastAPI, service: Service) -> set[tuple[str, str]]:
+    """Return method and path of every route that is not open to everybody."""
+    return {
+        (method, path)
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if (path := str(route.path)) not in routes.without_ticket(service)
+    }
 
 
 @pytest.mark.parametrize("service", Service)
@@ -67,15 +79,47 @@ def test_every_api_route_has_a_scope_with_which_a_key_may_use_it(
     apps: Mapping[Service, FastAPI], service: Service
 ) -> None:
     """A prefix without the scope that one of its routes needs would leave that route to people alone."""
-    asked = {
-        (method, path)
-        for route in iter_route_contexts(apps[service].routes)
-        for method in route.methods or ()
-        if (path := str(route.path)).startswith("/v1/") and path not in routes.without_ticket(service)
-    }
+    asked = {(method, path) for method, path in for_staff(apps[service], service) if path.startswith("/v1/")}
     lacking = {(method, path) for method, path in asked if needed_scope(service, method, path) is None}
     assert lacking == {each for each in WITHOUT_KEYS if each in asked}
     assert len(asked) > 5
+
+
+OWN_LEDGERS = {"/v1/events"}  # paths of staff and keys whose requests are stored without the audit log
+
+
+@pytest.mark.parametrize("service", Service)
+def test_every_route_with_which_staff_change_something_is_recorded(
+    apps: Mapping[Service, FastAPI], service: Service
+) -> None:
+    asked = {(method, path) for method, path in for_staff(apps[service], service) if method not in routes.SAFE}
+    recorded = {(each.method, each.template) for each in RecordedRoutes(apps[service]).all}
+    assert {path for _, path in asked - recorded} == {path for path in routes.UNRECORDED if ("POST", path) in asked}
+    assert len(asked & recorded) > 3
+    assert {path for path in routes.UNRECORDED if not routes.is_log_in(path)} == OWN_LEDGERS
+
+
+def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:
+    read = {str(route.path) for app in apps.values() for route in iter_route_contexts(app.routes)}
+    recorded = {each.template for app in apps.values() for each in RecordedRoutes(app).all if each.method == "GET"}
+    assert recorded == routes.EXPORTS
+    assert {path for path in read if "export" in path} <= recorded
+
+
+def test_path_parameters_that_are_written_are_ids_of_ours_or_words_of_the_staff(
+    apps: Mapping[Service, FastAPI],
+) -> None:
+    """Another parameter is not written unless it is a UUID, so that a new one is looked at before it is."""
+    recorded = [each for app in apps.values() for each in RecordedRoutes(app).all]
+    named = {name for each in recorded for name in each.pattern.groupindex}
+    ids = {name for name in named if name.endswith("_id")} - NOT_WRITTEN
+    assert named == ids | WORDS | NOT_WRITTEN
+    example = "01999999-0000-7000-8000-000000000001"
+    for each in recorded:
+        for value in ("anna@shop.example", "+79161234567", "42", example):
+            path = re.sub(r"\{[^}]+\}", value, each.template)
+            expected = value if WORDS & set(each.pattern.groupindex) else example if value == example else None
+            assert each.subject_in(path) == (expected if each.pattern.groupindex.keys() - NOT_WRITTEN else None)
 
 
 def test_keys_are_for_apis_and_metrics_alone() -> None:
@@ -84,9 +128,10 @@ def test_keys_are_for_apis_and_metrics_alone() -> None:
     assert all(prefix.audience in (Audience.STAFF, Audience.MACHINE) for prefix in TABLE if prefix.path in keyed)
 
 
-def test_every_scope_is_of_one_service_but_for_metrics() -> None:
+def test_every_scope_is_of_one_service_but_for_metrics_and_the_audit_log() -> None:
     owners = {scope: [service for service in Service if scope in scopes_of(service)] for scope in KeyScope}
-    assert owners.pop(KeyScope.METRICS_READ) == list(Service)
+    for scope in (KeyScope.METRICS_READ, KeyScope.AUDIT_READ):
+        assert owners.pop(scope) == list(Service)
     assert {len(services) for services in owners.values()} == {1}
 
 
@@ -192,4 +237,5 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Mails": "http://dispatcher.example/mail",
         "Suppressions": "http://dispatcher.example/suppressions",
         "People": "http://staff.example:8000/people",
+        "Audit": "http://staff.example:8000/audit/scoring",
     }

@@ -14,6 +14,7 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Id, SurveyRequested
 from shared.database.db import Sessions
 from shared.web import problems
+from shared.web.audit.acts import note
 from shared.web.staff.tickets import staff_scope
 
 
@@ -54,6 +55,7 @@ class InvitationApi:
             )
         if request is None:
             raise problems.NotFound("No open invitation", "It does not exist, was answered, or has ended.")
+        note(request.invitation_id, respondent=request.respondent_id)
         _check_step(request, asked.step)
         url = self.composer.answer_link(request, step=asked.step)
         return schemas.LinkResponse(invitation_id=request.invitation_id, url=url, expires_at=request.expires_at)

@@ -32,6 +32,7 @@ from services.dispatcher.repository import addresses, chains, invitations, recei
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import ContactAttempted
 from shared.contract.vocabulary import InvitationOutcome, SuppressionReason
+from shared.web.audit.acts import note
 
 BATCH = 500
 
@@ -148,6 +149,8 @@ async def _release(session: AsyncSession, applied: Collection[MatchedReceipt], *
 async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime) -> bool:
     """Lift one suppression by hand and publish that; returns False when there is none."""
     lifted = await suppressions.remove(session, suppression_id)
+    for each in lifted:
+        note(respondent=each.respondent_id)
     await close_invitations.publish(session, lifted, now=now)
     return bool(lifted)
 

@@ -47,6 +47,7 @@ from shared.contract.events import (
     SurveyWithdrawn,
 )
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
+from shared.database.audit import chain
 from shared.messaging import inbox, parking
 from shared.web import links
 from shared.web.links import Purpose
@@ -252,6 +253,7 @@ async def on_erased(
     await addresses.forget(session, respondents)
     await consents.wipe(session, respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic])
+    await chain.forget(session, list(respondents))
 
 
 _ABOUT_RESPONDENTS = (

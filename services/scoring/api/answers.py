@@ -33,6 +33,7 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
+from shared.web.audit.acts import note
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
 from shared.web.staff.tickets import person_name, staff_scope
 from shared.web.strict_input import SingleValued
@@ -78,6 +79,7 @@ class AnswersApi:
             task = await call_queue.take(
                 session, _operator(body.operator), now=self.clock.now(), lease=self.lease, scope=staff_scope.get()
             )
+        note(task.task_id if task else None)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:

@@ -46,6 +46,7 @@ from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQue
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web import strict_input
+from shared.web.audit.acts import note
 from shared.web.problems import INVALID_REQUEST, Forbidden, NotFound, Unprocessable
 from shared.web.staff.tickets import staff_scope
 from shared.web.strict_input import ShortText, SingleValued
@@ -160,6 +161,7 @@ class ScoreApi:
         annotation = Annotation(uuid7(), body.program, body.day, body.text)
         async with self.sessions.begin() as session:
             await add_annotation(session, annotation)
+        note(annotation.id)
         return {"id": annotation.id}
 
     async def erase_annotation(self, annotation_id: UUID) -> Response:

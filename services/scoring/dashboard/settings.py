@@ -17,6 +17,7 @@ from services.scoring.repository import benchmarks, targets
 from services.scoring.repository.annotations import Annotation, add_annotation, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
 from shared.database.db import Sessions
+from shared.web.audit.acts import note
 from shared.web.strict_input import ScorePoints, ShortText
 
 
@@ -70,8 +71,10 @@ class SettingsForms:
         return router
 
     async def annotate(self, form: Annotated[AnnotationForm, Form()]) -> Response:
+        annotation = Annotation(uuid7(), form.program, form.day, form.text)
         async with self.sessions.begin() as session:
-            await add_annotation(session, Annotation(uuid7(), form.program, form.day, form.text))
+            await add_annotation(session, annotation)
+        note(annotation.id)
         return form.redirect()
 
     async def remove_annotation(self, annotation_id: UUID, form: Annotated[_SettingsForm, Form()]) -> Response:
@@ -82,14 +85,17 @@ class SettingsForms:
     async def set_target(self, form: Annotated[TargetForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
             await targets.put(session, form.program, form.nps)
+        note(form.program)
         return form.redirect()
 
     async def put_benchmark(self, form: Annotated[BenchmarkForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
             await benchmarks.put(session, Benchmark(form.name, form.nps, form.source))
+        note(form.name)
         return form.redirect()
 
     async def remove_benchmark(self, form: Annotated[BenchmarkName, Form()]) -> Response:
         async with self.sessions.begin() as session:
             await benchmarks.remove(session, form.name)
+        note(form.name)
         return form.redirect()

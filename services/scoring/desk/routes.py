@@ -24,6 +24,7 @@ from services.scoring.web import forms, rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
+from shared.web.audit.acts import note
 from shared.web.problems import Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import person_name, staff_scope
@@ -73,6 +74,7 @@ class Desk:
                 task_id=chosen,
                 scope=staff_scope.get(),
             )
+        note(task.task_id if task else None)
         response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
         if person_name() is None:
             secure = self.staff_pages.dashboard.startswith("https://")

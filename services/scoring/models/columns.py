@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from shared.database.api_keys import api_keys_table
+from shared.database.audit.tables import audit_tables
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
 api_keys_table(metadata)
+audit_tables(metadata)
 
 Moment = sa.DateTime(timezone=True)
 

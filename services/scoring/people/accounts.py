@@ -22,6 +22,7 @@ from services.scoring.domain.people.person import (
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
+from shared.web.audit.acts import note
 
 LINK_LASTS = timedelta(days=3)
 JOIN = "/join/"
@@ -52,6 +53,7 @@ async def add(
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
         raise InvalidPerson("login", "somebody has this login already")
+    note(roles=sorted(person.roles), sees=person.scope.text)
     return await invite(session, person)
 
 
@@ -64,6 +66,7 @@ async def invite(session: AsyncSession, person: Person) -> Invited:
         raise InvalidPerson("login", "this person is turned off: turn the login on first")
     secret = secrets.token_urlsafe(32)
     await accounts.replace_link(session, person.id, digest(secret), lasting=LINK_LASTS)
+    note(person.id)
     return Invited(person, secret)
 
 
@@ -79,6 +82,8 @@ async def change(
     await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
     await accounts.change(session, changed)
+    before = {"roles_before": sorted(person.roles), "sees_before": person.scope.text}
+    note(id_, roles=sorted(changed.roles), sees=changed.scope.text, **before)
     return changed
 
 
@@ -94,6 +99,7 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
     turned = replace(person, is_off=off)
     await _keep_an_administrator(session, person, turned)
     await accounts.turn(session, id_, off=off)
+    note(id_)
     if off:
         await accounts.forget_links(session, id_)
         await sessions.end_all(session, id_)

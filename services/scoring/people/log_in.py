@@ -23,6 +23,7 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.database.db import Sessions
 from shared.metrics import LOG_INS
+from shared.web.audit.acts import acted_by, note
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import utc_now
 from shared.web.staff.tickets import RENEWED_AFTER, Device, Ticket
@@ -93,6 +94,7 @@ class LogIn:
         async with self.sessions.begin() as session:
             found = await accounts.by_login(session, name)
         person, stored = found or (None, None)
+        _note(person)
         is_known = device is not None and person is not None and device.person == person.id
         self._slow(name, person, client=client, device=device.id if device is not None and is_known else None)
         if not await self.hashing.matches(password, stored) or person is None or stored is None or person.is_off:
@@ -117,6 +119,7 @@ class LogIn:
         """
         async with self.sessions.begin() as session:
             person, secret = await accounts.by_id(session, person_id), await accounts.code_secret(session, person_id)
+        _note(person)
         if person is None or secret is None or person.is_off:
             raise WrongLogIn
         self._slow("", person, device=person_id)
@@ -173,6 +176,7 @@ class LogIn:
             person = await accounts.by_link(session, digest(secret))
         if person is None:
             raise LinkUsed
+        _note(person)
         hashed = await self.new_hash(password, person)
         async with self.sessions.begin() as session:
             await accounts.lock(session)  # two who send the same link at once: the second finds it used
@@ -221,6 +225,7 @@ class LogIn:
         person = replace(person, revision=await revisions.revise(session, person.id))
         begun = StaffSession(uuid7(), person, now, ends_at, browser[:_BROWSER])
         await sessions.add(session, begun)
+        acted_by(person.id)
         return _ticket(begun, now)
 
     async def find_scope(self, ticket: Ticket) -> StaffScope | None:
@@ -259,6 +264,12 @@ def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
         revision=person.revision,
         is_scoped=not person.scope.is_whole,
     )
+
+
+def _note(person: Person | None) -> None:
+    """Say whose login an attempt is at."""
+    if person is not None:
+        note(person.id)
 
 
 def _log(result: str, person: Person | None) -> None:

@@ -15,6 +15,7 @@ from services.scoring.files import stores as files
 from services.scoring.repository.people import revisions
 from services.scoring.repository.stores import listed
 from shared.database.db import Sessions
+from shared.web.audit.acts import note
 
 Expected = Callable[[Store | None], bool]
 
@@ -37,6 +38,7 @@ async def save(session: AsyncSession, store: Store, *, expected: Expected) -> No
         raise InvalidStore("code", f"the list has {MOST_STORES} stores already")
     await listed.put(session, [store])
     await revisions.revise_by_stores(session)
+    note(store.code)
 
 
 async def remove(session: AsyncSession, code: str, *, expected: Expected) -> bool:
@@ -46,6 +48,7 @@ async def remove(session: AsyncSession, code: str, *, expected: Expected) -> boo
     _check(current, expected)
     await listed.remove(session, code)
     await revisions.revise_by_stores(session)
+    note(code)
     return current is not None
 
 
@@ -65,6 +68,7 @@ async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> S
     refuse_taken(store, known)
     await listed.put(session, [store])
     await revisions.revise_by_stores(session)
+    note(store.code)
     return store
 
 
@@ -92,4 +96,5 @@ async def import_file(sessions: Sessions, content: bytes, *, dry_run: bool, good
         if stored and plan.stores:
             await listed.put(session, plan.stores)
             await revisions.revise_by_stores(session)
+            note(stores=len(plan.stores))
     return ImportResult(plan, stored, file.layout, file.ignored)

@@ -15,6 +15,7 @@ from services.scoring.webhooks.delivery import WebhookSender, sample_delivery, u
 from services.scoring.webhooks.schemas import EndpointTest, Replay, Replayed, WebhookIn, WebhookListed, WebhookSecret
 from shared.database.db import Sessions
 from shared.web.addresses import ForbiddenAddress
+from shared.web.audit.acts import note
 from shared.web.problems import Conflict, NotFound, Unprocessable
 
 BY_HAND = "by hand"
@@ -68,6 +69,7 @@ class Webhooks:
         async with self.sessions.begin() as session:
             if not await webhooks.add(session, endpoint):
                 raise Conflict("The maximum number of endpoints is reached", "Remove one first.")
+        note(endpoint.id)
         return WebhookSecret(id=endpoint.id, secret=endpoint.secrets[0])
 
     async def remove(self, endpoint_id: UUID) -> None:

@@ -15,6 +15,7 @@ from services.trigger.schemas import AppliedProgram, ProgramHistory, Programs, P
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web import problems
+from shared.web.audit.acts import note
 
 _BODY: dict[str, Any] = {
     "required": True,
@@ -55,6 +56,7 @@ class ProgramApi:
         document = _read(await request.body())
         async with self.sessions.begin() as session:
             program, changed = await apply_program(session, document, now=self.clock.now())
+        note(program.id, version=program.version, changed=changed)
         return AppliedProgram(**ProgramView.of(program).model_dump(), changed=changed)
 
 

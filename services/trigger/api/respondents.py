@@ -22,6 +22,7 @@ from shared.contract.events import CustomerErased, CustomerRef
 from shared.contract.vocabulary import NAMESPACE, Service, split_respondent_id
 from shared.messaging.codec import InvalidEvent, describe_errors
 from shared.web import problems
+from shared.web.audit.acts import note
 
 _Search = Annotated[str | None, Query(max_length=200)]
 _Namespace = Annotated[str | None, Query(pattern=f"^{NAMESPACE.pattern}$")]
@@ -62,6 +63,7 @@ class RespondentApi:
         """
         people = [(customer_id, namespace)] if namespace else await self._people(customer_id)
         erasures = [_erasure(*each, now=self.intake.clock.now()) for each in people]
+        note(erasures[0].id)
         first, *_ = [await self.intake.decide_one(erasure) for erasure in erasures]
         return Erased.of(first)
 

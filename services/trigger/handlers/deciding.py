@@ -29,6 +29,7 @@ from shared.contract.cloudevents import Event, place_of
 from shared.contract.events import Customer, CustomerErased, CustomerUpdated, RespondentErased
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.audit import chain
 from shared.messaging import outbox
 
 
@@ -130,6 +131,7 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     if erased := {event.payload.key for event in batch.events if type(event.payload) is RespondentErased}:
         await parked.delete(session, erased, keys=batch.settings.address_keys)
         await touchpoints.delete_details(session, erased)
+        await chain.forget(session, sorted(erased))
     made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)
     missing = Counter(batch.missing)
     shared = sum("shared_address" in trial["facts"] for each in batch.decisions for trial in each.trail[:1])

@@ -46,17 +46,20 @@ class ApiKeyVerifier:
         self._cache: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
 
     async def admit(self, request: Scope, token: str) -> None:
-        """Check the key of a request; raises Unauthorized, Forbidden or TooManyRequests."""
+        """Check the key of a request; raises Unauthorized, Forbidden or TooManyRequests.
+
+        The request's state gets the id of a key that is stored, also if it is refused.
+        """
         path = request["path"]
         needed = needed_scope(self._service, request["method"], path)
         key = await self._find(request, digest(token), needed=needed)
         if key is None:
             raise self._refusals.unknown(token, path, client=self._client(request), needed=needed)
+        request.setdefault("state", {})["key"] = key.id
         if key.state is not KeyState.VALID:
             raise self._refusals.ended(key, path)
         if needed not in key.scopes:
             raise self._refusals.without_scope(key, path, needed=needed)
-        request.setdefault("state", {})["key"] = key.id
 
     async def _find(self, request: Scope, hashed: bytes, *, needed: KeyScope | None) -> ApiKey | None:
         now = self._monotonic()

@@ -17,7 +17,16 @@ from shared.config import Settings
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.web import routes
-from shared.web.problems import STAFF_ONLY, Forbidden, NotFound, Unauthorized, as_problem, problem_response
+from shared.web.audit.trail import AuditTrail
+from shared.web.problems import (
+    STAFF_ONLY,
+    Forbidden,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    as_problem,
+    problem_response,
+)
 from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import (
     InvalidTicket,
@@ -47,7 +56,7 @@ class StaffAccess:
     `find_session` says what a ticket of any age is worth: it returns the ticket as it is to be now, None if its
     session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
     request and raises a Problem unless the key permits it. `find_scope` returns what the person of a ticket may see,
-    None for a ticket that has to be renewed.
+    None for a ticket that has to be renewed. `trail` is where changes, exports and refusals are recorded.
     """
 
     signer: TicketSigner
@@ -58,6 +67,7 @@ class StaffAccess:
     admit: Admit | None = None
     now: Callable[[], datetime] = utc_now
     shared: SharedSessions | None = None
+    trail: AuditTrail | None = None
     origins: frozenset[str] = frozenset()  # of all pages for staff, to which one page may send to another
 
     @classmethod
@@ -106,6 +116,8 @@ class Gate:
         try:
             held, ticket, seen = await self._admitted(scope, Headers(scope=scope))
         except Exception as error:  # noqa: BLE001 - only an inner layer turns errors into responses
+            if self._access.trail is not None and isinstance(error, Unauthorized | Forbidden | TooManyRequests):
+                await self._access.trail.refuse(scope, self._access.ticket_in(Headers(scope=scope)), error)
             await self._refusal(scope, error)(scope, receive, send)
             return
         who, what = signed_in.set(ticket), staff_scope.set(seen)

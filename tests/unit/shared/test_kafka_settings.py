@@ -21,7 +21,7 @@ def test_only_programs_scores_and_staff_are_kept_for_good() -> None:
     compacted = {topic.name for topic in TOPICS if topic.settings["cleanup.policy"] == "compact"}
     kept = {topic.settings.get("retention.ms") for topic in TOPICS if topic.name not in compacted}
 
-    assert compacted == {"survey.programs", "nps.updates", "survey.staff"}
+    assert compacted == {"survey.programs", "nps.updates", "survey.staff", "survey.audit"}
     assert kept == {WEEK_MS}
 
 

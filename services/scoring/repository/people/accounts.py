@@ -54,6 +54,11 @@ async def load_all(session: AsyncSession) -> list[Person]:
     return [person_of(row) for row in await db.fetch(session, _ALL)]
 
 
+async def names(session: AsyncSession) -> dict[str, str]:
+    """Return how people are called, by their ids."""
+    return {str(person.id): person.name for person in await load_all(session)}
+
+
 async def by_id(session: AsyncSession, id_: UUID) -> Person | None:
     rows = await db.fetch(session, _BY_ID, id_)
     return person_of(rows[0]) if rows else None

@@ -1,0 +1,100 @@
+"""Reads the audit log: acts for people, rows for programs and exports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+from shared.database.audit.rows import COLUMNS, AuditRow
+from shared.database.db import Sessions
+
+PAGE = 5_000
+# The second row of an act may say on what it turned out to be.
+_ACTS = """SELECT a.number, a.at, a.actor_kind, a.actor, a.action, coalesce(e.subject, a.subject) AS subject,
+coalesce(e.customer, a.customer) AS customer, coalesce(e.details, a.details) AS details,
+coalesce(e.status, a.status) AS status, e.at AS ended_at
+FROM (SELECT * FROM audit_log a WHERE a.of IS NULL AND a.number < $1{wanted} ORDER BY a.number DESC LIMIT $2) a
+LEFT JOIN LATERAL (SELECT * FROM audit_log e WHERE e.of = a.number LIMIT 1) e ON true ORDER BY a.number DESC"""
+_ROWS = f"SELECT {COLUMNS} FROM audit_log a WHERE a.number > $1{{wanted}} ORDER BY a.number LIMIT $2"  # noqa: S608 - constants
+_SINCE, _UNTIL, _ACTORS = "a.at >= {}", "a.at < {}", "a.actor = ANY({}::text[])"
+_ACTION = "strpos(lower(a.action), lower({})) > 0"
+_OF_CUSTOMER = """a.number IN (SELECT coalesce(c.of, c.number) FROM audit_log c WHERE c.customer = ANY({0}::uuid[])
+UNION ALL SELECT c.number FROM audit_log c WHERE c.customer = ANY({0}::uuid[]))"""
+_CUSTOMERS = "SELECT id FROM audit_customers WHERE respondent_id = ANY($1::text[])"
+NEWEST = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which rows are wanted; None and "" for all. `actors` are ids, `customers` random ids, `action` a part of it."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    actors: Sequence[str] | None = None
+    action: str = ""
+    customers: Sequence[UUID] | None = None
+
+    def statement(self, sql: str, *first: int) -> tuple[Any, ...]:
+        """Return a statement for these rows and its arguments, of which `first` are `$1` and so on."""
+        given = [
+            (_SINCE, self.since),
+            (_UNTIL, self.until),
+            (_ACTORS, self.actors),
+            (_ACTION, self.action or None),
+            (_OF_CUSTOMER, self.customers),
+        ]
+        wanted = [(condition, value) for condition, value in given if value is not None]
+        numbered = (condition.format(f"${n}") for n, (condition, _) in enumerate(wanted, len(first) + 1))
+        return sql.format(wanted="".join(f" AND {each}" for each in numbered)), *first, *(value for _, value in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAct:
+    """The two rows of an act as one; without `status`, its outcome is unknown."""
+
+    number: int
+    at: datetime
+    actor_kind: str
+    actor: str
+    action: str
+    subject: str | None
+    customer: UUID | None
+    details: str
+    status: int | None
+    ended_at: datetime | None
+
+
+async def acts(
+    session: AsyncSession, wanted: AuditFilter, *, before: int = NEWEST, limit: int
+) -> Sequence[RecordedAct]:
+    """Return acts, the newest first, whose first row has a number below `before`."""
+    return [RecordedAct(**row) for row in await db.fetch(session, *wanted.statement(_ACTS, before, limit))]
+
+
+async def rows(session: AsyncSession, wanted: AuditFilter, *, after: int = 0, limit: int = PAGE) -> Sequence[AuditRow]:
+    """Return rows, the oldest first, with numbers above `after`."""
+    return [AuditRow(**row) for row in await db.fetch(session, *wanted.statement(_ROWS, after, limit))]
+
+
+async def every_row(sessions: Sessions, wanted: AuditFilter) -> AsyncIterator[Sequence[AuditRow]]:
+    """Yield all rows in pages, each read in a transaction of its own."""
+    after = 0
+    while True:
+        async with sessions.begin() as session:
+            page = await rows(session, wanted, after=after)
+        if page:
+            yield page
+        if len(page) < PAGE:
+            return
+        after = page[-1].number
+
+
+async def customers(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+    """Return the random ids that stand for respondents in the log."""
+    return [row["id"] for row in await db.fetch(session, _CUSTOMERS, list(respondents))]

@@ -1,0 +1,195 @@
+"""The page and the API of a service's audit log: search, and an export with the hashes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from http import HTTPStatus
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.contract.address_keys import AddressKeys
+from shared.contract.vocabulary import Service
+from shared.database import api_keys
+from shared.database.audit import search
+from shared.database.audit.rows import ActorKind, AuditRow
+from shared.database.audit.search import AuditFilter, RecordedAct
+from shared.database.db import Sessions
+from shared.tables.writing import BOM, SpreadsheetWriter
+from shared.web import routes
+from shared.web.staff.menu import StaffPages
+from shared.web.strict_input import SingleValued, refuse_unknown
+from shared.web.templates import template_environment
+
+SHOWN = 100
+Names = Callable[[AsyncSession], Awaitable[Mapping[str, str]]]
+_COLUMNS = [field.name for field in fields(AuditRow)]
+_environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
+_Text = Annotated[str, Field(max_length=200)]
+
+
+class AuditQuery(BaseModel):
+    """Days are in UTC; `who` is a part of a name or an id, `what` a part of an action."""
+
+    model_config = ConfigDict(frozen=True)
+
+    from_: Annotated[date | None, Field(alias="from", ge=date(2000, 1, 1), le=date(2199, 1, 1))] = None
+    to: Annotated[date | None, Field(ge=date(2000, 1, 1), le=date(2199, 1, 1))] = None
+    who: _Text = ""
+    what: _Text = ""
+    customer: _Text = ""
+
+    @field_validator("from_", "to", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """Take an empty field of the form as no limit."""
+        return value or None
+
+
+class PageQuery(AuditQuery):
+    before: Annotated[int, Field(ge=1, le=search.NEWEST)] = search.NEWEST
+
+
+class RowsQuery(AuditQuery):
+    after: Annotated[int, Field(ge=0, le=search.NEWEST)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class AuditRowOut(BaseModel):
+    number: int
+    at: datetime
+    stage: str
+    of: int | None = Field(description="The number of the row `asked` of the same act.")
+    actor_kind: str
+    actor: str
+    action: str
+    subject: str | None
+    customer: UUID | None = Field(description="A random id, which an erasure of the customer makes meaningless.")
+    details: str
+    status: int | None
+    hash: str = Field(description="SHA-256, in hex, of the hash of the row before and of this row.")
+
+
+class AuditRows(BaseModel):
+    rows: list[AuditRowOut]
+
+
+async def no_names(_session: AsyncSession) -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPages:
+    """`names` returns how people are called, by the ids that are actors; only scoring knows that."""
+
+    service: Service
+    sessions: Sessions
+    staff_pages: StaffPages
+    address_keys: AddressKeys
+    names: Names = no_names
+
+    def router(self) -> APIRouter:
+        router = APIRouter(dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
+        page = routes.audit_page(self.service)
+        router.add_api_route(page, self.show, methods=["GET"], include_in_schema=False)
+        router.add_api_route(f"{page}/export", self.export, methods=["GET"], include_in_schema=False)
+        router.add_api_route(routes.audit_api(self.service), self.rows, methods=["GET"], tags=["audit"])
+        return router
+
+    async def show(self, query: Annotated[PageQuery, Query()]) -> HTMLResponse:
+        async with self.sessions.begin() as session:
+            names = await self._names(session)
+            wanted = await self._filter(session, query, names)
+            found = await search.acts(session, wanted, before=query.before, limit=SHOWN + 1)
+        page = _environment.get_template("audit.html").render(
+            pages=self.staff_pages,
+            service=self.service,
+            logs={each: self.staff_pages.url(routes.audit_page(each)) for each in Service},
+            own=routes.audit_page(self.service),
+            acts=found[:SHOWN],
+            more=found[SHOWN - 1].number if len(found) > SHOWN else None,
+            names=names,
+            outcome=outcome,
+            person_url=self._person_url,
+            **{name: value for name, value in query.model_dump().items() if name != "before"},
+        )
+        return HTMLResponse(page)
+
+    async def rows(self, query: Annotated[RowsQuery, Query()]) -> AuditRows:
+        """Read rows in the order in which they were written; `after` is the number of the last one read before."""
+        async with self.sessions.begin() as session:
+            wanted = await self._filter(session, query, await self._names(session))
+            found = await search.rows(session, wanted, after=query.after, limit=query.limit)
+        return AuditRows(rows=[AuditRowOut(**asdict(row) | {"hash": row.hash.hex()}) for row in found])
+
+    async def export(self, query: Annotated[AuditQuery, Query()]) -> StreamingResponse:
+        """Write all rows that are wanted to a CSV file, with their hashes."""
+        async with self.sessions.begin() as session:
+            wanted = await self._filter(session, query, await self._names(session))
+        headers = {"content-disposition": f'attachment; filename="audit-{self.service}.csv"'}
+        return StreamingResponse(self._lines(wanted), HTTPStatus.OK, headers, media_type="text/csv; charset=utf-8")
+
+    async def _lines(self, wanted: AuditFilter) -> AsyncIterator[str]:
+        yield BOM + _csv([_COLUMNS])
+        async for page in search.every_row(self.sessions, wanted):
+            yield _csv([_cells(row) for row in page])
+
+    async def _filter(self, session: AsyncSession, query: AuditQuery, names: Mapping[str, str]) -> AuditFilter:
+        customer = query.customer.strip()
+        known = await search.customers(session, self.address_keys.respondents_like(customer)) if customer else None
+        return AuditFilter(
+            since=_midnight(query.from_) if query.from_ else None,
+            until=_midnight(query.to + timedelta(days=1)) if query.to else None,
+            actors=_actors(query.who.strip(), names),
+            action=query.what.strip(),
+            customers=known,
+        )
+
+    async def _names(self, session: AsyncSession) -> dict[str, str]:
+        """Return how people and keys are called, by their ids."""
+        keys = {str(key.id): key.name for key in await api_keys.load_all(session)}
+        return {**keys, **await self.names(session)}
+
+    def _person_url(self, act: RecordedAct) -> str:
+        """Return the page of the person who did it, "" for what is no person."""
+        return self.staff_pages.url(f"/people/{act.actor}") if act.actor_kind == ActorKind.PERSON else ""
+
+
+def outcome(act: RecordedAct) -> str:
+    """Say in words what became of an act."""
+    if act.status is None:
+        return "outcome unknown"
+    if act.actor_kind == ActorKind.COMMAND:
+        return "done" if act.status == 0 else f"failed ({act.status})"
+    if act.status < HTTPStatus.BAD_REQUEST:
+        return "done"
+    refused = act.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+    return f"{'refused' if refused else 'failed'} ({act.status})"
+
+
+def _actors(who: str, names: Mapping[str, str]) -> list[str] | None:
+    if not who:
+        return None
+    return [who, *(id_ for id_, name in names.items() if who.casefold() in name.casefold())]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _cells(row: AuditRow) -> list[Any]:
+    return [row.hash.hex() if name == "hash" else getattr(row, name) for name in _COLUMNS]
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    text = StringIO()
+    SpreadsheetWriter(text).write(rows)
+    return text.getvalue()
