@@ -82,8 +82,8 @@ async def change(
     await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
     await accounts.change(session, changed)
-    before = {"roles_before": sorted(person.roles), "sees_before": person.scope.text}
-    note(id_, roles=sorted(changed.roles), sees=changed.scope.text, **before)
+    note(id_, roles=sorted(changed.roles), sees=changed.scope.text)
+    note(roles_before=sorted(person.roles), sees_before=person.scope.text)
     return changed
 
 

@@ -27,6 +27,8 @@ async def test_changes_of_people_name_who_made_them_whom_and_which_roles(
     await admin.post(f"{anna}/off")
     await admin.post(f"{anna}/on")
     subject = anna.removeprefix("/people/")
+    roles = '"roles":["analyst","operator"],"roles_before":["manager"]'
+    changed = f'{{{roles},"sees":"everything","sees_before":"everything"}}'
     [joining, *made] = await ended(scoring.database)
     me = joining[1]
     assert joining == ("POST /join/{secret}", me, "{}", 303)
@@ -35,8 +37,7 @@ async def test_changes_of_people_name_who_made_them_whom_and_which_roles(
         (
             "POST /people/{person_id}",
             subject,
-            '{"roles":["analyst","operator"],"roles_before":["manager"],"sees":"everything",'
-            '"sees_before":"everything"}',
+            changed,
             303,
         ),
         ("POST /people/{person_id}/off", subject, "{}", 303),
