@@ -15,8 +15,8 @@ from shared.database.audit import chain
 from shared.database.audit.rows import FIRST_HASH, Actor, ActorKind, NewRow, Stage
 from tests.audit import audit_rows, ended
 from tests.browser import DESKTOP, watched
-from tests.integration.scoring.people.conftest import PASSWORD, Open, invited, joined
-from tests.integration.scoring.people.test_looks import looked_at, served
+from tests.integration.scoring.people.conftest import Open, invited, joined
+from tests.integration.scoring.people.test_looks import join, looked_at, served
 from tests.integration.scoring.stand import Scoring
 
 PAGE = "/audit/scoring"
@@ -130,10 +130,7 @@ async def test_page_looks_right(browser: Browser, scoring: Scoring, urls: Mappin
     async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP, bypass_csp=True) as context:
         await context.clear_cookies()
         page = await context.new_page()
-        await page.goto(url + link)
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_label("The same again").fill(PASSWORD)
-        await page.get_by_role("button", name="Save and log in").click()
+        await join(page, url + link)
         await page.goto(f"{url}{PAGE}")
         await looked_at(page, "audit")
         await page.get_by_label("What").fill("no such thing")

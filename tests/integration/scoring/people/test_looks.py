@@ -59,6 +59,17 @@ async def looked_at(page: Page, name: str) -> None:
         assert results.violations_count == 0, f"{name} {scheme}: {results.generate_report()}"
 
 
+async def choose_password(page: Page) -> None:
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_label("The same again").fill(PASSWORD)
+    await page.get_by_role("button", name="Save and log in").click()
+
+
+async def join(page: Page, link: str) -> None:
+    await page.goto(link)
+    await choose_password(page)
+
+
 async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
     login = "alexandra.konstantinopolskaya@a-long-shop-name.example"
     async with scoring.database.sessions.begin() as session:
@@ -76,9 +87,7 @@ async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, ur
         await looked_at(page, "log-in-demo")
         await page.goto(url + link)
         await looked_at(page, "join")
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_label("The same again").fill(PASSWORD)
-        await page.get_by_role("button", name="Save and log in").click()
+        await choose_password(page)
         await page.goto(f"{url}/people")
         await looked_at(page, "list")
         await page.get_by_label("Name", exact=True).fill("Oleg Ivanov")
@@ -144,10 +153,7 @@ async def test_chain_of_300_stores_and_400_people_is_set_up_from_two_files(
     async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP) as context:
         await context.clear_cookies()
         page = await context.new_page()
-        await page.goto(url + link)
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_label("The same again").fill(PASSWORD)
-        await page.get_by_role("button", name="Save and log in").click()
+        await join(page, url + link)
         for path, heading, lines, done in (
             ("stores", "code,name,region", stores, "300"),
             ("people", "login,name,roles,stores,regions", managers + regional, "Stored: 400 added"),
