@@ -29,6 +29,9 @@ async def test_customer_of_a_link_and_of_a_suppression_has_one_random_id_until_t
         assert (await web.post("/v1/links", json={"invitation_id": str(asked.invitation_id)})).status_code == 200
         [suppressed] = (await web.get("/v1/suppressions", params={"reason": "hard_bounce"})).json()["suppressions"]
         assert (await web.delete(f"/v1/suppressions/{suppressed['id']}")).status_code == 204
+        found = (await web.get("/audit/dispatcher", params={"customer": "ns:shop:77001"})).text
+        assert ("POST /v1/links" in found, "DELETE /v1/suppressions" in found) == (True, True)
+        assert "No act is recorded" in (await web.get("/audit/dispatcher", params={"customer": "77002"})).text
     rows = await audit_rows(chain.database)
     assert [(each.action, each.subject) for each in rows if each.stage == "ended"] == [
         ("POST /v1/links", str(asked.invitation_id)),
