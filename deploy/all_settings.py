@@ -26,6 +26,7 @@ _DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
     "kafka_protocol": "PLAINTEXT",
     "crm_kafka_protocol": "",
     "sources": None,
+    "oidc": (),
     "host": "127.0.0.1",
     "public_host": "",
     "short_url": "",

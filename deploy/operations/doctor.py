@@ -25,6 +25,7 @@ from deploy.operations import (
     error_messages,
     ledger_findings,
     links,
+    provider_findings,
     running_findings,
 )
 from deploy.operations.findings import Finding, Severity
@@ -75,6 +76,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in database_findings.examine(base):
         yield finding
     yield await _events(base)
+    async for finding in provider_findings.examine(settings.scoring):
+        yield finding
     async for finding in _schema_registry(settings.trigger):
         yield finding
     async for finding in _data(settings):

@@ -101,7 +101,9 @@ def _wrong_settings(error: ValidationError) -> str:
 
 def _wrong_setting(error: ErrorDetails) -> str:
     what = error["msg"].removeprefix("Value error, ")  # which pydantic puts before our own words
-    return f"{_setting(str(error['loc'][0]))}: {what}" if error["loc"] else what
+    setting, *inner = error["loc"] or ("",)
+    place = f" ({'.'.join(map(str, inner))})" if inner else ""  # within JSON
+    return f"{_setting(str(setting))}{place}: {what}" if setting else what
 
 
 def _unreadable(error: SettingsError) -> str:

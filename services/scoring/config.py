@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.scoring.domain.bot_detection import ScannerWindows
+from services.scoring.people.oidc.settings import ProviderSettings
 from shared.config import Settings, networks
 from shared.contract.vocabulary import Role
 from shared.web.addresses import Network
@@ -28,6 +29,7 @@ class ScoringSettings(Settings):
     scanner_links_s: float = Field(default=10, ge=0)  # several links of one mail fetched within this time
     scanner_after_send_s: float = Field(default=86_400, ge=0)  # a browser must have been shown the form
     second_factor: Annotated[frozenset[Role], NoDecode] = frozenset()  # roles that may not log in without one
+    oidc: tuple[ProviderSettings, ...] = ()  # identity providers by which staff may log in, as JSON: docs/security.md
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks allowed for webhooks
 
     @field_validator("second_factor", mode="before")
@@ -35,6 +37,14 @@ class ScoringSettings(Settings):
     def _split_roles(cls, value: object) -> object:
         """Read `administrator,privacy_officer`."""
         return frozenset(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    @field_validator("oidc")
+    @classmethod
+    def _check_providers(cls, providers: tuple[ProviderSettings, ...]) -> tuple[ProviderSettings, ...]:
+        ids, issuers = {each.id for each in providers}, {each.issuer for each in providers}
+        if len(ids) < len(providers) or len(issuers) < len(providers):
+            raise ValueError("every provider needs an id and an issuer of its own")
+        return providers
 
     @field_validator("webhook_networks", mode="before")
     @classmethod

@@ -34,6 +34,8 @@ from services.scoring.people.account_page import AccountPage
 from services.scoring.people.first_link import tell_first_link
 from services.scoring.people.log_in import LogIn
 from services.scoring.people.log_in_pages import LogInPages
+from services.scoring.people.oidc.pages import OidcPages
+from services.scoring.people.oidc.provider import Provider
 from services.scoring.people.people_page import PeoplePage
 from services.scoring.repository import links
 from services.scoring.repository.people import accounts
@@ -134,9 +136,12 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(SettingsForms(sessions).router())
     app.include_router(StorePages(sessions, staff_pages).router())
     app.include_router(StoresApi(sessions).router())
-    app.include_router(LogInPages(log_in, access, staff_pages, clients, samples=samples).router())
-    app.include_router(AccountPage(log_in, access, staff_pages).router())
-    app.include_router(PeoplePage(sessions, staff_pages).router())
+    log_in_pages = LogInPages(log_in, access, staff_pages, clients, samples=samples, providers=settings.oidc)
+    app.include_router(log_in_pages.router())
+    app.include_router(OidcPages(log_in_pages, {each.id: Provider(each) for each in settings.oidc}).router())
+    by_issuer = {each.issuer: each for each in settings.oidc}
+    app.include_router(AccountPage(log_in, access, staff_pages, by_issuer).router())
+    app.include_router(PeoplePage(sessions, staff_pages, by_issuer).router())
     keys_of_addresses, names = settings.address_fingerprints, accounts.names
     app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())

@@ -18,7 +18,9 @@ import asyncpg
 
 from deploy import databases
 from shared import database_url
+from tests import npm
 from tests.bench.frame import WrongResult
+from tests.npm import NotHere
 
 JOBS = 20_000
 WORKERS = 2
@@ -29,10 +31,6 @@ _TIMEOUT_S = 60
 _ADD = """SELECT count(*) FROM graphile_worker.add_jobs((SELECT array_agg(json_populate_record(
     NULL::graphile_worker.job_spec, '{"identifier": "noop", "payload": {}}')) FROM generate_series(1, $1::int)))"""
 _LEFT = "SELECT EXISTS (SELECT FROM graphile_worker._private_jobs)"
-
-
-class NotHere(Exception):
-    """graphile-worker cannot be run here; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class GraphileWorker:
 @asynccontextmanager
 async def open_graphile_worker(admin_url: str) -> AsyncIterator[GraphileWorker]:
     """Start the workers on a database of their own of this server; raises NotHere."""
-    await _install()
+    await npm.install(_SOURCES, _INSTALLED)
     admin = await database_url.connect(admin_url)
     await admin.execute("CREATE DATABASE graphile")
     await admin.close()
@@ -71,23 +69,6 @@ async def open_graphile_worker(admin_url: str) -> AsyncIterator[GraphileWorker]:
     finally:
         await connection.close()
         await _stop(processes)
-
-
-async def _install() -> None:
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            raise NotHere(f"{program} is not installed")
-    lock = _INSTALLED / "package-lock.json"
-    if lock.exists() and lock.read_bytes() == (_SOURCES / lock.name).read_bytes():
-        return
-    shutil.rmtree(_INSTALLED, ignore_errors=True)
-    shutil.copytree(_SOURCES, _INSTALLED)
-    command = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    npm = await asyncio.create_subprocess_exec(*command, cwd=_INSTALLED, stdout=PIPE, stderr=PIPE)
-    _, error = await npm.communicate()
-    if npm.returncode:
-        lock.unlink()
-        raise NotHere(f"npm failed: {error.decode().strip()}")
 
 
 async def _start(url: str) -> Process:

@@ -27,9 +27,10 @@ from shared import database_url
 from shared.database import db, embedded
 from tests.bench import cost, graphile_worker, timers_processes
 from tests.bench.frame import Measure, WrongResult
-from tests.bench.graphile_worker import NotHere, open_graphile_worker
+from tests.bench.graphile_worker import open_graphile_worker
 from tests.bench.processes import WorkProcesses, open_processes
 from tests.bench.timers_processes import DAY, EMAIL, NOW, perform_due
+from tests.npm import NotHere
 
 ITEMS = 20_000
 ONE_BY_ONE = 300

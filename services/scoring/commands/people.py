@@ -60,7 +60,8 @@ def reset(login: _Login) -> None:
 def list_people() -> None:
     """List everybody with roles and state."""
     for person in _run(accounts.load_all):
-        state = "off" if person.is_off else "has a password" if person.has_password else "has not used a link yet"
+        otherwise = f"logs in at {person.issuer}" if person.issuer else "has not used a link yet"
+        state = "off" if person.is_off else "has a password" if person.has_password else otherwise
         print(f"{person.login}\t{person.name}\t{', '.join(sorted(person.roles))}\t{person.scope.text}\t{state}")
 
 

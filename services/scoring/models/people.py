@@ -25,6 +25,14 @@ people = sa.Table(
     sa.Column("regions", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all stores of these, too
 )
 
+person_identities = sa.Table(
+    "person_identities",
+    metadata,
+    sa.Column("issuer", sa.Text, primary_key=True),  # of an identity provider
+    sa.Column("subject", sa.Text, primary_key=True),  # how it names the person
+    sa.Column("person", UUID, sa.ForeignKey("people.id", ondelete="CASCADE"), nullable=False, unique=True),
+)
+
 staff_links = sa.Table(
     "staff_links",
     metadata,

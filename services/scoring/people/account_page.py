@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -12,6 +13,7 @@ from fastapi.responses import RedirectResponse
 from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
+from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from shared.web.problems import STAFF_ONLY, Unauthorized
@@ -28,6 +30,7 @@ class AccountPage:
     log_in: LogIn
     access: StaffAccess
     staff_pages: StaffPages
+    providers: Mapping[str, ProviderSettings]  # by issuer
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/account", include_in_schema=False)
@@ -123,10 +126,12 @@ class AccountPage:
 
     async def log_out(self) -> Response:
         ticket = _person()
-        if ticket.session is not None:
-            async with self.log_in.sessions.begin() as session:
+        async with self.log_in.sessions.begin() as session:
+            person = await accounts.by_id(session, ticket.person)
+            if ticket.session is not None:
                 await sessions.end(session, ticket.session, person=ticket.person)
-        response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        provider = self.providers.get(person.issuer) if person else None
+        response = RedirectResponse(f"/login?left={provider.id}" if provider else "/login", HTTPStatus.SEE_OTHER)
         response.headers.append("set-cookie", self.access.cookie.deletion())
         return response
 
@@ -141,6 +146,7 @@ class AccountPage:
             pages=self.staff_pages,
             person=person,
             sessions=open_sessions,
+            issuer=issuer_label(self.providers, person.issuer) if person else "",
             here=ticket.session,
             roles=sorted(role.label for role in ticket.roles),
             changed=changed,

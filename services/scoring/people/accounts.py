@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from services.scoring.domain.people.identity import free_login, free_name
 from services.scoring.domain.people.person import (
     InvalidPerson,
     Person,
@@ -60,8 +61,10 @@ async def add(
 async def invite(session: AsyncSession, person: Person) -> Invited:
     """Make a one-time link; the link before it stops working, the password counts until the new one is chosen.
 
-    Raises InvalidPerson for somebody who is turned off.
+    Raises InvalidPerson for somebody who is turned off, and for somebody who logs in by an identity provider.
     """
+    if person.issuer:
+        raise InvalidPerson("login", f"this person logs in at {person.issuer} and has no password here")
     if person.is_off:
         raise InvalidPerson("login", "this person is turned off: turn the login on first")
     secret = secrets.token_urlsafe(32)
@@ -126,15 +129,17 @@ def _administers(person: Person) -> bool:
 
 
 async def first_administrator(session: AsyncSession, *, login: str = "admin") -> Invited | None:
-    """Return a link for the first administrator, None if somebody has a password already.
+    """Return a link for the first administrator, None if somebody can log in already.
 
     Every start makes a new one until it is used, because nobody can be shown the link of the start before.
     """
     await accounts.lock(session)
     people = await accounts.load_all(session)
-    if any(person.has_password for person in people):
+    if any(person.has_password or (person.issuer and _administers(person)) for person in people):
         return None
     for person in people:
         if _administers(person):
             return await invite(session, person)
-    return await add(session, login=login, name="Administrator", roles=[Role.ADMINISTRATOR])
+    login = free_login(login, otherwise=login, taken=[person.login for person in people])
+    name = free_name("Administrator", otherwise=login, taken=[person.name for person in people])
+    return await add(session, login=login, name=name, roles=[Role.ADMINISTRATOR])

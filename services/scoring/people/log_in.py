@@ -13,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people import codes
+from services.scoring.domain.people.identity import Identity
 from services.scoring.domain.people.passwords import check_password
 from services.scoring.domain.people.person import Person, folded, session_limits
 from services.scoring.domain.people.sessions import StaffSession
+from services.scoring.people import identities
 from services.scoring.people.accounts import digest
 from services.scoring.people.hashing import PasswordHashing
 from services.scoring.repository.people import accounts, revisions, sessions
@@ -50,6 +52,14 @@ class SecondStep:
 
     person: Person
     is_new: bool = False
+
+
+class NotAdmitted(Exception):
+    """An identity provider knows the person, who may not come in: `is_off`, or no group gives a role."""
+
+    def __init__(self, *, is_off: bool) -> None:
+        super().__init__()
+        self.is_off = is_off
 
 
 class LinkUsed(Exception):
@@ -104,10 +114,26 @@ class LogIn:
         async with self.sessions.begin() as session:
             if renewed:
                 await accounts.set_password(session, person.id, renewed)
-            return await self._after_password(session, person, browser=browser)
+            return await self._after_first(session, person, browser=browser)
 
-    async def _after_password(self, session: AsyncSession, person: Person, *, browser: str) -> Ticket | SecondStep:
-        if person.has_codes or self.need_codes & person.roles:
+    async def with_identity(self, identity: Identity, *, provider: str, browser: str = "") -> Ticket | SecondStep:
+        """Begin a session of somebody whom a provider knows, or ask for a second factor; raises NotAdmitted.
+
+        Somebody who may not come in any more loses all sessions.
+        """
+        async with self.sessions.begin() as session:
+            person = await identities.account_of(session, identity, provider=provider)
+            if person is not None and person.roles and not person.is_off:
+                return await self._after_first(session, person, browser=browser, is_enough=identity.has_second_factor)
+            if person is not None:
+                await sessions.end_all(session, person.id)
+        _log("refused", person)
+        raise NotAdmitted(is_off=person is not None and person.is_off)
+
+    async def _after_first(
+        self, session: AsyncSession, person: Person, *, browser: str, is_enough: bool = False
+    ) -> Ticket | SecondStep:
+        if not is_enough and (person.has_codes or self.need_codes & person.roles):
             return SecondStep(person, is_new=not person.has_codes)
         LOG_INS.labels(Service.SCORING, "ok").inc()
         return await self.begin(session, person, browser=browser)
@@ -185,7 +211,7 @@ class LogIn:
             await accounts.forget_links(session, person.id)
             await accounts.set_password(session, person.id, hashed)
             await sessions.end_all(session, person.id)
-            return await self._after_password(session, person, browser=browser)
+            return await self._after_first(session, person, browser=browser)
 
     async def change_password(self, ticket: Ticket, old: str, new: str, *, browser: str = "") -> Ticket:
         """Replace a password, end all sessions of the person, and begin another.

@@ -1,4 +1,7 @@
-"""The pages at which staff say who they are: log-in, renewal of a ticket, and one-time links."""
+"""The pages at which staff say who they are: log-in, renewal of a ticket, and one-time links.
+
+`oidc/pages.py` has those of identity providers.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.domain.people.person import LONGEST
 from services.scoring.people.accounts import digest
 from services.scoring.people.log_in import LinkUsed, LogIn, SecondStep, TooManyGuesses, WrongLogIn
+from services.scoring.people.oidc.settings import ProviderSettings
 from services.scoring.people.samples import SAMPLES, sample_person
 from services.scoring.repository.people import accounts
 from services.scoring.web import forms, rendering
@@ -54,19 +58,21 @@ NOTHING = Kept("", ())
 
 @dataclass(frozen=True, slots=True)
 class LogInPages:
-    """`samples`: everybody may become a sample person, in the demo."""
+    """`samples`: everybody may become a sample person, in the demo; `providers` have a button each."""
 
     log_in: LogIn
     access: StaffAccess
     staff_pages: StaffPages
     clients: ClientAddress
     samples: bool = False
+    providers: Sequence[ProviderSettings] = ()
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
         router.add_api_route("/login", self.show, methods=["GET"])
         router.add_api_route("/login", self.enter, methods=["POST"])
         router.add_api_route("/login/renew", self.renew, methods=["GET", "POST"])
+        router.add_api_route("/login/kept", self.show_kept, methods=["POST"])
         router.add_api_route("/login/code", self.enter_code, methods=["POST"])
         router.add_api_route("/login/set-up", self.set_up, methods=["POST"])
         router.add_api_route("/login/sample", self.become, methods=["POST"])
@@ -74,17 +80,19 @@ class LogInPages:
         router.add_api_route("/join/{secret}", self.use_link, methods=["POST"])
         return router
 
-    async def show(self, request: Request, next: _Path = "") -> Response:  # noqa: A002 - a parameter of the URL
-        return self._form(request, target=_checked(next))
+    async def show(self, request: Request, next: _Path = "", left: str = "") -> Response:  # noqa: A002 - of the URL
+        """Ask who this is; `left` is the provider by which somebody who has just logged out had logged in."""
+        providers = {each.id: each for each in self.providers}
+        return self.form(request, target=checked_target(next), left=providers.get(left))
 
     async def renew(self, request: Request, next: _Path = "") -> Response:  # noqa: A002 - see above
         """Renew a ticket whose session lasts and go back with the same form, else ask who this is."""
-        target = _checked(next)
+        target = checked_target(next)
         held = self.access.ticket_in(request.headers)
         ticket = await self.access.current(held)
         if ticket is None:
             kept = await _sent(request, held) if held is not None and _may_be_kept(target) else NOTHING
-            return self._form(request, target=target, kept=kept, expired=held is not None)
+            return self.form(request, target=target, kept=kept, expired=held is not None)
         if held == ticket and routes.service_of(target) is not Service.SCORING and self._is_new(ticket):
             return self._page("login_refused.html", status=HTTPStatus.CONFLICT, target=target)
         response = RedirectResponse(self.staff_pages.url(target or "/"), HTTPStatus.TEMPORARY_REDIRECT)
@@ -97,33 +105,42 @@ class LogInPages:
 
     async def enter(self, request: Request) -> Response:
         form = await forms.read(request)
-        target, kept = _checked(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
+        target, kept = checked_target(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
         login, password = str(form.get("login", "")), str(form.get("password", ""))
-        if not self._is_safe(request):
-            return self._form(request, target=target)
+        if not self.is_safe(request):
+            return self.form(request, target=target)
         try:
             ticket = await self.log_in.with_password(
                 login,
                 password,
                 client=self.clients.of(request),
                 device=self._device(request),
-                browser=_browser(request),
+                browser=browser_of(request),
             )
         except WrongLogIn:
-            return self._form(request, target=target, kept=kept, login=login, wrong=True)
+            return self.form(request, target=target, kept=kept, login=login, wrong=True)
         except TooManyGuesses as error:
-            return self._form(request, target=target, kept=kept, login=login, wait_s=error.wait_s)
-        return self._next(request, ticket, target=target, kept=kept)
+            return self.form(request, target=target, kept=kept, login=login, wait_s=error.wait_s)
+        return self.next_step(request, ticket, target=target, kept=kept)
+
+    async def show_kept(self, request: Request) -> Response:
+        """Offer what was typed before to the same person, who has logged in meanwhile in another tab."""
+        form = await forms.read(request)
+        target, kept = checked_target(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
+        ticket = await self.access.current(self.access.ticket_in(request.headers))
+        if ticket is None:
+            return self.form(request, target=target, kept=kept)
+        return self._entered(request, ticket, target=target, kept=kept)
 
     async def enter_code(self, request: Request) -> Response:
         """Take the second factor of somebody whose password was right."""
         form = await forms.read(request)
-        target, kept = _checked(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
+        target, kept = checked_target(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
         person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
-        if person is None or not self._is_safe(request):
-            return self._form(request, target=target, kept=kept)
+        if person is None or not self.is_safe(request):
+            return self.form(request, target=target, kept=kept)
         try:
-            ticket = await self.log_in.with_code(person, str(form.get("code", "")), browser=_browser(request))
+            ticket = await self.log_in.with_code(person, str(form.get("code", "")), browser=browser_of(request))
         except WrongLogIn:
             return self._code_form(person, target=target, kept=kept, wrong=True)
         except TooManyGuesses as error:
@@ -134,13 +151,13 @@ class LogInPages:
         """Store the second factor of somebody who needs one, and begin the session."""
         form = await forms.read(request)
         person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
-        if person is None or not self._is_safe(request):
-            return self._form(request)
+        if person is None or not self.is_safe(request):
+            return self.form(request)
         secret, login = str(form.get("secret", "")), str(form.get("login", ""))
         recovery = await self.log_in.set_up_codes(person, secret, str(form.get("code", "")))
         if recovery is None:
             return self._set_up_form(person, login=login, secret=secret, wrong=True)
-        ticket = await self.log_in.first_session(person, browser=_browser(request))
+        ticket = await self.log_in.first_session(person, browser=browser_of(request))
         page = self._page("codes_recovery.html", codes=recovery, url=self.staff_pages.start(ticket))
         self._store(request, page, ticket)
         return page
@@ -153,9 +170,9 @@ class LogInPages:
             raise NotFound("Not Found")
         async with self.log_in.sessions.begin() as session:
             person = await sample_person(session, Role(role))
-            ticket = await self.log_in.begin(session, person, browser=_browser(request))
+            ticket = await self.log_in.begin(session, person, browser=browser_of(request))
         kept = _kept(str(form.get("kept", "")))
-        return self._entered(request, ticket, target=_checked(str(form.get("next", ""))), kept=kept)
+        return self._entered(request, ticket, target=checked_target(str(form.get("next", ""))), kept=kept)
 
     async def show_link(self, request: Request, secret: str) -> Response:
         """Show the form of a one-time link; it is spent when the form is sent."""
@@ -164,19 +181,21 @@ class LogInPages:
     async def use_link(self, request: Request, secret: str) -> Response:
         form = await forms.read(request)
         password, again = str(form.get("password", "")), str(form.get("again", ""))
-        if not self._is_safe(request):
-            return self._form(request)
+        if not self.is_safe(request):
+            return self.form(request)
         if password != again:
             return await self._link_form(request, secret, why="the two are not the same")
         try:
-            ticket = await self.log_in.with_link(secret, password, browser=_browser(request))
+            ticket = await self.log_in.with_link(secret, password, browser=browser_of(request))
         except WeakPassword as error:
             return await self._link_form(request, secret, why=str(error))
         except LinkUsed:
             return await self._link_form(request, secret)
-        return self._next(request, ticket)
+        return self.next_step(request, ticket)
 
-    def _next(self, request: Request, step: Ticket | SecondStep, *, target: str = "", kept: Kept = NOTHING) -> Response:
+    def next_step(
+        self, request: Request, step: Ticket | SecondStep, *, target: str = "", kept: Kept = NOTHING
+    ) -> Response:
         if isinstance(step, Ticket):
             return self._entered(request, step, target=target, kept=kept)
         if step.is_new:
@@ -234,7 +253,7 @@ class LogInPages:
         text = self.access.signer.sign_device(device)
         response.headers.append("set-cookie", self._device_cookie.setting(text, lasting=_DEVICE_LASTS))
 
-    def _form(  # noqa: PLR0913 - what a log-in may say
+    def form(  # noqa: PLR0913 - what a log-in may say
         self,
         request: Request,
         *,
@@ -244,15 +263,19 @@ class LogInPages:
         wrong: bool = False,
         wait_s: int = 0,
         expired: bool = False,
+        left: ProviderSettings | None = None,
+        problem: str = "",
+        status: int = HTTPStatus.OK,
     ) -> Response:
-        if not self._is_safe(request):
+        """Show the log-in; `problem` is a sentence about what went wrong at an identity provider."""
+        if not self.is_safe(request):
             port = request.headers.get("host", "").rpartition(":")[2]
             return self._page("login_unsafe.html", status=HTTPStatus.FORBIDDEN, port=port if port.isdecimal() else 8000)
         if request.method == "GET" and (elsewhere := self._other_name(request)):
             return RedirectResponse(f"{elsewhere}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER)
         return self._page(
             "login.html",
-            status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
+            status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else status,
             target=target,
             kept=kept.text,
             login=login,
@@ -260,17 +283,20 @@ class LogInPages:
             wait_s=wait_s,
             expired=expired,
             samples=SAMPLES if self.samples else {},
+            providers=self.providers,
+            left=left,
+            problem=problem,
         )
 
     async def _link_form(self, request: Request, secret: str, *, why: str = "") -> Response:
-        if not self._is_safe(request):
-            return self._form(request)
+        if not self.is_safe(request):
+            return self.form(request)
         async with self.log_in.sessions.begin() as session:
             person = await accounts.by_link(session, digest(secret))
         status = HTTPStatus.GONE if person is None else HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK
         return self._page("join.html", status=status, person=person, why=why, shortest=SHORTEST)
 
-    def _is_safe(self, request: Request) -> bool:
+    def is_safe(self, request: Request) -> bool:
         """Say whether what is typed here is read by nobody on the way: over TLS, or on this machine."""
         return self.access.cookie.https or is_loopback_host(request.headers.get("host", ""))
 
@@ -293,7 +319,7 @@ class LogInPages:
         return rendering.page(template, status=status, pages=self.staff_pages, **values)
 
 
-def _checked(target: str) -> str:
+def checked_target(target: str) -> str:
     """Return the path to go to after the log-in, "" for what is none of ours."""
     is_path = target.startswith("/") and not target.startswith("//") and target.isprintable() and "\\" not in target
     prefix = routes.find(target.partition("?")[0]) if is_path else None
@@ -325,5 +351,5 @@ def _kept(text: str) -> Kept:
         return NOTHING
 
 
-def _browser(request: Request) -> str:
+def browser_of(request: Request) -> str:
     return request.headers.get("user-agent", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -17,6 +18,7 @@ from services.scoring.files.people import MOST_PEOPLE
 from services.scoring.people import accounts as actions
 from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.importing import PeopleImport, import_people
+from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.people.scope_form import SentScope, known_scopes
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
@@ -33,6 +35,7 @@ from shared.web.staff.menu import StaffPages
 class PeoplePage:
     sessions: Sessions
     staff_pages: StaffPages
+    providers: Mapping[str, ProviderSettings]  # by issuer
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/people", include_in_schema=False)
@@ -161,6 +164,7 @@ class PeoplePage:
             error=error,
             typed=typed or {"login": "", "name": ""},
             chosen=roles,
+            labels={person.issuer: issuer_label(self.providers, person.issuer) for person in people},
             roles=list(Role),
             sees=sent or SentScope.of(EVERYTHING),
             known=known,
@@ -183,6 +187,7 @@ class PeoplePage:
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
             pages=self.staff_pages,
             person=person,
+            issuer=issuer_label(self.providers, person.issuer),
             sessions=open_sessions,
             error=error,
             saved=saved,

@@ -6,12 +6,13 @@ such as the demo's shop, signs its own, which belong to no session.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from joserfc import jwt
@@ -24,9 +25,11 @@ from shared.contract.vocabulary import Role
 LASTING = timedelta(minutes=10)
 RENEWED_AFTER = timedelta(minutes=5)
 HALF_LASTS = timedelta(minutes=5)  # of a log-in between its two factors
+BEGUN_LASTS = timedelta(minutes=10)  # of a log-in while somebody is at the identity provider
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
 _ALGORITHM = "HS256"
 _TICKET, _DEVICE, _HALF = "earshot-ticket+jwt", "earshot-device+jwt", "earshot-half+jwt"
+_BEGUN = "earshot-begun+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,21 @@ class Device:
 
     id: UUID
     person: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BegunLogIn:
+    """A log-in at an identity provider, kept by the browser meanwhile; `target` is the path to go to afterwards."""
+
+    provider: str
+    target: str
+    state: str
+    nonce: str
+    verifier: str  # RFC 7636
+
+    @classmethod
+    def at(cls, provider: str, *, target: str) -> Self:
+        return cls(provider, target, *(secrets.token_urlsafe(32) for _ in range(3)))
 
 
 class TicketSigner:
@@ -116,6 +134,18 @@ class TicketSigner:
             claims = self._read(_HALF, text)
             begun = datetime.fromtimestamp(claims["iat"], UTC)
             return UUID(claims["person"]) if timedelta() <= now - begun < HALF_LASTS else None
+        except _UNREADABLE:
+            return None
+
+    def sign_begun(self, begun: BegunLogIn, now: datetime) -> str:
+        return self._sign(_BEGUN, {**asdict(begun), "iat": int(now.timestamp())})
+
+    def read_begun(self, text: str, now: datetime) -> BegunLogIn | None:
+        """Return a log-in that was begun within BEGUN_LASTS."""
+        try:
+            claims = self._read(_BEGUN, text)
+            begun_at = datetime.fromtimestamp(claims.pop("iat"), UTC)
+            return BegunLogIn(**claims) if timedelta() <= now - begun_at < BEGUN_LASTS else None
         except _UNREADABLE:
             return None
 

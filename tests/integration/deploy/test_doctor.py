@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
+from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from deploy.all_settings import ALL, AllSettings
@@ -33,6 +34,7 @@ from shared.runtime import ServiceContext
 from shared.serving import serve
 from shared.web.app import create_app
 from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
+from tests.integration.scoring.people.fake_provider import fake_provider
 from tests.integration.trigger.samples import decide, purchase
 from tests.staff import ACCESS
 
@@ -46,6 +48,16 @@ async def findings(settings: AllSettings) -> list[Finding]:
 def own(urls: Mapping[str, str], folder: Path, **more: object) -> AllSettings:
     databases = {f"{service}_database_url": urls[service] for service in Service}
     return isolated_settings(folder, **{"database_url": urls["transport"], **databases, **more})
+
+
+async def test_identity_provider_that_does_not_answer_is_named(urls: Mapping[str, str], tmp_path: Path) -> None:
+    async with fake_provider(SystemClock().now) as fake:
+        settings = own(urls, tmp_path, oidc=(fake.settings(), fake.settings(id="away", issuer=f"{fake.issuer}/away")))
+        fake.replies["GET /away/.well-known/openid-configuration"] = Response(status_code=404)
+        found = {finding.text: finding for finding in await findings(settings)}
+    assert found["the identity provider fake answers"].severity is Severity.OK
+    away = found["nobody can log in with Company account: it answered with 404"]
+    assert (away.severity, "issuer of away in EARSHOT_OIDC" in away.cure) == (Severity.FAIL, True)
 
 
 async def test_healthy_installation_has_nothing_to_mend(

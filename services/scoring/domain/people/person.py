@@ -30,6 +30,7 @@ class Person:
     has_codes: bool = False  # a second factor
     scope: PersonScope = EVERYTHING
     revision: int = 0  # grows with every change that others have to hear of
+    issuer: str = ""  # of the identity provider by which the person logs in; "": with a password of here
 
 
 class InvalidPerson(Exception):

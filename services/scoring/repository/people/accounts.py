@@ -17,7 +17,8 @@ from shared.database import db
 
 _LOCK = db.lock_number("scoring", "people")
 COLUMNS = """p.login, p.name, p.roles, p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off,
-p.code_secret IS NOT NULL AS has_codes, p.revision, p.programs, p.stores, p.regions"""
+p.code_secret IS NOT NULL AS has_codes, p.revision, p.programs, p.stores, p.regions,
+coalesce((SELECT i.issuer FROM person_identities i WHERE i.person = p.id), '') AS issuer"""
 _COLUMNS = f"p.id AS person, {COLUMNS}"
 _ALL = f"SELECT {_COLUMNS} FROM people p ORDER BY lower(p.name), p.login"  # noqa: S608 - column names only
 _BY_LOGIN = f"SELECT {_COLUMNS}, p.password FROM people p WHERE p.login = $1"  # noqa: S608 - see above
@@ -147,4 +148,5 @@ def person_of(row: db.Row) -> Person:
     roles = frozenset(Role(role) for role in row["roles"] if role in set(Role))
     flags = {name: row[name] for name in ("has_password", "is_off", "has_codes")}
     scope = PersonScope(*(frozenset(row[name]) for name in ("programs", "stores", "regions")))
-    return Person(row["person"], row["login"], row["name"], roles, scope=scope, revision=row["revision"], **flags)
+    flags |= {name: row[name] for name in ("revision", "issuer")}
+    return Person(row["person"], row["login"], row["name"], roles, scope=scope, **flags)

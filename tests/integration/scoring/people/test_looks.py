@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pyotp
@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.stores.store import Store
 from services.scoring.main import build_app
+from services.scoring.people.oidc.settings import ProviderSettings
 from services.scoring.repository.people import accounts
 from services.scoring.repository.stores import listed
 from shared.contract.vocabulary import Role, Service
@@ -29,13 +30,15 @@ NARROW = {"width": 320, "height": 568}
 
 
 @asynccontextmanager
-async def served(scoring: Scoring, urls: Mapping[str, str], *, samples: bool = False) -> AsyncIterator[str]:
+async def served(
+    scoring: Scoring, urls: Mapping[str, str], *, samples: bool = False, oidc: Sequence[ProviderSettings] = ()
+) -> AsyncIterator[str]:
     stop, log = asyncio.Event(), open_log(urls["transport"])
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = ScoringSettings(public_url=url)
+        settings = ScoringSettings(public_url=url, oidc=tuple(oidc))
         app = build_app(settings, database=scoring.database, clock=scoring.clock, stop=stop, samples=samples)
         around = ServiceContext(urls["scoring"], log, scoring.clock, stop, listener)
         serving = asyncio.create_task(serve(app, around, service=Service.SCORING))
@@ -115,6 +118,29 @@ async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, ur
         await codes_look_right(page, url, login)
         await page.goto(f"{url}/join/nothing")
         await looked_at(page, "join-used")
+
+
+async def test_log_in_with_providers_looks_right(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
+    labels = {"company": "Company account", "partners": "Franchise partners and their agencies"}
+    oidc = [
+        ProviderSettings.model_validate(
+            {"id": id_, "label": label, "client_id": "x", "roles": {"x": ["manager"]}}
+            | {"issuer": f"https://{id_}.example"}
+        )
+        for id_, label in labels.items()
+    ]
+    async with (
+        served(scoring, urls, oidc=oidc) as url,
+        watched(browser, viewport=DESKTOP, bypass_csp=True) as context,
+    ):
+        await context.clear_cookies()
+        page = await context.new_page()
+        await page.goto(f"{url}/login?left=partners")
+        await page.get_by_text("perhaps still logged in at Franchise").wait_for()
+        await looked_at(page, "log-in-providers")
+        await page.goto(f"{url}/login/from/partners?code=x&state=of-another-browser")
+        await page.get_by_text("Begin again").wait_for()
+        await looked_at(page, "log-in-provider-failed")
 
 
 async def codes_look_right(page: Page, url: str, login: str) -> None:

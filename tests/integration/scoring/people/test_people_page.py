@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -12,7 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app as command
+from services.scoring.domain.people.identity import Identity
 from services.scoring.people import accounts
+from services.scoring.people.identities import account_of
 from shared.contract.vocabulary import Role
 from tests.integration.scoring.people.conftest import PASSWORD, Open, enter, joined
 from tests.integration.scoring.stand import Scoring
@@ -170,6 +173,18 @@ async def test_people_are_added_from_a_shell(web: httpx2.AsyncClient, typed: Typ
     assert "turned off" in (await asyncio.to_thread(typed, "reset", "olga")).stderr
     assert (await asyncio.to_thread(typed, "on", "olga")).stdout == "olga is turned on\n"
     assert (await asyncio.to_thread(typed, "add", "a", "--role", "astronaut")).exit_code == 2
+
+
+async def test_first_start_leaves_people_of_a_provider_alone(scoring: Scoring) -> None:
+    """No link while one of them administers; until then a link for another person, whatever logins they took."""
+    operator = Identity("https://sso.example", "1", "admin", "Administrator", frozenset([Role.OPERATOR]))
+    async with scoring.database.sessions.begin() as session:
+        await account_of(session, operator, provider="sso")
+        made = await accounts.first_administrator(session)
+        assert made is not None
+        assert (made.person.login, made.person.name) == ("admin-2", "Administrator 2")
+        await account_of(session, replace(operator, roles=frozenset([Role.ADMINISTRATOR])), provider="sso")
+        assert await accounts.first_administrator(session) is None
 
 
 async def test_first_start_makes_one_administrator_by_a_link(scoring: Scoring, web: httpx2.AsyncClient) -> None:
