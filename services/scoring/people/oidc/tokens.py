@@ -82,7 +82,7 @@ class TokenReader:
         except InvalidKeyIdError as error:
             raise UnknownKey(str(error)) from error
         except _UNREADABLE as error:
-            raise InvalidToken(str(error) or type(error).__name__) from error
+            raise InvalidToken(repr(error)) from error
         subject = claims["sub"]
         if not (subject and subject.isascii() and subject.isprintable() and len(subject) <= LONGEST_SUBJECT):
             raise InvalidToken("its subject is none")
