@@ -123,6 +123,7 @@ class LogIn:
         """
         async with self.sessions.begin() as session:
             person = await identities.account_of(session, identity, provider=provider)
+            _note(person)
             if person is not None and person.roles and not person.is_off:
                 return await self._after_first(session, person, browser=browser, is_enough=identity.has_second_factor)
             if person is not None:

@@ -23,6 +23,7 @@ from services.scoring.repository.people import identities, sessions
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Service
 from shared.metrics import LOG_INS
+from shared.web.audit.acts import note
 from shared.web.problems import NotFound, TooManyRequests
 from shared.web.staff.tickets import BEGUN_LASTS, BegunLogIn, StaffCookie
 
@@ -136,6 +137,7 @@ class OidcPages:
         async with self.pages.log_in.sessions.begin() as session:
             person = await identities.find(session, provider.settings.issuer, subject)
             if person is not None:
+                note(person)
                 await sessions.end_all(session, person)
         return Response()
 
