@@ -19,6 +19,8 @@ _ALL = "SELECT day, number, hash FROM audit_anchors ORDER BY day"
 _DROP = """WITH gone AS (DELETE FROM audit_log WHERE number <= (
 SELECT max(number) FROM audit_anchors WHERE day < (clock_timestamp() AT TIME ZONE 'UTC' - $1::interval)::date)
 RETURNING 1) SELECT count(*) FROM gone"""
+_UNMAILED = "SELECT day, number, hash FROM audit_anchors WHERE mailed_at IS NULL ORDER BY day"
+_MAILED = "UPDATE audit_anchors SET mailed_at = clock_timestamp() WHERE day = ANY($1::date[])"
 _SWEEP = "DELETE FROM audit_customers WHERE NOT EXISTS (SELECT FROM audit_log WHERE customer = audit_customers.id)"
 
 
@@ -44,6 +46,15 @@ async def add_missing(session: AsyncSession) -> list[Anchor]:
 async def load_all(session: AsyncSession) -> Sequence[Anchor]:
     """Return all anchors, the oldest first; they are kept when the rows of their day are dropped."""
     return [Anchor(**row) for row in await db.fetch(session, _ALL)]
+
+
+async def unmailed(session: AsyncSession) -> list[Anchor]:
+    """Return the anchors that were not mailed to the address outside, the oldest first."""
+    return [Anchor(**row) for row in await db.fetch(session, _UNMAILED)]
+
+
+async def mark_mailed(session: AsyncSession, mailed: Sequence[Anchor]) -> None:
+    await db.fetch(session, _MAILED, [each.day for each in mailed])
 
 
 async def drop_old(session: AsyncSession, *, kept: timedelta) -> int:

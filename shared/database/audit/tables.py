@@ -35,6 +35,7 @@ def audit_tables(metadata: sa.MetaData) -> None:
         sa.Column("number", sa.BigInteger, nullable=False),  # of the last row of the day
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.Column("made_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("mailed_at", moment),  # to an address outside
     )
     sa.Table(
         "audit_customers",

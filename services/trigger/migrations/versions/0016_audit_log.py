@@ -25,8 +25,8 @@ BEGIN
 END $$"""
 _TRIGGERS = (
     "CREATE TRIGGER audit_unchanged BEFORE UPDATE OR TRUNCATE ON audit_log EXECUTE FUNCTION audit_refuse()",
-    """CREATE TRIGGER audit_anchors_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_anchors
-EXECUTE FUNCTION audit_refuse()""",
+    """CREATE TRIGGER audit_anchors_unchanged BEFORE UPDATE OF day, number, hash, made_at OR DELETE OR TRUNCATE
+ON audit_anchors EXECUTE FUNCTION audit_refuse()""",
     """CREATE TRIGGER audit_dropped AFTER DELETE ON audit_log REFERENCING OLD TABLE AS dropped
 EXECUTE FUNCTION audit_dropped()""",
 )
@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.Column("made_at", moment, nullable=False, server_default=sa.func.now()),
+        sa.Column("mailed_at", moment),
     )
     op.create_table(
         "audit_customers",
