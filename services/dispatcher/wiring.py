@@ -6,7 +6,7 @@ import asyncio
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.breaker import Breaker
-from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.channels.sms import GenericGateway, SmsAccount, Smsc, SmsGateway, SmsRouter, Twilio
 from services.dispatcher.config import DispatcherSettings
@@ -22,6 +22,7 @@ from services.dispatcher.webhooks.verifiers import (
     SmscVerifier,
     TwilioVerifier,
 )
+from shared.smtp_server import SmtpServer
 from shared.web.http_client import HttpClient
 from shared.web.public_urls import PublicUrl
 

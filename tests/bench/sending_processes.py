@@ -8,7 +8,7 @@ from functools import partial
 
 import uvloop
 
-from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
@@ -19,6 +19,7 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.garbage import tune_gc
+from shared.smtp_server import SmtpServer
 from tests.bench.processes import work_when_told
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

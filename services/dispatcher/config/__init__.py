@@ -10,7 +10,6 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from services.dispatcher.channels.email import SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
 from services.dispatcher.channels.sms import GatewayDescription
 from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
@@ -21,6 +20,7 @@ from services.dispatcher.messages.composer import Composer, envelope_sender
 from services.dispatcher.messages.styles import Style
 from shared.config import Settings, is_loopback
 from shared.contract.events import ContactCap
+from shared.smtp_server import SmtpServer
 
 _COUNTRY = re.compile(r"[A-Z]{2}|\*")
 

@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from services.dispatcher.channels.email import SmtpServer
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.messages.composer import envelope_sender
 from services.dispatcher.messages.styles import Style, unknown_placeholders
+from shared.smtp_server import SmtpServer
 
 
 class WarmUp(BaseModel):

@@ -11,12 +11,12 @@ from functools import lru_cache
 
 import msgspec
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from msgspec.structs import replace
 
 from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
 from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
+from shared.mail_address import mail_address
 from shared.zones import is_time_zone
 
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
@@ -303,26 +303,14 @@ def email_address(text: str) -> str | None:
     """Return the address in ASCII as SMTP needs it, or None if it is not valid; no DNS lookup is made."""
     local, _, domain = text.rpartition("@")
     if len(local) > 64 or not _PLAIN_LOCAL.fullmatch(local):
-        return _checked(text)
+        return mail_address(text)
     domain = _mail_domain(domain)
     return f"{local}@{domain}" if domain and len(local) + len(domain) < 254 else None
 
 
 @lru_cache(maxsize=10_000)  # validation is costly, and most customers share few domains
 def _mail_domain(domain: str) -> str:
-    return (_checked(f"x@{domain}") or "")[2:]
-
-
-def _checked(text: str) -> str | None:
-    try:
-        return validate_email(
-            text,
-            check_deliverability=False,
-            allow_smtputf8=False,
-            test_environment=True,  # allows the top-level domain .test
-        ).ascii_email
-    except EmailNotValidError:
-        return None
+    return (mail_address(f"x@{domain}") or "")[2:]
 
 
 def phone_number(text: str, *, region: str) -> str | None:

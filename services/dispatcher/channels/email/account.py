@@ -12,11 +12,11 @@ from typing import NamedTuple
 from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.channels.email.connection import SmtpConnection, nothing
 from services.dispatcher.channels.email.refusals import RefusalRuns
-from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind
+from shared.smtp_server import SmtpServer
 from shared.waiting import wait_for
 from shared.web.rate_limit import RateLimit
 

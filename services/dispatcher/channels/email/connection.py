@@ -20,9 +20,9 @@ import aiosmtplib
 import structlog
 
 from services.dispatcher.channels.email.dialogue import Dialogue
-from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.domain.bounces import RefusalCause, read_refusal
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
+from shared.smtp_server import SmtpServer
 
 _IDLE_S = 20.0
 _REPLY_S = 5.0

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.dispatcher.channels.breaker import Breaker, ProviderHealth
-from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
@@ -26,6 +26,7 @@ from services.dispatcher.sending.sender import ChannelSender
 from services.dispatcher.wiring import open_accounts
 from shared.contract.events import Contact
 from shared.contract.vocabulary import ChannelKind
+from shared.smtp_server import SmtpServer
 from tests.fakes import smtp_sink
 from tests.integration.dispatcher.channels.test_smtp import SENDER, mail
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, request

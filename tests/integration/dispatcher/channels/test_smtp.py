@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from services.dispatcher.channels.email import BadSmtpUrl, SmtpAccount, SmtpServer
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.pages.test_mails import send_test
 from shared.contract.vocabulary import ChannelKind
+from shared.smtp_server import BadSmtpUrl, SmtpServer
 from tests.fakes import SmtpSink, scripted_smtp, smtp_sink, smtp_that_hangs_up
 
 SENDER = "survey@example.com"

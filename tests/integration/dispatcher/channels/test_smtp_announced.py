@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.email.connection import SmtpConnection
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind
+from shared.smtp_server import SmtpServer
 from tests.fakes import ScriptedSmtp, scripted_smtp
 
 SENDER = "survey@example.com"

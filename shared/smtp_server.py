@@ -1,13 +1,15 @@
-"""The server of an SMTP account: address, login and TLS."""
+"""An SMTP server: address, login and TLS, as the URL of an account says."""
 
 from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import aiosmtplib
+if TYPE_CHECKING:
+    import aiosmtplib
 
 _DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
@@ -44,6 +46,8 @@ class SmtpServer:
         )
 
     def client(self) -> aiosmtplib.SMTP:
+        import aiosmtplib  # noqa: PLC0415 - settings only read the URL
+
         return aiosmtplib.SMTP(
             hostname=self.host,
             port=self.port,
