@@ -41,6 +41,7 @@ _DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
     "address_keys": DEVELOPMENT_ADDRESS_KEYS,
     "ticket_keys": DEVELOPMENT_TICKET_KEYS,
     "send": "mailbox",
+    "staff_send": "off",
 }
 
 

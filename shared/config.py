@@ -23,6 +23,8 @@ from pydantic_settings import (
 from shared import database_url, made_keys
 from shared.contract.address_keys import AddressKeys
 from shared.database_url import DatabaseOptions
+from shared.mail_address import read_sender
+from shared.smtp_server import SmtpServer
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
 DEVELOPMENT_ADDRESS_KEYS = {"dev": "addresses-of-this-machine"}
@@ -117,6 +119,11 @@ class Settings(BaseSettings):
     )
     shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
     audit_kept_days: int = Field(default=730, ge=0, le=36_500)  # 0: for ever
+    staff_send: Literal["off", "live"] = "off"  # mail to staff, whatever may be sent to respondents
+    staff_smtp_url: SecretStr = SecretStr("")
+    staff_smtp_ca_file: Path | None = None
+    staff_from: str = ""
+    staff_mails_per_hour: int = Field(default=200, ge=1, le=100_000)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -175,6 +182,20 @@ class Settings(BaseSettings):
         if not pairs or not all(name.strip() and secret.strip() for name, _, secret in pairs):
             raise ValueError(f"EARSHOT_{str(info.field_name).upper()} must be id:secret pairs separated by commas")
         return {name.strip(): secret.strip() for name, _, secret in pairs}
+
+    @field_validator("staff_smtp_url")
+    @classmethod
+    def _names_a_mail_server(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value():
+            SmtpServer.from_url(url.get_secret_value())
+        return url
+
+    @field_validator("staff_from")
+    @classmethod
+    def _is_a_sender(cls, sender: str) -> str:
+        if sender:
+            read_sender(sender)
+        return sender
 
     @property
     def database_options(self) -> DatabaseOptions:

@@ -16,3 +16,20 @@ def mail_address(text: str) -> str | None:
         ).ascii_email
     except EmailNotValidError:
         return None
+
+
+class BadSender(ValueError):
+    """A sender must be `address` or `Name <address>`, with a printable name."""
+
+
+def read_sender(text: str) -> tuple[str, str]:
+    """Return name and address of a sender; raises BadSender.
+
+    Encoded-words are refused in a name: Python 3.11.7 decodes line breaks in them, which begin another header.
+    """
+    name, _, written = text.rpartition("<")
+    address = mail_address(written.removesuffix(">").strip())
+    name = name.strip().strip('"')
+    if address is None or not name.isprintable() or "=?" in name:
+        raise BadSender(BadSender.__doc__)
+    return name, address

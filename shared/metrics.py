@@ -37,6 +37,7 @@ ANSWER_ARRIVAL = Histogram(
 )
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
 LOG_INS = Counter("earshot_log_ins_total", "Attempts of staff to log in, by result", ["service", "result"])
+STAFF_MAILS = Counter("earshot_staff_mails_total", "Mails to staff, by result", ["service", "result"])
 WEBHOOKS = Counter("earshot_webhooks_total", "Attempts to deliver a webhook, by result", ["service", "state"])
 WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints disabled", ["service"])
 UNOWNED_TRANSACTIONS = Counter(

@@ -34,6 +34,7 @@ from services.dispatcher import repository as dispatcher
 from services.dispatcher.channels.sms import EVERYWHERE
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.repository import stalled as stalled_invitations
+from services.scoring.config import ScoringSettings
 from services.scoring.repository import webhooks
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
@@ -45,6 +46,7 @@ from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
 from shared.messaging.transport import TransportUnavailable
 from shared.runtime import open_event_log
+from shared.staff_mail import StaffMail
 
 LATE = timedelta(minutes=15)
 CHROMIUM = "/usr/bin/chromium"
@@ -69,6 +71,7 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     yield Finding.ok(f"Python {sys.version.split()[0]}")
     for finding in (*_secrets(base), *_sending(settings), *_folder(base), *_tools()):
         yield finding
+    yield await _staff_mail(settings.scoring)
     async for finding in running_findings.examine(settings):
         yield finding
     async for finding in address_findings.examine(settings.dispatcher):
@@ -151,6 +154,15 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
     yield Finding.fail(
         f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to one that phones can open"
     )
+
+
+async def _staff_mail(settings: ScoringSettings) -> Finding:
+    mail = StaffMail.of(settings, Service.SCORING)
+    if mail is None:
+        return Finding.ok("EARSHOT_STAFF_SEND=off: links for staff are shown and not sent")
+    if problem := (await mail.check()).why:
+        return Finding.fail(f"mail to staff: {problem}", "correct EARSHOT_STAFF_SMTP_URL and _CA_FILE")
+    return Finding.ok("mail to staff: the mail server takes our log-in")
 
 
 def _sms_routes(settings: DispatcherSettings) -> Iterator[Finding]:

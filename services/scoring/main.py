@@ -32,6 +32,7 @@ from services.scoring.jobs.scheduler import every
 from services.scoring.people import log_in as log_ins
 from services.scoring.people.account_page import AccountPage
 from services.scoring.people.first_link import tell_first_link
+from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.log_in import LogIn
 from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.oidc.pages import OidcPages
@@ -55,6 +56,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.link_keys import LinkKeys
 from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
+from shared.staff_mail import StaffMail
 from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import create_app
@@ -87,10 +89,12 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     stop: asyncio.Event | None = None,
     samples: bool = False,
     sessions_of_staff: SharedSessions | None = None,
+    link_mailer: LinkMailer | None = None,
 ) -> FastAPI:
     """Build the web application; setting `stop` ends the event streams of open dashboard pages.
 
     `samples`: everybody may become a sample person, in the demo. `sessions_of_staff` are told how to find sessions.
+    `link_mailer` is None where mail to staff is off.
     """
     health = health or Health()
     sessions, windows = database.sessions, settings.scanner_windows
@@ -136,12 +140,12 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(SettingsForms(sessions).router())
     app.include_router(StorePages(sessions, staff_pages).router())
     app.include_router(StoresApi(sessions).router())
-    log_in_pages = LogInPages(log_in, access, staff_pages, clients, samples=samples, providers=settings.oidc)
+    log_in_pages = LogInPages(log_in, access, staff_pages, clients, samples, link_mailer, settings.oidc)
     app.include_router(log_in_pages.router())
     app.include_router(OidcPages(log_in_pages, {each.id: Provider(each) for each in settings.oidc}).router())
     by_issuer = {each.issuer: each for each in settings.oidc}
     app.include_router(AccountPage(log_in, access, staff_pages, by_issuer).router())
-    app.include_router(PeoplePage(sessions, staff_pages, by_issuer).router())
+    app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer).router())
     keys_of_addresses, names = settings.address_fingerprints, accounts.names
     app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
@@ -174,6 +178,8 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = context.stop, context.health
     clock = await guard_clock(context.clock, database)
+    staff_mail = StaffMail.of(settings, Service.SCORING)
+    link_mailer = LinkMailer(database.sessions, staff_mail, origin=settings.dashboard_url) if staff_mail else None
     app = build_app(
         settings,
         database=database,
@@ -182,6 +188,7 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
         stop=stop,
         samples=context.samples,
         sessions_of_staff=context.staff_sessions,
+        link_mailer=link_mailer,
     )
     consumer = build_consumer(settings, database, context.event_log, clock)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
@@ -202,6 +209,8 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
             running.loop(heartbeat, old.tick, longest_s=retention.EVERY_S)
             pause = running.until_woken(delivery.POLL_S, shortest_s=delivery.POLL_S)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks"), pause))
+            if link_mailer is not None:
+                running.task("link mails", link_mailer.run(stop, health.heartbeat("link mails")))
             if context.first_link is not None:
                 first = tell_first_link(database.sessions, context.first_link, origin=settings.dashboard_url, stop=stop)
                 tasks.create_task(first, name="first link")

@@ -32,6 +32,7 @@ def add(  # noqa: PLR0913 - the options of a command
     program: Annotated[list[str] | None, typer.Option(help="Sees only this program; may be repeated.")] = None,
     store: Annotated[list[str] | None, typer.Option(help="Sees only this store; may be repeated.")] = None,
     region: Annotated[list[str] | None, typer.Option(help="Sees the stores of this region; may be repeated.")] = None,
+    email: Annotated[str, typer.Option(help="Where one-time links may be sent.")] = "",
 ) -> None:
     """Add a person and print a link at which the person chooses a password; it works once.
 
@@ -41,7 +42,7 @@ def add(  # noqa: PLR0913 - the options of a command
     async def invite(session: AsyncSession) -> Invited:
         known = await known_scopes(session)
         scope = checked_scope(programs=program or (), stores=store or (), regions=region or (), known=known)
-        return await actions.add(session, login=login, name=name or login, roles=role, scope=scope)
+        return await actions.add(session, login=login, name=name or login, roles=role, scope=scope, email=email)
 
     _print_link(_run(invite))
 

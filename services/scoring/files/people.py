@@ -14,6 +14,7 @@ MOST_PEOPLE = 2000
 _HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; the first that is there counts
     "login": ("login", "user", "e-mail", "email", "логин", "почта", "эл. почта"),
     "name": ("name", "full name", "имя", "фио", "сотрудник"),
+    "email": ("e-mail", "email", "mail", "почта", "эл. почта", "электронная почта"),
     "roles": ("roles", "role", "роли", "роль", "должность"),
     "programs": ("programs", "program", "программы", "программа"),
     "stores": (
@@ -23,7 +24,7 @@ _HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; th
     "regions": ("regions", "region", "регионы", "регион"),
 }
 _SCOPE = frozenset({"programs", "stores", "regions"})
-_OPTIONS = TableOptions(columns=_HEADINGS, optional=_SCOPE, unique=None)
+_OPTIONS = TableOptions(columns=_HEADINGS, optional=_SCOPE | {"email"}, unique=None)
 _RUSSIAN: Mapping[str, Role] = {
     "оператор": Role.OPERATOR,
     "супервайзер": Role.SUPERVISOR,
@@ -38,7 +39,7 @@ _ROLES: Mapping[str, str] = {**{role.label: role.value for role in Role}, **_RUS
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A line of the file; `problem` says why it could not be read, "" if it was.
+    """A line of the file, whose `email` may be ""; `problem` says why it could not be read, "" if it was.
 
     `scope` has the cells of the columns programs, stores and regions that the file has.
     """
@@ -46,6 +47,7 @@ class PersonRow:
     line: int
     login: str
     name: str
+    email: str
     roles: Sequence[str]
     scope: Mapping[str, str]
     problem: str = ""
@@ -59,7 +61,10 @@ class PeopleFile:
 
 
 def read(content: bytes) -> PeopleFile:
-    """Read a CSV file with the columns login, name, roles, and what the people see; raises InvalidFile."""
+    """Read a CSV file with the columns login, name, roles, and perhaps an address and what the people see.
+
+    Raises InvalidFile.
+    """
     file = read_upload(content, _OPTIONS, most=MOST_PEOPLE, what="people")
     of_scope = _SCOPE.intersection(file.names)
     rows = []
@@ -67,8 +72,8 @@ def read(content: bytes) -> PeopleFile:
         cells = record.cells or {}
         texts = {name: cells.get(name, "").strip() for name in _HEADINGS}
         scope = {name: texts[name] for name in of_scope}
-        roles = roles_of(texts["roles"])
-        rows.append(PersonRow(record.line, texts["login"], texts["name"], roles, scope, record.problem))
+        login, name, email, roles = texts["login"], texts["name"], texts["email"], roles_of(texts["roles"])
+        rows.append(PersonRow(record.line, login, name, email, roles, scope, record.problem))
     return PeopleFile(rows, file.layout, [name for name in file.names if name not in _HEADINGS])
 
 

@@ -23,6 +23,7 @@ people = sa.Table(
     sa.Column("programs", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all that the person sees; none: all
     sa.Column("stores", ARRAY(sa.Text), nullable=False, server_default="{}"),  # codes
     sa.Column("regions", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all stores of these, too
+    sa.Column("email", sa.Text),  # where one-time links may be sent
 )
 
 person_identities = sa.Table(

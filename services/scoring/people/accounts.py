@@ -16,6 +16,7 @@ from services.scoring.domain.people.identity import free_login, free_name
 from services.scoring.domain.people.person import (
     InvalidPerson,
     Person,
+    checked_email,
     checked_login,
     checked_name,
     checked_roles,
@@ -45,11 +46,18 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-async def add(
-    session: AsyncSession, *, login: str, name: str, roles: Iterable[str], scope: PersonScope = EVERYTHING
+async def add(  # noqa: PLR0913 - what a person has
+    session: AsyncSession,
+    *,
+    login: str,
+    name: str,
+    roles: Iterable[str],
+    scope: PersonScope = EVERYTHING,
+    email: str = "",
 ) -> Invited:
     """Add a person with a one-time link; raises InvalidPerson."""
-    person = Person(uuid7(), checked_login(login), checked_name(name), checked_roles(roles), scope=scope)
+    roles, email = checked_roles(roles), checked_email(email)
+    person = Person(uuid7(), checked_login(login), checked_name(name), roles, scope=scope, email=email)
     await accounts.lock(session)
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
@@ -58,7 +66,7 @@ async def add(
     return await invite(session, person)
 
 
-async def invite(session: AsyncSession, person: Person) -> Invited:
+async def invite(session: AsyncSession, person: Person, *, lasting: timedelta = LINK_LASTS) -> Invited:
     """Make a one-time link; the link before it stops working, the password counts until the new one is chosen.
 
     Raises InvalidPerson for somebody who is turned off, and for somebody who logs in by an identity provider.
@@ -68,20 +76,30 @@ async def invite(session: AsyncSession, person: Person) -> Invited:
     if person.is_off:
         raise InvalidPerson("login", "this person is turned off: turn the login on first")
     secret = secrets.token_urlsafe(32)
-    await accounts.replace_link(session, person.id, digest(secret), lasting=LINK_LASTS)
+    await accounts.replace_link(session, person.id, digest(secret), lasting=lasting)
     note(person.id)
     return Invited(person, secret)
 
 
-async def change(
-    session: AsyncSession, id_: UUID, *, name: str, roles: Iterable[str], scope: PersonScope
+async def change(  # noqa: PLR0913 - what a person has
+    session: AsyncSession,
+    id_: UUID,
+    *,
+    name: str,
+    roles: Iterable[str],
+    scope: PersonScope,
+    email: str | None = None,
 ) -> Person | None:
-    """Give a person another name, other roles and another scope; None if there is none. Raises InvalidPerson."""
+    """Give a person another name, other roles, another scope and, unless it is None, another address.
+
+    Returns None if there is no such person; raises InvalidPerson.
+    """
     await accounts.lock(session)
     person = await accounts.by_id(session, id_)
     if person is None:
         return None
-    changed = replace(person, name=checked_name(name), roles=checked_roles(roles), scope=scope)
+    address = person.email if email is None else checked_email(email)
+    changed = replace(person, name=checked_name(name), roles=checked_roles(roles), scope=scope, email=address)
     await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
     await accounts.change(session, changed)

@@ -72,9 +72,14 @@ async def _apply(
     """Add or change a person; one whose scope the file does not name keeps it."""
     scope = scope_of_row(row.scope, scopes, kept=EVERYTHING if person is None else person.scope)
     if person is None:
-        added = await actions.add(session, login=row.login, name=row.name, roles=row.roles, scope=scope)
+        added = await actions.add(
+            session, login=row.login, name=row.name, roles=row.roles, scope=scope, email=row.email
+        )
         result.added.append(added)
-    elif (person.name, frozenset(map(str, person.roles)), person.scope) == (row.name, frozenset(row.roles), scope):
+        return
+    email = row.email or person.email
+    has = (person.name, frozenset(map(str, person.roles)), person.scope, person.email)
+    if has == (row.name, frozenset(row.roles), scope, email):
         result.left += 1
-    elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles, scope=scope):
+    elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles, scope=scope, email=email):
         result.changed.append(changed)

@@ -21,6 +21,7 @@ from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.domain.people.person import LONGEST
 from services.scoring.people.accounts import digest
+from services.scoring.people.link_mailer import RESET_LASTS, LinkMailer
 from services.scoring.people.log_in import LinkUsed, LogIn, SecondStep, TooManyGuesses, WrongLogIn
 from services.scoring.people.oidc.settings import ProviderSettings
 from services.scoring.people.samples import SAMPLES, sample_person
@@ -58,13 +59,17 @@ NOTHING = Kept("", ())
 
 @dataclass(frozen=True, slots=True)
 class LogInPages:
-    """`samples`: everybody may become a sample person, in the demo; `providers` have a button each."""
+    """`samples`: everybody may become a sample person, in the demo. `link_mailer`: None where mail to staff is off.
+
+    `providers` have a button each.
+    """
 
     log_in: LogIn
     access: StaffAccess
     staff_pages: StaffPages
     clients: ClientAddress
     samples: bool = False
+    link_mailer: LinkMailer | None = None
     providers: Sequence[ProviderSettings] = ()
 
     def router(self) -> APIRouter:
@@ -75,6 +80,8 @@ class LogInPages:
         router.add_api_route("/login/kept", self.show_kept, methods=["POST"])
         router.add_api_route("/login/code", self.enter_code, methods=["POST"])
         router.add_api_route("/login/set-up", self.set_up, methods=["POST"])
+        router.add_api_route("/login/forgot", self.show_forgot, methods=["GET"])
+        router.add_api_route("/login/forgot", self.forgot, methods=["POST"])
         router.add_api_route("/login/sample", self.become, methods=["POST"])
         router.add_api_route("/join/{secret}", self.show_link, methods=["GET"])
         router.add_api_route("/join/{secret}", self.use_link, methods=["POST"])
@@ -161,6 +168,28 @@ class LogInPages:
         page = self._page("codes_recovery.html", codes=recovery, url=self.staff_pages.start(ticket))
         self._store(request, page, ticket)
         return page
+
+    async def show_forgot(self) -> Response:
+        self._mailer()
+        return self._forgot_form()
+
+    async def forgot(self, request: Request) -> Response:
+        """Have a link mailed; the answer is the same for every login."""
+        mailer, form = self._mailer(), await forms.read(request)
+        try:
+            mailer.ask(str(form.get("login", "")), client=self.clients.of(request))
+        except TooManyGuesses as error:
+            return self._forgot_form(wait_s=error.wait_s)
+        return self._page("login_asked.html", hours=RESET_LASTS // timedelta(hours=1))
+
+    def _forgot_form(self, *, wait_s: int = 0) -> Response:
+        status = HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.OK
+        return self._page("login_forgot.html", status=status, wait_s=wait_s)
+
+    def _mailer(self) -> LinkMailer:
+        if self.link_mailer is None:
+            raise NotFound("Not Found")
+        return self.link_mailer
 
     async def become(self, request: Request) -> Response:
         """Begin a session of the sample person of a role."""
@@ -286,6 +315,7 @@ class LogInPages:
             providers=self.providers,
             left=left,
             problem=problem,
+            mails=self.link_mailer is not None,
         )
 
     async def _link_form(self, request: Request, secret: str, *, why: str = "") -> Response:

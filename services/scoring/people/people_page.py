@@ -18,6 +18,7 @@ from services.scoring.files.people import MOST_PEOPLE
 from services.scoring.people import accounts as actions
 from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.importing import PeopleImport, import_people
+from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.people.scope_form import SentScope, known_scopes
 from services.scoring.repository.people import accounts, sessions
@@ -26,16 +27,21 @@ from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
 from shared.tables.opening import InvalidFile
-from shared.web.problems import NotFound
+from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
 from shared.web.staff.menu import StaffPages
+
+_TYPED = ("login", "name", "email")
 
 
 @dataclass(frozen=True, slots=True)
 class PeoplePage:
+    """`link_mailer` is None where mail to staff is off."""
+
     sessions: Sessions
     staff_pages: StaffPages
     providers: Mapping[str, ProviderSettings]  # by issuer
+    link_mailer: LinkMailer | None = None
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/people", include_in_schema=False)
@@ -43,6 +49,7 @@ class PeoplePage:
         router.add_api_route("", self.add, methods=["POST"])
         router.add_api_route("/import", self.upload, methods=["GET"])
         router.add_api_route("/import", self.import_csv, methods=["POST"])
+        router.add_api_route("/mail", self.mail_links, methods=["POST"])
         router.add_api_route("/{person_id}", self.show_person, methods=["GET"])
         router.add_api_route("/{person_id}", self.change, methods=["POST"])
         router.add_api_route("/{person_id}/link", self.invite, methods=["POST"])
@@ -57,14 +64,14 @@ class PeoplePage:
 
     async def add(self, request: Request) -> Response:
         form = await forms.read(request)
-        login, name, roles = str(form.get("login", "")), str(form.get("name", "")), _roles(form)
+        typed, roles = {name: str(form.get(name, "")) for name in _TYPED}, _roles(form)
         sent = SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
                 scope = sent.checked(await known_scopes(session))
-                invited = await actions.add(session, login=login, name=name, roles=roles, scope=scope)
+                invited = await actions.add(session, roles=roles, scope=scope, **typed)
         except InvalidPerson as error:
-            return await self._list(error=error, typed={"login": login, "name": name}, roles=roles, sent=sent)
+            return await self._list(error=error, typed=typed, roles=roles, sent=sent)
         return self._show_link(invited)
 
     async def upload(self) -> Response:
@@ -83,10 +90,9 @@ class PeoplePage:
     def _import_page(
         self, *, problem: str = "", result: PeopleImport | None = None, file: str = "", confirmed: bool = False
     ) -> Response:
-        return rendering.page(
+        return self._page(
             "people_import.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
-            pages=self.staff_pages,
             problem=problem,
             result=result,
             file=file,
@@ -104,8 +110,10 @@ class PeoplePage:
         name, sent = str(form.get("name", "")), SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                scope = sent.checked(await known_scopes(session))
-                _found(await actions.change(session, person_id, name=name, roles=_roles(form), scope=scope))
+                scope, email = sent.checked(await known_scopes(session)), form.get("email")
+                address = None if email is None else str(email)
+                given = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, email=address)
+                _found(await given)
         except InvalidPerson as error:
             return await self._person(person_id, error=error, sent=sent)
         return _back(person_id)
@@ -118,6 +126,14 @@ class PeoplePage:
         except InvalidPerson as error:
             return await self._person(person_id, error=error)
         return self._show_link(invited)
+
+    async def mail_links(self, request: Request) -> Response:
+        """Mail a new link to each of the people named by their ids, and show the links whose mail was not accepted."""
+        if self.link_mailer is None:
+            raise NotFound("Mail to staff is off")
+        form = await forms.read(request)
+        mailed = await self.link_mailer.send(_ids(str(form.get("people", ""))))
+        return self._page("people_mailed.html", mailed=mailed, origin=self.staff_pages.dashboard, days=LINK_LASTS.days)
 
     async def turn_off(self, person_id: UUID) -> Response:
         return await self._turn(person_id, off=True)
@@ -156,13 +172,12 @@ class PeoplePage:
         async with self.sessions.begin() as session:
             people = await accounts.load_all(session)
             known = await known_scopes(session)
-        return rendering.page(
+        return self._page(
             "people.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
-            pages=self.staff_pages,
             people=people,
             error=error,
-            typed=typed or {"login": "", "name": ""},
+            typed=typed or dict.fromkeys(_TYPED, ""),
             chosen=roles,
             labels={person.issuer: issuer_label(self.providers, person.issuer) for person in people},
             roles=list(Role),
@@ -182,10 +197,9 @@ class PeoplePage:
             person = _found(await accounts.by_id(session, person_id))
             known = await known_scopes(session)
             open_sessions = await sessions.of_person(session, person_id)
-        return rendering.page(
+        return self._page(
             "person.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
-            pages=self.staff_pages,
             person=person,
             issuer=issuer_label(self.providers, person.issuer),
             sessions=open_sessions,
@@ -196,16 +210,27 @@ class PeoplePage:
             known=known,
         )
 
+    def _page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
+        mails = self.link_mailer is not None
+        return rendering.page(template, status=status, pages=self.staff_pages, mails=mails, **values)
+
     def _show_link(self, invited: Invited) -> Response:
         url = invited.url(self.staff_pages.dashboard)
-        return rendering.page(
+        return self._page(
             "person_link.html",
-            pages=self.staff_pages,
             person=invited.person,
             url=url,
             picture=qr_svg(url),
             days=LINK_LASTS.days,
         )
+
+
+def _ids(text: str) -> list[UUID]:
+    """Read ids with spaces between them; raises Unprocessable."""
+    try:
+        return [UUID(each) for each in text.split()]
+    except ValueError:
+        raise Unprocessable("The form cannot be read", "Each person is named by an id.") from None
 
 
 def _found(person: Person | None) -> Person:

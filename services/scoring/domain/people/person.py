@@ -12,6 +12,7 @@ from uuid import UUID
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.domain.stores.store import Store
 from shared.contract.vocabulary import Role
+from shared.mail_address import mail_address
 
 LONGEST = 100  # characters of a login and of a name
 _LOGIN = re.compile(r"[^\s\x00-\x1f\x7f]+")
@@ -31,6 +32,7 @@ class Person:
     scope: PersonScope = EVERYTHING
     revision: int = 0  # grows with every change that others have to hear of
     issuer: str = ""  # of the identity provider by which the person logs in; "": with a password of here
+    email: str = ""
 
 
 class InvalidPerson(Exception):
@@ -60,6 +62,17 @@ def checked_name(name: str) -> str:
     if not stored or len(stored) > LONGEST or not stored.isprintable():
         raise InvalidPerson("name", f"a name has 1 to {LONGEST} characters")
     return stored
+
+
+def checked_email(email: str) -> str:
+    """Return an address in ASCII, "" for none; raises InvalidPerson."""
+    stored = email.strip()
+    if not stored:
+        return ""
+    address = mail_address(stored)
+    if address is None:
+        raise InvalidPerson("email", "the e-mail address is not valid")
+    return address
 
 
 def checked_roles(names: Iterable[str]) -> frozenset[Role]:

@@ -16,6 +16,7 @@ from services.scoring import main
 from services.scoring.config import ScoringSettings
 from services.scoring.people import accounts
 from services.scoring.people.accounts import Invited
+from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.log_in import GuessLimits, LogIn
 from shared.contract.vocabulary import Role
 from shared.web.rate_limit import RateLimit
@@ -52,7 +53,18 @@ def settings() -> ScoringSettings:
 
 
 @pytest.fixture
-def app(scoring: Scoring, machine: MachineClock, settings: ScoringSettings, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def link_mailer() -> LinkMailer | None:
+    return None
+
+
+@pytest.fixture
+def app(
+    scoring: Scoring,
+    machine: MachineClock,
+    settings: ScoringSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    link_mailer: LinkMailer | None,
+) -> FastAPI:
     def limit() -> RateLimit:
         return RateLimit(per_second=0.1, burst=10, monotonic=machine.seconds)
 
@@ -62,7 +74,9 @@ def app(scoring: Scoring, machine: MachineClock, settings: ScoringSettings, monk
     of = StaffAccess.of
     monkeypatch.setattr(main, "LogIn", log_in)
     monkeypatch.setattr(StaffAccess, "of", lambda settings, **more: of(settings, now=machine.now, **more))
-    return main.build_app(settings, database=scoring.database, clock=scoring.clock, samples=True)
+    return main.build_app(
+        settings, database=scoring.database, clock=scoring.clock, samples=True, link_mailer=link_mailer
+    )
 
 
 @pytest.fixture

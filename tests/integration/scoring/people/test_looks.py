@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.stores.store import Store
 from services.scoring.main import build_app
+from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.oidc.settings import ProviderSettings
 from services.scoring.repository.people import accounts
 from services.scoring.repository.stores import listed
@@ -22,7 +23,10 @@ from shared.contract.vocabulary import Role, Service
 from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext
 from shared.serving import serve
+from shared.smtp_server import SmtpServer
+from shared.staff_mail import StaffMail
 from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, schemes_of, watched
+from tests.fakes import smtp_sink
 from tests.integration.scoring.people.conftest import PASSWORD, invited
 from tests.integration.scoring.stand import Scoring
 
@@ -31,7 +35,12 @@ NARROW = {"width": 320, "height": 568}
 
 @asynccontextmanager
 async def served(
-    scoring: Scoring, urls: Mapping[str, str], *, samples: bool = False, oidc: Sequence[ProviderSettings] = ()
+    scoring: Scoring,
+    urls: Mapping[str, str],
+    *,
+    samples: bool = False,
+    oidc: Sequence[ProviderSettings] = (),
+    link_mailer: LinkMailer | None = None,
 ) -> AsyncIterator[str]:
     stop, log = asyncio.Event(), open_log(urls["transport"])
     with socket.socket() as listener:
@@ -39,7 +48,14 @@ async def served(
         listener.listen()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = ScoringSettings(public_url=url, oidc=tuple(oidc))
-        app = build_app(settings, database=scoring.database, clock=scoring.clock, stop=stop, samples=samples)
+        app = build_app(
+            settings,
+            database=scoring.database,
+            clock=scoring.clock,
+            stop=stop,
+            samples=samples,
+            link_mailer=link_mailer,
+        )
         around = ServiceContext(urls["scoring"], log, scoring.clock, stop, listener)
         serving = asyncio.create_task(serve(app, around, service=Service.SCORING))
         try:
@@ -198,6 +214,54 @@ async def test_chain_of_300_stores_and_400_people_is_set_up_from_two_files(
         scopes = {person.login: person.scope for person in await accounts.load_all(session)}
     assert scopes["m7"].stores == {"S7"}
     assert scopes["r7"].regions == {"Region 7"}
+
+
+async def test_pages_of_links_by_mail_look_right(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
+    link = (await invited(scoring, "admin", Role.ADMINISTRATOR)).url("")
+    async with smtp_sink() as sink:
+        sink.replies["wrong@shop.example"] = "550 no such user"
+        server = SmtpServer.from_url(f"smtp://127.0.0.1:{sink.port}")
+        mail = StaffMail(server, sender="earshot@shop.example", per_hour=10, service=Service.SCORING)
+        mailer = LinkMailer(scoring.database.sessions, mail, origin="http://127.0.0.1:8000")
+        async with served(scoring, urls, link_mailer=mailer) as url, watched(browser, viewport=DESKTOP) as context:
+            await context.clear_cookies()
+            page = await context.new_page()
+            await page.goto(f"{url}/login")
+            await looked_at(page, "log-in-with-mail")
+            await page.get_by_role("link", name="Forgot the password?").click()
+            await looked_at(page, "forgot")
+            await page.get_by_label("Login").fill("admin")
+            await page.get_by_role("button", name="Send a link").click()
+            await page.get_by_text("a link is on its way").wait_for()
+            await looked_at(page, "asked")
+            await page.goto(url + link)
+            await page.get_by_label("Password").fill(PASSWORD)
+            await page.get_by_label("The same again").fill(PASSWORD)
+            await page.get_by_role("button", name="Save and log in").click()
+            await page.goto(f"{url}/people/import")
+            people = ("anna,Anna Orlova,manager,anna@shop.example", "oleg,Oleg,operator,wrong@shop.example")
+            lines = "\n".join(["login,name,roles,e-mail", *people])
+            file = {"name": "people.csv", "mimeType": "text/csv", "buffer": lines.encode()}
+            await page.get_by_label("A CSV file").set_input_files(file)  # type: ignore[arg-type]
+            await page.get_by_role("button", name="Check the file").click()
+            await page.get_by_role("button", name="Store 2 people").click()
+            await page.get_by_text("Links, shown only now").wait_for()
+            await looked_at(page, "imported-with-mail")
+            async with context.expect_page() as opening:
+                await page.get_by_role("button", name="Send 2 links by mail").click()
+            mailed = await opening.value
+            await mailed.get_by_text("1 of 2 links were sent").wait_for()
+            await looked_at(mailed, "mailed")
+            await page.goto(f"{url}/people")
+            await looked_at(page, "list-with-mail")
+            await page.get_by_role("link", name="Anna Orlova").click()
+            await looked_at(page, "person-with-mail")
+            await page.get_by_role("button", name="Make a link for a new password").click()
+            await page.get_by_text("Give this to Anna Orlova").wait_for()
+            await looked_at(page, "link-with-mail")
+            await page.get_by_role("button", name="Send a link by mail instead").click()
+            await page.get_by_text("Sent: 1 link").wait_for()
+            assert sink.recipients == ["anna@shop.example"] * 2
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
