@@ -69,7 +69,7 @@ async def consumed(url: str, topic: str, *, messages: int) -> list[tuple[str, di
         "java", *broker.JVM, "-cp", f"{broker.fetch()}/*", "org.apache.kafka.tools.consumer.ConsoleConsumer",
         "--bootstrap-server", urlsplit(url).netloc, "--topic", topic, "--from-beginning",
         "--max-messages", str(messages), "--timeout-ms", "30000",
-        "--property", "print.key=true", "--property", "key.separator=\t",
+        "--formatter-property", "print.key=true", "--formatter-property", "key.separator=\t",
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
