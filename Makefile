@@ -28,7 +28,7 @@ endif
 
 .PHONY: help
 help:
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 ## Using it
 
@@ -47,7 +47,7 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and how to repair it
 
 ## Changing it
 
-.PHONY: test pythons check lint format schemas chaos bench fuzz mutants lock clean
+.PHONY: test pythons check lint format schemas chaos bench fuzz mutants lock sbom advisories images clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
@@ -62,8 +62,9 @@ pythons: ## unit tests and the demo with each newer Python that is here, each in
 		&& touch "build/python$$version/passed" || exit 1; \
 	done; rm -f build/python*/passed
 
-check: lint ## everything CI checks before the tests: lint, locks, schemas, migrations
+check: lint ## everything CI checks before the tests: lint, locks, advisories, schemas, migrations
 	$(PY) -m pytest --quiet -k lock tests/unit/test_repository.py
+	$(PY) -m deploy.supply.advisories
 	$(EARSHOT) schemas --check
 	$(EARSHOT) migrate --check
 
@@ -105,6 +106,15 @@ lock: $(DEV) ## recompile the locks after a change of pyproject.toml (ARGS=--upg
 	$(COMPILE) --group dev --constraints requirements.lock -o requirements-dev.lock > /dev/null
 	$(COMPILE) --all-extras -o requirements-extras.lock > /dev/null
 	for lock in requirements*.lock; do $(EXTRAS_FIRST) $$lock > $$lock.new && mv $$lock.new $$lock; done
+
+sbom: $(DEV) ## write what the image is made of to build/sbom.json (CycloneDX)
+	$(PY) -m deploy.supply.sbom
+
+advisories: $(DEV) ## ask about security advisories of all locked packages and save them (ARGS="--vulnerability-service osv")
+	$(PY) -m deploy.supply.advisories refresh $(ARGS)
+
+images: $(DEV) ## write the digests of the images into Dockerfile and compose file (REGISTRY=https://…)
+	$(PY) -m deploy.supply.images $(REGISTRY)
 
 clean: ## remove .venv and everything generated; collected surveys (.data) stay
 	rm -rf .venv build .coverage .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -12,7 +12,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -33,8 +33,11 @@ class MaybeSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """The names of `headers` are in lower case."""
+
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """Parse the body as a JSON object; returns an empty dict if the body is something else."""
@@ -138,7 +141,8 @@ class HttpClient:
             content=call.content,
             headers=dict(call.headers) if call.headers else None,
         ) as response:
-            return Reply(response.status_code, await _bounded(response, until=deadline + self._late_s))
+            body = await _bounded(response, until=deadline + self._late_s)
+            return Reply(response.status_code, body, dict(response.headers))
 
     async def close(self, *, within_s: float = LATE_S) -> None:
         """Wait at most `within_s` seconds for running requests, then cancel them and close the connections."""
