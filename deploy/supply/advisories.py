@@ -24,6 +24,7 @@ from deploy.supply.locks import LOCKS, ROOT, locked
 
 SAVED = Path(__file__).parent / "advisories.json"
 OLD_DAYS = 30
+PIP_AUDIT = (sys.executable, "-m", "pip_audit")
 _AUDIT_S = 600
 
 
@@ -103,15 +104,15 @@ def compare(advisories: AdvisoryList, locks: Iterable[Path], *, today: date) -> 
     return Comparison(errors, warnings)
 
 
-def refresh(path: Path, locks: Sequence[Path], *, today: date, options: Sequence[str] = ()) -> AdvisoryList:
+def refresh(path: Path, locks: Sequence[Path], *, today: date, auditor: Sequence[str] = PIP_AUDIT) -> AdvisoryList:
     """Ask pip-audit about all locked packages, and save what it found beside what was known of them.
 
-    Raises AdvisoriesUnavailable and BadAdvisories; the saved list stays then. `options` are given to pip-audit.
+    Raises AdvisoriesUnavailable and BadAdvisories; the saved list stays then. `auditor` is the command of pip-audit.
     """
     known, pins = load(path), {pin for lock in locks for pin in locked(lock)}
     packages = {package for package, _ in pins}
     merged = {(each.package, each.id): each for each in known.advisories if each.package in packages}
-    for found in _audited(pins, options):
+    for found in _audited(pins, auditor):
         before = merged.get((found.package, found.id))
         merged[found.package, found.id] = _joined(before, found) if before else found
     advisories = tuple(merged[key] for key in sorted(merged))
@@ -127,13 +128,13 @@ def _joined(before: Advisory, found: Advisory) -> Advisory:
     return found.model_copy(update={"affected": affected, "accepted": before.accepted})
 
 
-def _audited(pins: Collection[tuple[str, Version]], options: Sequence[str]) -> Iterator[Advisory]:
+def _audited(pins: Collection[tuple[str, Version]], auditor: Sequence[str]) -> Iterator[Advisory]:
     """Run pip-audit, once more for packages with another version; raises AdvisoriesUnavailable."""
     waiting = sorted(pins)
     while waiting:
         asked = dict(waiting)  # pip-audit refuses two versions of a package
         waiting = [(package, version) for package, version in waiting if asked[package] != version]
-        answers = [answer for answer in _answers(asked, options) if "skip_reason" not in answer]
+        answers = [answer for answer in _answers(asked, auditor) if "skip_reason" not in answer]
         if missing := sorted(set(asked) - {canonicalize_name(answer["name"]) for answer in answers}):
             raise AdvisoriesUnavailable(f"no answer about {len(missing)} packages, such as {missing[0]}")
         for answer in answers:
@@ -141,12 +142,12 @@ def _audited(pins: Collection[tuple[str, Version]], options: Sequence[str]) -> I
                 yield _advisory(answer, found)
 
 
-def _answers(asked: Mapping[str, Version], options: Sequence[str]) -> list[dict[str, Any]]:
+def _answers(asked: Mapping[str, Version], auditor: Sequence[str]) -> list[dict[str, Any]]:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"{package}=={version}\n" for package, version in asked.items())
         file.flush()
-        command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--progress-spinner=off"]
-        command += [f"--requirement={file.name}", "--format=json", *options]
+        command = [*auditor, "--no-deps", "--disable-pip", "--progress-spinner=off"]
+        command += [f"--requirement={file.name}", "--format=json"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_AUDIT_S, check=False)
         except subprocess.TimeoutExpired:
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str]) -> int:
     locks, today = [ROOT / lock for lock in LOCKS], datetime.now(UTC).date()
     try:
         if arguments[:1] == ["refresh"]:
-            refreshed = refresh(SAVED, locks, today=today, options=arguments[1:])
+            refreshed = refresh(SAVED, locks, today=today, auditor=(*PIP_AUDIT, *arguments[1:]))
             print(f"saved {len(refreshed.advisories)} advisories about locked packages")
         comparison = compare(load(SAVED), locks, today=today)
     except (AdvisoriesUnavailable, BadAdvisories) as error:

@@ -44,6 +44,7 @@ async def test_mail_arrives_as_it_was_written() -> None:
     assert str(make_header(decode_header(message["From"]))) == "Эхо <earshot@shop.example>"
     assert (message["To"], message["Subject"]) == (LETTER.to, LETTER.subject)
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Message-ID"].endswith("@shop.example>")
     content = message.get_payload(decode=True)
     assert isinstance(content, bytes)
     assert content.decode().replace("\r\n", "\n") == LETTER.text
@@ -135,12 +136,14 @@ async def test_ceiling_refuses_what_is_above_it_until_the_hour_is_over() -> None
     async with smtp_sink() as sink:
         mail = mail_over(sink.port, per_hour=2)
         mail._monotonic = lambda: now
-        assert await mail.send(letters("a", "b", "c")) == [Delivery.SENT, Delivery.SENT, Delivery.CEILING]
+        assert await mail.send(letters("a")) == [Delivery.SENT]
+        now = 1800.0
+        assert await mail.send(letters("b", "c")) == [Delivery.SENT, Delivery.CEILING]
         now = 3599.0
         assert await mail.send(letters("d")) == [Delivery.CEILING]
         now = 3600.0
-        assert await mail.send(letters("e")) == [Delivery.SENT]
-    assert counted(Delivery.CEILING) == before + 2
+        assert await mail.send(letters("e", "f")) == [Delivery.SENT, Delivery.CEILING]
+    assert counted(Delivery.CEILING) == before + 3
 
 
 async def test_refused_mail_counts_and_a_server_that_is_away_does_not() -> None:

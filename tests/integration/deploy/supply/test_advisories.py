@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from deploy.supply import advisories
 from deploy.supply.advisories import (
+    PIP_AUDIT,
     SAVED,
     AdvisoriesUnavailable,
     Advisory,
@@ -156,8 +157,8 @@ def answering(service: Gateway, version: str, *found: Mapping[str, Any]) -> None
 
 
 async def refreshed(service: Gateway, path: Path, lock: Path) -> AdvisoryList:
-    options = ["--vulnerability-service=osv", f"--osv-url={service.url}/v1/query"]
-    return await asyncio.to_thread(refresh, path, [lock], today=TODAY, options=options)
+    auditor = (*PIP_AUDIT, "--vulnerability-service=osv", f"--osv-url={service.url}/v1/query")
+    return await asyncio.to_thread(refresh, path, [lock], today=TODAY, auditor=auditor)
 
 
 @pytest.fixture
@@ -200,10 +201,27 @@ async def test_service_that_does_not_answer_changes_nothing(lock: Path, saved: P
     before = load(saved)
     async with gateway() as service:
         service.answer = lambda _fields: Response(status_code=503)
-        with pytest.raises(AdvisoriesUnavailable):
+        with pytest.raises(AdvisoriesUnavailable, match=r"pip-audit: .*ServiceError"):
             await refreshed(service, saved, lock)
-    with pytest.raises(AdvisoriesUnavailable):
+    with pytest.raises(AdvisoriesUnavailable, match=r"pip-audit: .*refused"):
         await refreshed(service, saved, lock)
+    assert load(saved) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ('{"dependencies": [{"name": "jinja2", "version": "3.1.6", "vulns": []}]}', "no answer about 1 packages"),
+        ('{"dependencies": [{"name": "anyio", "skip_reason": "not found"}]}', "no answer about 2 packages"),
+        ('{"dependencies": []}', "no answer about 2 packages, such as anyio"),
+        ("{}", "pip-audit: no output"),
+        ("", "pip-audit: no output"),
+    ],
+)
+def test_audit_that_leaves_a_package_out_changes_nothing(lock: Path, saved: Path, output: str, why: str) -> None:
+    before = load(saved)
+    with pytest.raises(AdvisoriesUnavailable, match=why):
+        refresh(saved, [lock], today=TODAY, auditor=("sh", "-c", f"echo '{output}'"))
     assert load(saved) == before
 
 

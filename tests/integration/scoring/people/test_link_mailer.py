@@ -17,7 +17,7 @@ from deploy.cli import app as command
 from services.scoring.people import accounts
 from services.scoring.people import link_mailer as link_mailers
 from services.scoring.people.link_mailer import LinkMailer
-from services.scoring.people.log_in import GuessLimits
+from services.scoring.people.log_in import GuessLimits, TooManyGuesses
 from services.scoring.repository.people import accounts as stored_accounts
 from shared.contract.vocabulary import Role, Service
 from shared.health import Health
@@ -287,6 +287,17 @@ async def test_one_client_asks_no_faster_with_many_logins(opened: Open, link_mai
         answers = [(await asked(web, f"login-{number}")).status_code for number in range(110)]
     assert (answers[:100], answers[-1]) == ([200] * 100, 429)
     assert len(link_mailer._waiting) < 110
+
+
+def test_one_login_is_slowed_after_three_requests(scoring: Scoring) -> None:
+    mail = StaffMail(SmtpServer.from_url("smtp://127.0.0.1"), sender="", per_hour=1, service=Service.SCORING)
+    mailer = LinkMailer(scoring.database.sessions, mail, origin=ORIGIN)
+    for _ in range(3):
+        mailer.ask("anna", client="")
+    with pytest.raises(TooManyGuesses) as slowed:
+        mailer.ask("ANNA", client="")
+    assert 590 <= slowed.value.wait_s <= 600
+    mailer.ask("oleg", client="")
 
 
 async def test_what_waits_is_bounded(link_mailer: LinkMailer) -> None:
