@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -23,7 +23,7 @@ from pydantic_settings import (
 from shared import database_url, made_keys
 from shared.contract.address_keys import AddressKeys
 from shared.database_url import DatabaseOptions
-from shared.mail_address import read_sender
+from shared.mail_address import mail_address, read_sender
 from shared.smtp_server import SmtpServer
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     )
     shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
     audit_kept_days: int = Field(default=730, ge=0, le=36_500)  # 0: for ever
+    audit_mail_to: str = ""  # gets the anchors of the audit log, over the account for staff
     staff_send: Literal["off", "live"] = "off"  # mail to staff, whatever may be sent to respondents
     staff_smtp_url: SecretStr = SecretStr("")
     staff_smtp_ca_file: Path | None = None
@@ -196,6 +197,21 @@ class Settings(BaseSettings):
         if sender:
             read_sender(sender)
         return sender
+
+    @field_validator("audit_mail_to")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        if address and mail_address(address) is None:
+            raise ValueError("this has to be a mail address")
+        return address
+
+    @model_validator(mode="after")
+    def _has_an_account_for_staff(self) -> Self:
+        if self.staff_send == "live" and not (self.staff_smtp_url.get_secret_value() and self.staff_from):
+            raise ValueError("EARSHOT_STAFF_SEND=live needs EARSHOT_STAFF_SMTP_URL and EARSHOT_STAFF_FROM")
+        if self.audit_mail_to and self.staff_send == "off":
+            raise ValueError("EARSHOT_AUDIT_MAIL_TO needs EARSHOT_STAFF_SEND=live")
+        return self
 
     @property
     def database_options(self) -> DatabaseOptions:

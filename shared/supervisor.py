@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,13 +94,13 @@ class Supervisor:
         database: Database,
         *,
         migrations: Path,
-        audit_kept: timedelta | None,
+        anchors: AuditAnchors,
         republish: Republish = republish_nothing,
     ) -> None:
         """Start what every service has: its server, its relay, housekeeping, audit log, and the checks of `/readyz`.
 
         One check compares the schema with `migrations`. The relay calls `republish` with messages that another
-        relay may have published after its lease had ended. Rows of the audit log are kept for `audit_kept`.
+        relay may have published after its lease had ended. `anchors` is the job of the audit log.
         """
         event_log, front = self.context.event_log, self.context.front
         if front is not None:
@@ -116,7 +115,6 @@ class Supervisor:
         self.task("relay", relay.run(self.stop))
         delete_old = partial(housekeeping.delete_old, database.sessions, self.service.group)
         self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)
-        anchors = AuditAnchors(database.sessions, self.service, audit_kept)
         self.loop(self.health.heartbeat("audit anchors"), anchors, longest_s=audit_anchors.EVERY_S)
         trail: AuditTrail = app.state.trail
         self.loop(self.health.heartbeat("audit counts"), trail.write_counts, longest_s=COUNTED_S)

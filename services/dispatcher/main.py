@@ -49,6 +49,7 @@ from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions, after_commit
 from shared.database.until_stopped import Round
 from shared.health import OUTSIDE_SILENT_S, Health
+from shared.messaging.audit_anchors import AuditAnchors
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.link_keys import LinkKeys
 from shared.messaging.staff_changes import staff_consumer
@@ -299,7 +300,12 @@ class DispatcherParts:
             health=context.health,
             sessions=context.staff_sessions,
         )
-        supervisor.start(app, self.database, migrations=MIGRATIONS, audit_kept=self.settings.audit_kept)
+        supervisor.start(
+            app,
+            self.database,
+            migrations=MIGRATIONS,
+            anchors=AuditAnchors.of(self.settings, self.database.sessions, Service.DISPATCHER),
+        )
 
     def _start_sending(self, supervisor: Supervisor, restore_guard: RestoreGuard) -> None:
         senders = build_senders(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.scoring.domain.bot_detection import ScannerWindows
@@ -50,12 +50,6 @@ class ScoringSettings(Settings):
     @classmethod
     def _split_webhook_networks(cls, value: object) -> object:
         return networks(value)
-
-    @model_validator(mode="after")
-    def _has_an_account_for_staff(self) -> Self:
-        if self.staff_send == "live" and not (self.staff_smtp_url.get_secret_value() and self.staff_from):
-            raise ValueError("EARSHOT_STAFF_SEND=live needs EARSHOT_STAFF_SMTP_URL and EARSHOT_STAFF_FROM")
-        return self
 
     @property
     def scanner_windows(self) -> ScannerWindows:

@@ -52,6 +52,7 @@ from shared.database.compared_clock import guard_clock
 from shared.database.db import Database
 from shared.database.group_commit import GroupCommitter, in_transaction
 from shared.health import Health
+from shared.messaging.audit_anchors import AuditAnchors
 from shared.messaging.consumer import Consumer
 from shared.messaging.link_keys import LinkKeys
 from shared.messaging.transport import EventLog
@@ -197,7 +198,11 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, context, Service.SCORING)
             running.start(
-                app, database, migrations=MIGRATIONS, audit_kept=settings.audit_kept, republish=publish_scores.republish
+                app,
+                database,
+                migrations=MIGRATIONS,
+                anchors=AuditAnchors.of(settings, database.sessions, Service.SCORING),
+                republish=publish_scores.republish,
             )
             running.watch(clock)
             running.consume("consumer", consumer)

@@ -44,6 +44,7 @@ from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions, retry_outages
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
+from shared.messaging.audit_anchors import AuditAnchors
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.consumer import Consumer
 from shared.messaging.staff_changes import staff_consumer
@@ -239,7 +240,13 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             supervisor = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health, sessions=context.staff_sessions)
             republish = partial(publish_again, clock=clock)
-            supervisor.start(app, database, migrations=MIGRATIONS, audit_kept=settings.audit_kept, republish=republish)
+            supervisor.start(
+                app,
+                database,
+                migrations=MIGRATIONS,
+                anchors=AuditAnchors.of(settings, database.sessions, Service.TRIGGER),
+                republish=republish,
+            )
             supervisor.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 supervisor.consume(f"consumer.{name}", consumer)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.config import Settings
 from shared.contract import cloudevents
 from shared.contract.events import AuditAnchored
 from shared.contract.vocabulary import Service
@@ -16,19 +17,38 @@ from shared.database.audit import anchors
 from shared.database.audit.anchors import Anchor
 from shared.database.db import Sessions
 from shared.messaging import outbox
+from shared.staff_mail import Delivery, StaffLetter, StaffMail
 
 log = structlog.get_logger()
 
 EVERY_S = 600.0
+_TEXT = """\
+Keep this mail where nobody who administers Earshot's databases can change it.
+
+{lines}
+
+Each line is the hash of the last row of a day. `earshot audit verify --anchor LINE` says whether the log
+is still as it was then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditAnchors:
-    """`kept` is how long rows stay; None for ever. Only one of several processes finds a day without its anchor."""
+    """`kept` is how long rows stay; None for ever. Only one of several processes finds a day without its anchor.
+
+    Anchors are mailed to the address `mail_to`, none without `mail`; two processes may both send one.
+    """
 
     sessions: Sessions
     service: Service
     kept: timedelta | None
+    mail: StaffMail | None = None
+    mail_to: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings, sessions: Sessions, service: Service) -> AuditAnchors:
+        mail = StaffMail.of(settings, service) if settings.audit_mail_to else None
+        return cls(sessions, service, settings.audit_kept, mail, settings.audit_mail_to)
 
     async def __call__(self) -> None:
         async with self.sessions.begin() as session:
@@ -37,6 +57,23 @@ class AuditAnchors:
             dropped = await anchors.drop_old(session, kept=self.kept) if self.kept is not None else 0
         if dropped:
             log.info("audit.dropped", rows=dropped)
+        if self.mail is not None:
+            await self._mail_out(self.mail)
+
+    async def _mail_out(self, mail: StaffMail) -> None:
+        """Mail the anchors that were not mailed yet; they wait for the next time if that fails."""
+        async with self.sessions.begin() as session:
+            waiting = await anchors.unmailed(session)
+        if not waiting:
+            return
+        lines = "\n".join(f"    {self.service}:{each.day}:{each.hash.hex()}" for each in waiting)
+        letter = StaffLetter(self.mail_to, f"Earshot: audit log of {self.service}", _TEXT.format(lines=lines))
+        [delivery] = await mail.send([letter])
+        if delivery is not Delivery.SENT:
+            log.warning("audit.anchors_not_mailed", why=delivery.why)
+            return
+        async with self.sessions.begin() as session:
+            await anchors.mark_mailed(session, waiting)
 
     async def _hand_out(self, session: AsyncSession, made: Sequence[Anchor]) -> None:
         """Publish new anchors in the transaction that stores them: copies outside the database prove what it held."""

@@ -51,10 +51,10 @@ class LinkMailer:
         self._asked = asyncio.Event()
 
     async def send(self, ids: Iterable[UUID]) -> list[MailedLink]:
-        """Make a new link for each of these people who has an address and is not turned off, and mail it."""
+        """Make a new link for each of these people who may get one by mail, and mail it."""
         async with self._sessions.begin() as session:
             people = await accounts.load_some(session, ids)
-            invited = [await actions.invite(session, each) for each in people if each.email and not each.is_off]
+            invited = [await actions.invite(session, each) for each in people if each.gets_mailed_links]
         return await self._deliver(invited, lasting=LINK_LASTS)
 
     def ask(self, login: str, *, client: str) -> None:
@@ -89,7 +89,7 @@ class LinkMailer:
     async def _invited_again(self, login: str) -> list[Invited]:
         async with self._sessions.begin() as session:
             found = await accounts.by_login(session, login)
-            if found is None or found[0].is_off or not found[0].email:
+            if found is None or not found[0].gets_mailed_links:
                 return []
             return [await actions.invite(session, found[0], lasting=RESET_LASTS)]
 

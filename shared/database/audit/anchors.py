@@ -19,7 +19,7 @@ _ALL = "SELECT day, number, hash FROM audit_anchors ORDER BY day"
 _DROP = """WITH gone AS (DELETE FROM audit_log WHERE number <= (
 SELECT max(number) FROM audit_anchors WHERE day < (clock_timestamp() AT TIME ZONE 'UTC' - $1::interval)::date)
 RETURNING 1) SELECT count(*) FROM gone"""
-_UNMAILED = "SELECT day, number, hash FROM audit_anchors WHERE mailed_at IS NULL ORDER BY day"
+_UNMAILED = "SELECT day, number, hash FROM audit_anchors WHERE mailed_at IS NULL ORDER BY day LIMIT 1000"
 _MAILED = "UPDATE audit_anchors SET mailed_at = clock_timestamp() WHERE day = ANY($1::date[])"
 _SWEEP = "DELETE FROM audit_customers WHERE NOT EXISTS (SELECT FROM audit_log WHERE customer = audit_customers.id)"
 

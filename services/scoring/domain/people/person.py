@@ -34,6 +34,11 @@ class Person:
     issuer: str = ""  # of the identity provider by which the person logs in; "": with a password of here
     email: str = ""
 
+    @property
+    def gets_mailed_links(self) -> bool:
+        """Whether links for a password may be mailed to the person."""
+        return bool(self.email) and not self.is_off and not self.issuer
+
 
 class InvalidPerson(Exception):
     """The text says what is wrong with a field, in words for the person at the form; `field` names it."""

@@ -19,6 +19,7 @@ from services.scoring.people import link_mailer as link_mailers
 from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.log_in import GuessLimits, TooManyGuesses
 from services.scoring.repository.people import accounts as stored_accounts
+from services.scoring.repository.people import identities
 from shared.contract.vocabulary import Role, Service
 from shared.health import Health
 from shared.smtp_server import SmtpServer
@@ -267,19 +268,22 @@ async def test_nobody_learns_from_the_answer_who_exists(
             await accounts.add(session, login=login, name=login, roles=["operator"], email=email)
         off = await accounts.add(session, login="off", name="off", roles=["operator"], email="off@shop.example")
         await accounts.turn(session, off.person.id, off=True)
+        sso = await accounts.add(session, login="sso", name="sso", roles=["operator"], email="sso@shop.example")
+        await identities.add(session, "https://sso.example", "1", person=sso.person.id)
     answers: list[tuple[Any, ...]] = []
     async with opened() as web:
-        for login in ("anna", "bare", "off", "nobody", "", "two words", "a\0b", "x" * 5000):
+        for login in ("anna", "bare", "off", "sso", "nobody", "", "two words", "a\0b", "x" * 5000):
             for _ in range(4):
                 answer = await asked(web, login)
                 answers.append((answer.status_code, answer.content, sorted(answer.headers.multi_items())))
     assert [status for status, *_ in answers[:4]] == [200, 200, 200, 429]
-    assert all(answers[at : at + 4] == answers[:4] for at in range(0, 16, 4))
-    assert {answer[:2] for answer in answers[16:]} <= {answer[:2] for answer in answers[:4]}
+    assert all(answers[at : at + 4] == answers[:4] for at in range(0, 20, 4))
+    assert {answer[:2] for answer in answers[20:]} <= {answer[:2] for answer in answers[:4]}
     assert not sink.mails
     while await link_mailer.send_next() is not None:
         pass
     assert set(sink.recipients) == {"anna@shop.example"}
+    assert [each.invited.person.login for each in await link_mailer.send([off.person.id, sso.person.id])] == []
 
 
 async def test_one_client_asks_no_faster_with_many_logins(opened: Open, link_mailer: LinkMailer) -> None:
