@@ -25,8 +25,9 @@ from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.web.audit.trail import RecordedRequests
+from shared.web.errors.pages import error_response
 from shared.web.operations import Operations
-from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem, problem_response
+from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
 from shared.web.routes import identity_paths
 from shared.web.staff.gate import Gate, StaffAccess
@@ -114,7 +115,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
         route = getattr(request.scope.get("route"), "path", "unknown")
         log.error("request.failed", route=route, status=int(problem.status), exc_info=error)
-    return problem_response(problem)
+    return error_response(request.scope, problem)
 
 
 def _invalid(error: RequestValidationError) -> Problem:

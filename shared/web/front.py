@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.contract.vocabulary import Service
 from shared.web import api_docs, routes
-from shared.web.problems import Unavailable, problem_response
+from shared.web.errors.pages import error_response
+from shared.web.problems import Unavailable
 
 
 class Front:
@@ -29,8 +30,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         service = routes.service_of(scope["path"])
-        app = self._apps.get(service) or problem_response(
-            Unavailable("Try again shortly", f"{service} has not started yet.", headers={"retry-after": "1"})
+        app = self._apps.get(service) or error_response(
+            scope, Unavailable("Try again shortly", f"{service} has not started yet.", headers={"retry-after": "1"})
         )
         await app(scope, receive, send)
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from python_multipart.multipart import parse_options_header
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.web.problems import BadRequest, Problem, TooLarge, UnsupportedMediaType, problem_response
+from shared.web.errors.pages import error_response
+from shared.web.problems import BadRequest, Problem, TooLarge, UnsupportedMediaType
 
 MAX_DISCARDED, DISCARD_S = 8_000_000, 5.0  # bytes and seconds spent on a body that is refused
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?")
@@ -43,7 +44,7 @@ class RequestBounds:
         except Problem as refusal:
             if isinstance(refusal, TooLarge) and not any(name == b"expect" for name, _ in scope["headers"]):
                 await _discard_body(receive)
-            await problem_response(refusal)(scope, receive, send)
+            await error_response(scope, refusal)(scope, receive, send)
         else:
             await self._app(bounded, _counting(receive, most), send)
 

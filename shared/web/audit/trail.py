@@ -18,7 +18,8 @@ from shared.web import routes
 from shared.web.audit import acts
 from shared.web.audit.acts import Act
 from shared.web.audit.recorded_routes import RecordedRoutes
-from shared.web.problems import Problem, Unavailable, problem_response
+from shared.web.errors.pages import error_response
+from shared.web.problems import Problem, Unavailable
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.tickets import Ticket, signed_in
 
@@ -143,7 +144,7 @@ class RecordedRequests:
             try:
                 await self._trail.ask(act)
             except Unavailable as problem:
-                await problem_response(problem)(scope, receive, send)
+                await error_response(scope, problem)(scope, receive, send)
                 return
         finish, replaced = self._trail.enter if is_entering else self._trail.end, False
 
@@ -154,7 +155,7 @@ class RecordedRequests:
                     await finish(act, message["status"])
                 except Unavailable as problem:
                     replaced = True
-                    await problem_response(problem)(scope, receive, send)
+                    await error_response(scope, problem)(scope, receive, send)
             if not replaced:
                 await send(message)
 

@@ -18,6 +18,7 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.web import routes
 from shared.web.audit.trail import AuditTrail
+from shared.web.errors.pages import error_response
 from shared.web.problems import (
     STAFF_ONLY,
     Forbidden,
@@ -25,7 +26,6 @@ from shared.web.problems import (
     TooManyRequests,
     Unauthorized,
     as_problem,
-    problem_response,
 )
 from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import (
@@ -163,7 +163,7 @@ class Gate:
         if isinstance(error, _NotAllowed) and is_page and scope["method"] == "GET":
             page = "/account" if scope["path"] == "/" else "/account/refused"
             return RedirectResponse(f"{origin}{page}", HTTPStatus.SEE_OTHER)
-        return problem_response(as_problem(error))
+        return error_response(scope, as_problem(error))
 
     def _storing(self, ticket: Ticket, send: Send) -> Send:
         """Add the cookie with this ticket to the response."""
@@ -217,6 +217,6 @@ class PublicOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._public:
-            await problem_response(NotFound("Not Found"))(scope, receive, send)
+            await error_response(scope, NotFound("Not Found"))(scope, receive, send)
             return
         await self._app(scope, receive, send)
