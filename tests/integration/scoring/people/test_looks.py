@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pyotp
 import pytest
@@ -121,6 +122,9 @@ async def test_pages_of_people_look_right(browser: Browser, scoring: Scoring, ur
         await page.get_by_role("link", name="All people").click()
         await page.get_by_role("link", name="Oleg Ivanov").click()
         await looked_at(page, "person")
+        await page.goto(f"{url}/people/{uuid4()}")
+        await page.get_by_text("No such person").wait_for()
+        await looked_at(page, "error")
         await page.goto(f"{url}/people/import")
         lines = "login,name,roles\nanna,Anna Orlova,manager\nb,Bad Line,astronaut\n"
         file = {"name": "people.csv", "mimeType": "text/csv", "buffer": lines.encode()}
