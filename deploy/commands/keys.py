@@ -15,6 +15,7 @@ from deploy.operations import api_keys
 from deploy.operations.api_keys import Away, NotCreated, StoredKey
 from shared.config import Settings
 from shared.contract.api_keys import ApiKey, KeyScope, KeyState
+from shared.web.audit.acts import note
 
 app = typer.Typer(no_args_is_help=True, help="API keys for machines.")
 
@@ -35,6 +36,7 @@ def create(
         token, key = asyncio.run(api_keys.create(Settings(), name, scopes=scopes, lasting=lasting))
     except NotCreated as error:
         fail(str(error))
+    note(key.id, name=name, scope=sorted(key.scopes))
     typer.echo(_line(key), err=True)
     print(token)
 

@@ -47,15 +47,15 @@ class AccountPage:
     async def show(self, changed: bool = False) -> Response:  # noqa: FBT001, FBT002 - a parameter of the URL
         return await self._page(changed=changed)
 
-    async def refused(self) -> Response:
-        """Say that a page is not open to the person."""
+    async def refused(self, part: bool = False) -> Response:  # noqa: FBT001, FBT002 - a parameter of the URL
+        """Say that a page is not open to the person; `part`: because the person sees only a part of the chain."""
         person = _person()
         return rendering.page(
             "account_refused.html",
             status=HTTPStatus.FORBIDDEN,
             pages=self.staff_pages,
             roles=sorted(role.label for role in person.roles),
-            is_scoped=person.is_scoped,
+            is_scoped=part and person.is_scoped,
         )
 
     async def change_password(self, request: Request) -> Response:

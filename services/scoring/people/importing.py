@@ -17,6 +17,13 @@ from services.scoring.people.accounts import Invited
 from services.scoring.people.scope_form import known_scopes, scope_of_row
 from services.scoring.repository.people import accounts
 from shared.database.db import Sessions
+from shared.web.audit.acts import note_instead
+
+
+@dataclass(frozen=True, slots=True)
+class PersonChange:
+    before: Person
+    after: Person
 
 
 @dataclass(slots=True)
@@ -26,7 +33,7 @@ class PeopleImport:
     layout: str
     ignored: Sequence[str]
     added: list[Invited] = field(default_factory=list)
-    changed: list[Person] = field(default_factory=list)
+    changed: list[PersonChange] = field(default_factory=list)
     left: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     stored: bool = False
@@ -34,8 +41,12 @@ class PeopleImport:
     @property
     def whole(self) -> list[str]:
         """The names of the people to add or change who see everything."""
-        people = (*(invited.person for invited in self.added), *self.changed)
-        return [each.name for each in people if each.scope.is_whole]
+        return [each.name for each in self.people if each.scope.is_whole]
+
+    @property
+    def people(self) -> list[Person]:
+        """The people to add or change as they are after it."""
+        return [*(invited.person for invited in self.added), *(change.after for change in self.changed)]
 
 
 async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, good_only: bool) -> PeopleImport:
@@ -63,7 +74,17 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
         result.stored = not dry_run and (good_only or not result.bad)
         if not result.stored:
             await transaction.rollback()
+    _note(result)
     return result
+
+
+def _note(result: PeopleImport) -> None:
+    """Say in the audit log what became of whom; nothing of it where the file was only checked."""
+    if not result.stored:
+        note_instead(stored=False)
+        return
+    people = [f"{each.id}: {', '.join(sorted(each.roles))}; sees {each.scope.text}" for each in result.people]
+    note_instead(stored=True, added=len(result.added), changed=len(result.changed), people=people)
 
 
 async def _apply(
@@ -82,4 +103,4 @@ async def _apply(
     if has == (row.name, frozenset(row.roles), scope, email):
         result.left += 1
     elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles, scope=scope, email=email):
-        result.changed.append(changed)
+        result.changed.append(PersonChange(person, changed))

@@ -17,6 +17,8 @@ from services.scoring.people import accounts as actions
 from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.log_in import GuessLimits
 from services.scoring.repository.people import accounts
+from shared.database.audit import chain
+from shared.database.audit.rows import NOBODY, NewRow, Stage
 from shared.database.db import Sessions
 from shared.database.until_stopped import IDLE_S, Pause, until_stopped
 from shared.health import Heartbeat
@@ -91,7 +93,10 @@ class LinkMailer:
             found = await accounts.by_login(session, login)
             if found is None or not found[0].gets_mailed_links:
                 return []
-            return [await actions.invite(session, found[0], lasting=RESET_LASTS)]
+            invited = await actions.invite(session, found[0], lasting=RESET_LASTS)
+            asked = NewRow(Stage.ENDED, NOBODY, "POST /login/forgot", str(found[0].id))
+            await chain.append(session, [asked])  # the request itself could not say about whom it was
+            return [invited]
 
     async def _deliver(self, invited: Sequence[Invited], *, lasting: timedelta) -> list[MailedLink]:
         deliveries = await self._mail.send([self._letter(each, lasting) for each in invited])

@@ -26,7 +26,9 @@ from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
+from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
+from shared.web.audit.acts import note_instead
 from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
 from shared.web.staff.menu import StaffPages
@@ -133,6 +135,8 @@ class PeoplePage:
             raise NotFound("Mail to staff is off")
         form = await forms.read(request)
         mailed = await self.link_mailer.send(_ids(str(form.get("people", ""))))
+        sent = sum(each.delivery is Delivery.SENT for each in mailed)
+        note_instead(people=[str(each.invited.person.id) for each in mailed], sent=sent)
         return self._page("people_mailed.html", mailed=mailed, origin=self.staff_pages.dashboard, days=LINK_LASTS.days)
 
     async def turn_off(self, person_id: UUID) -> Response:

@@ -96,5 +96,5 @@ async def import_file(sessions: Sessions, content: bytes, *, dry_run: bool, good
         if stored and plan.stores:
             await listed.put(session, plan.stores)
             await revisions.revise_by_stores(session)
-            note(stores=len(plan.stores))
+    note(stored=stored, stores=len(plan.stores) if stored else 0)
     return ImportResult(plan, stored, file.layout, file.ignored)

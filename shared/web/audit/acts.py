@@ -49,6 +49,13 @@ def note(subject: UUID | str | None = None, *, respondent: str | None = None, **
         act.details.update(details)
 
 
+def note_instead(**details: Detail) -> None:
+    """Say what the present act is in place of what was said: it was about many, or nothing of it was stored."""
+    act = current.get()
+    if act is not None:
+        act.subject, act.respondent, act.details = None, None, dict(details)
+
+
 def acted_by(person: UUID) -> None:
     """Say who the present act turned out to be by, at the log-in."""
     act = current.get()

@@ -149,7 +149,7 @@ class Gate:
         if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
             raise _NotAllowed("Your roles do not allow this", f"It needs one of: {_labels(allowed)}.")
         if prefix is not None and not (seen.is_whole or prefix.is_scoped(scope["method"])):
-            raise _NotAllowed("You see only some stores or programs", "This path shows or changes all of them.")
+            raise _NotScoped("You see only some stores or programs", "This path shows or changes all of them.")
         return held, ticket, seen
 
     def _refusal(self, scope: Scope, error: Exception) -> Response:
@@ -161,7 +161,8 @@ class Gate:
             url = f"{origin}{RENEW}?{urlencode({'next': target})}"
             return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT)
         if isinstance(error, _NotAllowed) and is_page and scope["method"] == "GET":
-            page = "/account" if scope["path"] == "/" else "/account/refused"
+            refused = "/account/refused?part=1" if isinstance(error, _NotScoped) else "/account/refused"
+            page = "/account" if scope["path"] == "/" else refused
             return RedirectResponse(f"{origin}{page}", HTTPStatus.SEE_OTHER)
         return error_response(scope, as_problem(error))
 
@@ -178,7 +179,11 @@ class Gate:
 
 
 class _NotAllowed(Forbidden):
-    """The person who is signed in has no role of the path, or sees only a part of what it shows."""
+    """The person who is signed in has no role of the path."""
+
+
+class _NotScoped(_NotAllowed):
+    """The person who is signed in sees only a part of what the path shows."""
 
 
 def _key_in(headers: Headers) -> str | None:

@@ -19,6 +19,7 @@ from deploy.cli import COMMANDS, app, load_command
 from deploy.commands.recorded import RECORDED, UNRECORDED
 from deploy.operations import recorded_commands
 from shared.contract.vocabulary import Service
+from shared.database import api_keys
 from shared.database.db import Database
 from shared.messaging.audit_anchors import AuditAnchors
 from tests.audit import audit_rows, ended, everything_written
@@ -85,10 +86,11 @@ async def test_command_of_several_services_is_recorded_in_each_that_answers(
 ) -> None:
     monkeypatch.setenv("EARSHOT_DISPATCHER_DATABASE_URL", NOWHERE)
     assert (await earshot("keys", "create", "till", "--scope", "events:write", "--days", "30")).exit_code == 0
+    async with trigger_db.sessions.begin() as session:
+        [key] = await api_keys.load_all(session)
     for database in (scoring_db, trigger_db):
-        assert await ended(database) == [
-            ("earshot keys create", None, '{"days":30,"scope":["events:write"]}', 0),
-        ]
+        details = '{"days":30,"name":"till","scope":["events:write"]}'
+        assert await ended(database) == [("earshot keys create", str(key.id), details, 0)]
 
 
 async def test_command_whose_log_cannot_be_written_does_nothing(earshot: Earshot, scoring_db: Database) -> None:

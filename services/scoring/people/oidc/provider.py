@@ -146,7 +146,7 @@ class Provider:
             except ValidationError as error:
                 raise ProviderAway(f"its discovery document is invalid at {_places(error)}") from error
             if found.issuer != self.settings.issuer:
-                raise ProviderAway("its discovery document is of another issuer")
+                raise ProviderAway(f"its discovery document is of another issuer, {found.issuer[:200]}")
             self._metadata, self._metadata_at = found, self.seconds()
         return self._metadata
 
@@ -194,7 +194,9 @@ class Provider:
     async def _reply(self, http: HttpClient, call: Call) -> Reply:
         try:
             return await http.send(call, within_s=self.patience_s)
-        except (NotSent, MaybeSent) as error:
+        except NotSent as error:
+            raise ProviderAway("it cannot be reached") from error
+        except MaybeSent as error:
             raise ProviderAway("it did not answer in time, or with too much") from error
 
 

@@ -11,6 +11,7 @@ from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import Role
 from tests.audit import audit_rows, ended, everything_written
 from tests.integration.scoring.people.conftest import PASSWORD, Open, enter, joined
+from tests.integration.scoring.people.test_import import checked, stored
 from tests.integration.scoring.people.test_people_page import admin, link_in, person_of
 from tests.integration.scoring.stand import Scoring, call_for
 
@@ -47,6 +48,26 @@ async def test_changes_of_people_name_who_made_them_whom_and_which_roles(
     assert {(each.actor_kind, each.actor) for each in rows} == {("person", me)}
     written = await everything_written(scoring.database)
     assert not [word for word in ("anna", "Anna", "Orlova", "shop.example", PASSWORD) if word in written]
+
+
+async def test_import_names_everybody_of_the_file_and_a_check_of_it_nobody(
+    admin: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    content = b"login,name,roles\nanna,Anna,manager\noleg,Oleg,operator\nadmin,Admin Petrova,administrator supervisor\n"
+    content = content.replace(b"administrator supervisor", b'"administrator, supervisor"')
+    seen = (await checked(admin, content)).text
+    assert "New: Anna (anna), manager, sees everything" in seen
+    assert "administrator, supervisor, sees everything; before, administrator, saw everything" in seen
+    await stored(admin, content)
+    [_joined, check, import_] = await ended(scoring.database)
+    assert check == ("POST /people/import", None, '{"stored":false}', 200)
+    details = json.loads(import_[2])
+    assert (import_[1], details["added"], details["changed"], details["stored"]) == (None, 2, 1, True)
+    assert [each.partition(": ")[2] for each in details["people"]] == [
+        "manager; sees everything",
+        "operator; sees everything",
+        "administrator, supervisor; sees everything",
+    ]
 
 
 @pytest.mark.usefixtures("admin")

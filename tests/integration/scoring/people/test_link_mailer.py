@@ -25,6 +25,7 @@ from shared.health import Health
 from shared.smtp_server import SmtpServer
 from shared.staff_mail import StaffMail
 from shared.web.rate_limit import RateLimit
+from tests.audit import ended
 from tests.fakes import SmtpSink, scripted_smtp, smtp_sink
 from tests.integration.scoring.people.conftest import PASSWORD, Open, enter, joined
 from tests.integration.scoring.people.test_import import stored
@@ -283,6 +284,8 @@ async def test_nobody_learns_from_the_answer_who_exists(
     while await link_mailer.send_next() is not None:
         pass
     assert set(sink.recipients) == {"anna@shop.example"}
+    mailed = [row for row in await ended(scoring.database) if row[0] == "POST /login/forgot" and row[1]]
+    assert len(mailed) == 3  # of anna; a request says nothing about whom it was, its mail does
     assert [each.invited.person.login for each in await link_mailer.send([off.person.id, sso.person.id])] == []
 
 

@@ -231,8 +231,9 @@ async def test_settings_of_the_chain_are_closed_and_no_form_offers_them(
         if path in page
     ] == []
     refused = await web.get("/people")
-    assert refused.headers["location"] == "/account/refused"
-    assert "You see only a part of the chain" in (await web.get("/account/refused")).text
+    assert refused.headers["location"] == "/account/refused?part=1"
+    assert "You see only a part of the chain" in (await web.get("/account/refused?part=1")).text
+    assert "a part of the chain" not in (await web.get("/account/refused")).text
 
 
 @pytest.mark.usefixtures("chain")
