@@ -216,8 +216,10 @@ async def newest(  # noqa: PLR0913 - the conditions of a search
         conditions.append(_ABOUT.format(len(values) + 2, len(values) + 3))
         values += [respondents, list(fingerprints)]
     seen, where = _SEEN.format("$2", "$3"), " AND ".join(conditions) or "true"
-    if respondents is not None or scope.is_whole:
+    if scope.is_whole:
         sql = f"{_SUMMARY.format(seen, 'invitations')} WHERE {where} ORDER BY id DESC LIMIT $1"
+    elif respondents is not None:
+        sql = f"{_SUMMARY.format(seen, 'invitations')} WHERE {where} ORDER BY (({seen}) IS TRUE) DESC, id DESC LIMIT $1"
     else:
         newest_ones = f"(SELECT * FROM invitations WHERE {where} ORDER BY id DESC LIMIT {MOST_SCANNED})"  # noqa: S608 - our own conditions
         sql = f"{_SUMMARY.format(seen, newest_ones)} WHERE {seen} ORDER BY id DESC LIMIT $1"

@@ -70,7 +70,7 @@ class PeoplePage:
         sent = SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                scope = sent.checked(await known_scopes(session))
+                scope = sent.checked(await known_scopes(session)) if sent else EVERYTHING
                 invited = await actions.add(session, roles=roles, scope=scope, **typed)
         except InvalidPerson as error:
             return await self._list(error=error, typed=typed, roles=roles, sent=sent)
@@ -112,7 +112,10 @@ class PeoplePage:
         name, sent = str(form.get("name", "")), SentScope.of_form(form)
         try:
             async with self.sessions.begin() as session:
-                scope, email = sent.checked(await known_scopes(session)), form.get("email")
+                person = _found(await accounts.by_id(session, person_id, locked=True))
+                _refuse_stale(form, person)
+                scope = sent.checked(await known_scopes(session)) if sent else person.scope
+                email = form.get("email")
                 address = None if email is None else str(email)
                 given = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, email=address)
                 _found(await given)
@@ -226,6 +229,16 @@ class PeoplePage:
             url=url,
             picture=qr_svg(url),
             days=LINK_LASTS.days,
+        )
+
+
+def _refuse_stale(form: FormData, person: Person) -> None:
+    """Raise InvalidPerson for a form that was opened before the person was changed."""
+    if form.get("version", person.version) != person.version:
+        roles = ", ".join(sorted(role.label for role in person.roles))
+        stored = f"{person.name}, {roles}, sees {person.scope.text}"
+        raise InvalidPerson(
+            "version", f"somebody has changed this person meanwhile ({stored}); save again to replace it"
         )
 
 

@@ -29,9 +29,12 @@ class SentScope:
     regions: Collection[str]
 
     @classmethod
-    def of_form(cls, form: FormData) -> SentScope:
-        programs, regions = _texts(form, "program"), _texts(form, "region")
-        return cls(form.get("sees") == "part", programs, str(form.get("stores", "")), regions)
+    def of_form(cls, form: FormData) -> SentScope | None:
+        """Return what a form says; None for one that has none of the fields, which changes nothing."""
+        programs, regions, stores = _texts(form, "program"), _texts(form, "region"), str(form.get("stores", ""))
+        if "sees" not in form and not (programs or regions or stores.strip()):
+            return None
+        return cls(form.get("sees") != "all", programs, stores, regions)
 
     @classmethod
     def of(cls, scope: PersonScope) -> SentScope:
@@ -46,6 +49,11 @@ class SentScope:
         if scope.is_whole:
             raise InvalidPerson("scope", "choose a program, a region or a store, or everything")
         return scope
+
+    @staticmethod
+    def choices(known: Mapping[str, str], chosen: Collection[str]) -> list[tuple[str, str]]:
+        """Return what may be chosen with its title, and what is chosen although it is gone: it has to be taken away."""
+        return [*known.items(), *((name, f"{name} (gone)") for name in sorted(set(chosen).difference(known)))]
 
 
 def scope_of_row(cells: Mapping[str, str], known: KnownScopes, *, kept: PersonScope) -> PersonScope:

@@ -17,6 +17,7 @@ from shared.database.db import Sessions
 from shared.tables.opening import InvalidFile
 from shared.web import strict_input
 from shared.web.problems import INVALID_REQUEST, Conflict, NotFound, PreconditionFailed, Unprocessable
+from shared.web.staff.tickets import staff_scope
 from shared.web.strict_input import SingleValued
 
 _CSV = {"requestBody": {"content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}, "required": True}}
@@ -49,7 +50,8 @@ class StoresApi:
         """Read all stores, and the names of stores in events that the list lacks."""
         async with self.sessions.begin() as session:
             known, unlisted = await listed.read(session), await listed.unlisted(session)
-        return StoresOut(stores=[StoreOut.of(store) for store in known.values()], unlisted=unlisted)
+        names = unlisted if staff_scope.get().is_whole else []  # of stores that the person may not see
+        return StoresOut(stores=[StoreOut.of(store) for store in known.values()], unlisted=names)
 
     async def get(self, code: str, response: Response) -> StoreOut:
         async with self.sessions.begin() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
@@ -33,6 +34,12 @@ class Person:
     revision: int = 0  # grows with every change that others have to hear of
     issuer: str = ""  # of the identity provider by which the person logs in; "": with a password of here
     email: str = ""
+
+    @property
+    def version(self) -> str:
+        """A text that differs when anything does that a form about the person changes."""
+        written = repr([self.name, sorted(self.roles), self.scope.text, self.email])
+        return hashlib.sha256(written.encode()).hexdigest()[:16]
 
     @property
     def gets_mailed_links(self) -> bool:
@@ -103,8 +110,9 @@ class KnownScopes:
         return {name: store.code for store in self.listed for name in store.names}
 
     @property
-    def regions(self) -> list[str]:
-        return sorted({store.region for store in self.listed if store.region})
+    def regions(self) -> Mapping[str, str]:
+        """The regions of the list, each as its own title."""
+        return {name: name for name in sorted({store.region for store in self.listed if store.region})}
 
 
 def checked_scope(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from services.scoring.domain.people.identity import Identity, texts_at
 from services.scoring.domain.people.scope import PersonScope
@@ -32,6 +32,12 @@ class GroupLimits(_Part):
     programs: frozenset[Text] = frozenset()
     stores: frozenset[Text] = frozenset()
     regions: frozenset[Text] = frozenset()
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if not (self.programs or self.stores or self.regions):
+            raise ValueError("limits that name nothing would limit nothing: name something, or leave them out")
+        return self
 
 
 class LimitClaims(_Part):

@@ -66,7 +66,10 @@ async def load_some(session: AsyncSession, ids: Iterable[UUID]) -> list[Person]:
     return [person_of(row) for row in await db.fetch(session, _SOME, list(ids))]
 
 
-async def by_id(session: AsyncSession, id_: UUID) -> Person | None:
+async def by_id(session: AsyncSession, id_: UUID, *, locked: bool = False) -> Person | None:
+    """Return a person; with `locked` nobody else changes people until the transaction ends."""
+    if locked:
+        await lock(session)
     rows = await db.fetch(session, _BY_ID, id_)
     return person_of(rows[0]) if rows else None
 

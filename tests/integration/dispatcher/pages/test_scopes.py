@@ -62,6 +62,16 @@ async def test_invitations_of_other_stores_are_not_shown_whatever_is_asked(chain
             assert (path, (await vera.get(path)).status_code) == (path, 403)
 
 
+async def test_own_invitation_is_found_behind_many_newer_ones_elsewhere(chain: Chain) -> None:
+    mine = request("r1", segments={"store": "Arbat"})
+    await chain.take(mine)
+    await chain.take(*(request("r1", segments={"store": "Nevsky"}) for _ in range(101)))
+    await told(chain, stores=["Arbat"])
+    async with signed_in(chain) as vera:
+        found = (await vera.get("/v1/invitations", params={"customer": "r1"})).json()
+        assert [each["id"] for each in found["invitations"]] == [str(mine.invitation_id)]
+
+
 async def test_outcome_is_looked_for_among_what_is_seen(chain: Chain) -> None:
     asked = [request(f"r{number}", program=ProgramRef(id=program, version=1)) for number, program in enumerate("ab")]
     await chain.take(*asked)

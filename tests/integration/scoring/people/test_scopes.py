@@ -300,6 +300,78 @@ async def test_scope_of_what_does_not_exist_is_refused(
         assert await stored.by_login(session, "anna") is None
 
 
+@pytest.fixture
+async def root(web: httpx2.AsyncClient, scoring: Scoring) -> httpx2.AsyncClient:
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [ARBAT, NEVSKY])
+        administrator = await accounts.add(session, login="root", name="Root", roles=[Role.ADMINISTRATOR])
+    await web.post(administrator.url(""), data={"password": PASSWORD, "again": PASSWORD})
+    return web
+
+
+async def scope_of(scoring: Scoring, login: str) -> str:
+    async with scoring.database.sessions.begin() as session:
+        found = await stored.by_login(session, login)
+    assert found is not None
+    return found[0].scope.text
+
+
+async def test_form_that_says_nothing_of_the_scope_leaves_it_and_never_widens_it(
+    root: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    form = {"login": "anna", "name": "Anna", "role": "manager"}
+    await root.post("/people", data=form | {"stores": "Arbat"})  # without the choice beside it
+    assert await scope_of(scoring, "anna") == "stores A1"
+    anna = re.findall(r'href="(/people/[0-9a-f-]+)">Anna<', (await root.get("/people")).text)[0]
+    await root.post(anna, data={"name": "Anna", "role": "analyst"})
+    assert await scope_of(scoring, "anna") == "stores A1"
+    assert (await root.post(anna, data={"name": "Anna", "role": "manager", "sees": "bogus"})).status_code == 422
+    assert await scope_of(scoring, "anna") == "stores A1"
+
+
+async def test_older_page_of_a_person_does_not_undo_what_another_has_changed(
+    root: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    await root.post("/people", data={"login": "anna", "name": "Anna", "role": "manager", "sees": "all"})
+    anna = re.findall(r'href="(/people/[0-9a-f-]+)">Anna<', (await root.get("/people")).text)[0]
+    [version] = re.findall('name="version" value="([0-9a-f]+)"', (await root.get(anna)).text)
+    narrowed = {"name": "Anna", "role": "manager", "sees": "part", "stores": "A1", "version": version}
+    assert (await root.post(anna, data=narrowed)).status_code == 303
+    older = await root.post(anna, data={"name": "Anna P", "role": "manager", "sees": "all", "version": version})
+    assert (older.status_code, "changed this person meanwhile (Anna, manager, sees stores A1)" in older.text) == (
+        422,
+        True,
+    )
+    assert await scope_of(scoring, "anna") == "stores A1"
+
+
+async def test_region_that_is_gone_stays_in_the_form_until_it_is_taken_away(
+    root: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    await scoring.asked()
+    form = {"login": "anna", "name": "Anna", "role": "manager", "sees": "part", "region": "Moscow"}
+    await root.post("/people", data=form | {"program": "after-purchase"})
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [Store("A1", "Arbat", (), "Centre")])
+    anna = re.findall(r'href="(/people/[0-9a-f-]+)">Anna<', (await root.get("/people")).text)[0]
+    page = (await root.get(anna)).text
+    assert 'name="region" value="Moscow" checked> Moscow (gone)' in page
+    refused = await root.post(anna, data=form | {"program": "after-purchase"})
+    assert (refused.status_code, "there is no region Moscow" in refused.text) == (422, True)
+    assert await scope_of(scoring, "anna") == "programs after-purchase, regions Moscow"
+
+
+async def test_names_of_stores_that_are_not_listed_are_for_who_sees_all(
+    web: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    await scoring.asked(segments={"store": "Nowhere"})
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [ARBAT])
+    await enter_as(web, scoring, Role.MANAGER, stores={"A1"})
+    assert (await web.get("/v1/stores")).json()["unlisted"] == []
+    assert "Nowhere" not in (await web.get("/stores")).text
+
+
 async def test_administrator_of_a_part_is_not_the_one_who_remains(web: httpx2.AsyncClient, scoring: Scoring) -> None:
     async with scoring.database.sessions.begin() as session:
         await listed.put(session, [ARBAT])

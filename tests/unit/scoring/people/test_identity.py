@@ -69,11 +69,17 @@ def test_provider_suggests_login_and_name() -> None:
 
 
 def test_limits_of_all_groups_count_together() -> None:
-    limits = {"vvo": {"stores": ["vvo-1"]}, "msk": {"stores": ["msk-1", "msk-2"], "programs": ["returns"]}, "it": {}}
+    limits = {"vvo": {"stores": ["vvo-1"]}, "msk": {"stores": ["msk-1", "msk-2"], "programs": ["returns"]}}
     assert identity({"groups": ["managers", "vvo", "msk"]}, limits=limits).scope == PersonScope(
         programs=frozenset(["returns"]), stores=frozenset(["vvo-1", "msk-1", "msk-2"])
     )
     assert identity({"groups": ["managers", "it"]}, limits=limits).scope == EVERYTHING
+
+
+@pytest.mark.parametrize("limit", [{}, {"stores": []}])
+def test_limit_that_names_nothing_is_refused(limit: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="name something"):
+        identity({"groups": ["managers"]}, limits={"managers": limit})
 
 
 def test_claim_that_has_to_limit_and_is_empty_leaves_no_role() -> None:
