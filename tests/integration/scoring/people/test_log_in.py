@@ -180,7 +180,7 @@ async def test_session_goes_on_while_it_is_used_and_ends_when_it_is_not(
     asked = await web.get("/account")
     assert (asked.status_code, asked.headers["location"]) == (307, "/login/renew?next=%2Faccount")
     shown = await web.get("/login/renew?next=/account")
-    assert (shown.status_code, "You were logged out" in shown.text) == (200, True)
+    assert (shown.status_code, "Your log-in has ended" in shown.text) == (200, True)
 
 
 async def test_session_ends_after_its_day_even_if_it_is_used(
