@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import timedelta
 
 import pytest
 from fastapi.responses import StreamingResponse
@@ -49,6 +50,13 @@ async def test_page_hears_of_its_own_program_and_of_no_other(scoring: Scoring, m
         while told != f"event: figures\ndata: {numbers['after-purchase']}\n\n":  # it may change more than once
             told = await anext(said)
     assert numbers["another-program"] != numbers["after-purchase"]
+
+
+async def test_stream_ends_when_a_ticket_would(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+    monkeypatch.setattr(live, "LASTING", timedelta(seconds=0.05))
+    async with asyncio.timeout(10), stream(scoring) as said:
+        assert [each async for each in said] == ["event: figures\ndata: 0\n\n", IS_LIVE]
 
 
 async def test_page_hears_that_the_line_lives(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,8 @@ async def test_answers_of_other_stores_are_not_found_by_any_filter(
 @pytest.mark.usefixtures("chain")
 async def test_who_sees_one_program_has_to_ask_for_it(web: httpx2.AsyncClient, scoring: Scoring) -> None:
     await enter_as(web, scoring, *ROLES, programs={"after-purchase"})
-    assert (await web.get("/v1/nps", params={"program": "bank"})).status_code == 403
+    for path in ("/v1/nps", "/v1/funnel", "/v1/annotations", "/v1/nps/moves", "/live"):
+        assert (path, (await web.get(path, params={"program": "bank"})).status_code) == (path, 403)
     assert (await web.get("/v1/nps")).json()["series"][0]["n"] == 2
     assert len((await web.get("/v1/answers")).json()["answers"]) == 2
     page = (await web.get("/?program=bank")).text
