@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 
 from shared.clock import Clock, SystemClock
@@ -16,7 +17,7 @@ from shared.contract.vocabulary import Service
 from shared.database import schema
 from shared.database.commit_check import check_commit
 from shared.database.compared_clock import EVERY_S, ComparedClock
-from shared.database.db import Database
+from shared.database.db import Database, is_transient
 from shared.database.until_stopped import IDLE_S, Pause, Round, supervised, until_stopped
 from shared.health import Health, Heartbeat
 from shared.messaging import audit_anchors, housekeeping, readmission
@@ -29,6 +30,8 @@ from shared.runtime import ServiceContext
 from shared.serving import serve
 from shared.wakeup import NotifyingRequests, Wakeup
 from shared.web.audit.trail import COUNTED_S, AuditTrail
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +120,15 @@ class Supervisor:
         self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)
         self.loop(self.health.heartbeat("audit anchors"), anchors, longest_s=audit_anchors.EVERY_S)
         trail: AuditTrail = app.state.trail
-        self.loop(self.health.heartbeat("audit counts"), trail.write_counts, longest_s=COUNTED_S)
+        heartbeat = self.health.heartbeat("audit counts")
+        self._start(heartbeat.name, self._write_counts(trail, heartbeat))
+
+    async def _write_counts(self, trail: AuditTrail, heartbeat: Heartbeat) -> None:
+        """Write counted refusals to the audit log regularly, and once more at the end."""
+        await until_stopped(trail.write_counts, self.stop, heartbeat=heartbeat, pause=Pause(COUNTED_S))
+        try:
+            await trail.write_counts()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("audit.counts_lost", exc_info=error)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import NamedTuple
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,17 +32,25 @@ REFUSED_S = 10.0  # … one in this many seconds, and the others are counted
 _NOT_WRITTEN = "The audit log cannot be written, without which nothing is changed and exported."
 
 
+class _Refusal(NamedTuple):
+    actor: Actor
+    action: str
+    subject: str | None
+    status: int
+
+
 class AuditTrail:
     """The audit log of one application.
 
-    Refusals of clients that nobody knows are counted and written by the minute, so that they cannot fill the log.
+    Refusals at the log-in, and of clients that nobody knows, are counted and written by the minute: they cannot fill
+    the log, and an attempt to log in costs no transaction.
     """
 
     def __init__(self, sessions: Sessions, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._sessions = sessions
         self._rows: GroupCommitter[NewRow, int] = GroupCommitter(in_transaction(sessions, chain.append))
         self._limit = RateLimit(per_second=1 / REFUSED_S, burst=REFUSALS, monotonic=monotonic)
-        self._counts: Counter[tuple[str, int]] = Counter()
+        self._counts: Counter[_Refusal] = Counter()
         self._routes: RecordedRoutes | None = None
 
     def act_of(self, request: Scope, ticket: Ticket | None) -> Act | None:
@@ -51,7 +60,11 @@ class AuditTrail:
         if self._routes is None:
             self._routes = RecordedRoutes(request["app"])
         route = self._routes.find(request["method"], request["path"])
-        return None if route is None else Act(_actor(request, ticket), route.action, route.subject_in(request["path"]))
+        if route is None:
+            return None
+        is_stranger = routes.is_log_in(request["path"])  # who may name any subject, and fill the counts with them
+        subject = None if is_stranger else route.subject_in(request["path"])
+        return Act(_actor(request, ticket), route.action, subject)
 
     async def ask(self, act: Act) -> None:
         """Write the row before the work begins; raises Unavailable, after which it must not begin."""
@@ -65,13 +78,14 @@ class AuditTrail:
             log.exception("audit.end_is_missing", number=act.number, status=status)
 
     async def enter(self, act: Act, status: int) -> None:
-        """Write the one row of a request at the log-in, where nobody is known before; raises Unavailable."""
-        is_refused = status >= HTTPStatus.BAD_REQUEST
-        is_known = act.actor != NOBODY or act.subject is not None or status == HTTPStatus.UNAUTHORIZED
-        if is_known and status != HTTPStatus.TOO_MANY_REQUESTS:
-            await self._write(act.row(Stage.REFUSED if is_refused else Stage.ENDED, status=status))
-        elif is_refused:
-            self._counts[act.action, status] += 1
+        """Write the one row of a request at the log-in, where nobody is known before; raises Unavailable.
+
+        A refusal is counted, for the person whose log-in was tried.
+        """
+        if status >= HTTPStatus.BAD_REQUEST:
+            self._count(act, status)
+        elif act.actor != NOBODY or act.subject is not None:
+            await self._write(act.row(Stage.ENDED, status=status))
 
     async def refuse(self, request: Scope, ticket: Ticket | None, problem: Problem) -> None:
         """Write that the gate let somebody not pass; the refusal stands even if that fails."""
@@ -79,19 +93,23 @@ class AuditTrail:
         if act is None:
             return
         if act.actor == NOBODY or self._limit.take(act.actor):
-            self._counts[act.action, int(problem.status)] += 1
+            act.subject = None  # a stranger may name any, and fill the counts with them
+            self._count(act, problem.status)
             return
         try:
             await self._write(act.row(Stage.REFUSED, status=int(problem.status)))
         except Unavailable:
-            self._counts[act.action, int(problem.status)] += 1
+            self._count(act, problem.status)
+
+    def _count(self, act: Act, status: int) -> None:
+        self._counts[_Refusal(act.actor, act.action, act.subject, int(status))] += 1
 
     async def write_counts(self) -> None:
         """Write how many refusals were counted since the last time."""
         counts, self._counts = self._counts, Counter()
         rows = [
-            NewRow(Stage.REFUSED, NOBODY, action, details={"times": times}, status=status)
-            for (action, status), times in counts.items()
+            NewRow(Stage.REFUSED, each.actor, each.action, each.subject, details={"times": times}, status=each.status)
+            for each, times in counts.items()
         ]
         try:
             if rows:
