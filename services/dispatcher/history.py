@@ -45,7 +45,8 @@ async def newest(
 ) -> schemas.InvitationList:
     """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any.
 
-    Of a customer who was asked in the scope, without an outcome, it also says how many invitations are elsewhere.
+    Of a customer who was asked in the scope, without an outcome, it also says how many invitations are elsewhere: of
+    the very id that was asked here, or a made-up id with somebody's address would tell where that person buys.
     """
     ids = address_keys.respondents_like(customer) if customer else None
     fingerprints = address_keys.matching_like(customer) if customer else ()
@@ -53,7 +54,9 @@ async def newest(
         session, limit=_MOST, outcome=outcome, respondents=ids, fingerprints=fingerprints, scope=scope
     )
     seen = [_summary(row) for row in rows if row["seen"]]
-    elsewhere = len(rows) - len(seen) if seen and outcome is None else 0  # the outcome elsewhere is not told
+    known = {row["respondent_id"] for row in rows if row["seen"]}
+    hidden = [row for row in rows if not row["seen"] and row["respondent_id"] in known]
+    elsewhere = len(hidden) if outcome is None else 0  # the outcome elsewhere is not told
     return schemas.InvitationList(invitations=seen, elsewhere=elsewhere)
 
 

@@ -181,8 +181,8 @@ async def history(session: AsyncSession, invitation_id: UUID, *, scope: StaffSco
     return rows[0] if rows else None
 
 
-_SUMMARY = """SELECT id, coalesce(request->>'customer_id', CASE WHEN request ? 'event' THEN respondent_id END)
-    AS customer_id, program, state, outcome,
+_SUMMARY = """SELECT id, respondent_id, program, state, outcome,
+coalesce(request->>'customer_id', CASE WHEN request ? 'event' THEN respondent_id END) AS customer_id,
 coalesce(request->>'send_at', to_jsonb(expires_at - make_interval(secs => (
     SELECT (document->>'lifetime_s')::float8 FROM contents WHERE digest = content))) #>> '{{}}') AS send_at,
 created_at, closed_at, {0} AS seen FROM {1} i"""

@@ -22,12 +22,12 @@ from services.scoring.domain.stores.texts import store_of, texts_of
 from services.scoring.files import stores as files
 from services.scoring.repository.stores import listed
 from services.scoring.stores import saving
-from services.scoring.stores.saving import ImportResult, StaleStore
+from services.scoring.stores.saving import ImportResult, StaleStore, StoreInUse
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.database.db import Sessions
 from shared.tables.opening import InvalidFile
-from shared.web.problems import NotFound
+from shared.web.problems import Conflict, Forbidden, NotFound
 from shared.web.staff.menu import StaffPages
 
 MOST_SHOWN, MOST_UNLISTED, MOST_LINES = 500, 100, 1000
@@ -127,6 +127,8 @@ class StorePages:
         except StaleStore as error:
             if error.current is not None:
                 return self._form(texts_of(error.current), version=error.current.version, kept=True)
+        except StoreInUse as error:
+            raise Conflict("The store is in use", str(error)) from None
         return _back(deleted=code)
 
     async def add_spelling(self, request: Request) -> Response:
@@ -140,6 +142,8 @@ class StorePages:
         return _back(saved=store.code)
 
     async def upload(self) -> Response:
+        if not self.staff_pages.may_write("/stores"):
+            raise Forbidden("Your role does not allow this", "An administrator imports stores.")
         return self._import_page()
 
     async def import_csv(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from services.scoring.domain.stores.store import InvalidStore, Store, TakenName
 from services.scoring.repository.stores import listed
 from services.scoring.stores import saving
-from services.scoring.stores.saving import Expected, StaleStore
+from services.scoring.stores.saving import Expected, StaleStore, StoreInUse
 from services.scoring.stores.schemas import ImportOut, StoreIn, StoreOut, StoresOut
 from shared.database.db import Sessions
 from shared.tables.opening import InvalidFile
@@ -89,6 +89,8 @@ class StoresApi:
                 found = await saving.remove(session, code, expected=_expected(if_match, None))
         except StaleStore:
             raise _stale() from None
+        except StoreInUse as error:
+            raise Conflict("The store is in use", str(error)) from None
         if not found:
             raise NotFound("No such store")
         return Response(status_code=HTTPStatus.NO_CONTENT)

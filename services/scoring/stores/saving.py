@@ -12,12 +12,20 @@ from services.scoring.domain.stores import imports
 from services.scoring.domain.stores.imports import ImportPlan
 from services.scoring.domain.stores.store import MOST_STORES, InvalidStore, Store, checked, refuse_taken
 from services.scoring.files import stores as files
-from services.scoring.repository.people import revisions
+from services.scoring.repository.people import accounts, revisions
 from services.scoring.repository.stores import listed
 from shared.database.db import Sessions
 from shared.web.audit.acts import note
 
 Expected = Callable[[Store | None], bool]
+
+
+class StoreInUse(Exception):
+    """The scope of so many people names the store."""
+
+    def __init__(self, people: int) -> None:
+        who = "1 person is" if people == 1 else f"{people} people are"
+        super().__init__(f"{who} set to see this store. Change that first: its code may be given to another store.")
 
 
 class StaleStore(Exception):
@@ -28,9 +36,15 @@ class StaleStore(Exception):
         self.current = current
 
 
+async def _lock(session: AsyncSession) -> None:
+    """Wait for others who change stores or people, because a change of stores changes what people see."""
+    await listed.lock(session)
+    await accounts.lock(session)
+
+
 async def save(session: AsyncSession, store: Store, *, expected: Expected) -> None:
     """Add a store or replace the one with its code; raises StaleStore and InvalidStore."""
-    await listed.lock(session)
+    await _lock(session)
     known = await listed.read(session)
     _check(known.get(store.code), expected)
     refuse_taken(store, known)
@@ -42,10 +56,12 @@ async def save(session: AsyncSession, store: Store, *, expected: Expected) -> No
 
 
 async def remove(session: AsyncSession, code: str, *, expected: Expected) -> bool:
-    """Delete a store; returns whether there was one. Raises StaleStore."""
-    await listed.lock(session)
+    """Delete a store; returns whether there was one. Raises StaleStore and StoreInUse."""
+    await _lock(session)
     current = (await listed.read(session)).get(code)
     _check(current, expected)
+    if people := await accounts.count_who_see(session, code):
+        raise StoreInUse(people)
     await listed.remove(session, code)
     await revisions.revise_by_stores(session)
     note(code)
@@ -59,7 +75,7 @@ def _check(current: Store | None, expected: Expected) -> None:
 
 async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> Store:
     """Give a spelling to the store that has a code or name; returns the store. Raises InvalidStore."""
-    await listed.lock(session)
+    await _lock(session)
     known = await listed.read(session)
     found = known.get(named) or next((each for each in known.values() if named in each.names), None)
     if found is None:
@@ -89,7 +105,7 @@ async def import_file(sessions: Sessions, content: bytes, *, dry_run: bool, good
     """
     file = await asyncio.to_thread(files.read, content)
     async with sessions.begin() as session:
-        await listed.lock(session)
+        await _lock(session)
         known = await listed.read(session)
         plan = await asyncio.to_thread(imports.plan, known, file.rows, file.bad)
         stored = not dry_run and (good_only or not plan.bad)

@@ -26,6 +26,7 @@ _BY_LOGIN = f"SELECT {_COLUMNS}, p.password FROM people p WHERE p.login = $1"  #
 _BY_ID = f"SELECT {_COLUMNS} FROM people p WHERE p.id = $1"  # noqa: S608 - see above
 _BY_LINK = f"""SELECT {_COLUMNS} FROM people p JOIN staff_links l ON l.person = p.id
 WHERE l.digest = $1 AND l.expires_at > clock_timestamp() AND p.off_at IS NULL"""  # noqa: S608 - see above
+_COUNT_WHO_SEE = "SELECT count(*) AS n FROM people WHERE $1 = ANY(stores)"
 _ADD = """INSERT INTO people (id, login, name, roles, programs, stores, regions, email)
 VALUES ($1, $2, $3, $4::text[], $5::text[], $6::text[], $7::text[], nullif($8, ''))
 ON CONFLICT (login) DO NOTHING RETURNING id"""
@@ -78,6 +79,11 @@ async def by_login(session: AsyncSession, login: str) -> tuple[Person, str | Non
     """Return who has a folded login, with the hash of the password."""
     rows = await db.fetch(session, _BY_LOGIN, login)
     return (person_of(rows[0]), rows[0]["password"]) if rows else None
+
+
+async def count_who_see(session: AsyncSession, store: str) -> int:
+    """Return how many people's scope names the store with this code."""
+    return int((await db.fetch(session, _COUNT_WHO_SEE, store))[0]["n"])
 
 
 async def by_link(session: AsyncSession, digest: bytes) -> Person | None:

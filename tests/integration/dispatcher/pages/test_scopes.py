@@ -9,21 +9,23 @@ from uuid import uuid4
 
 import httpx2
 
-from shared.contract.events import ProgramRef, StaffChanged
+from shared.contract.events import Contact, ProgramRef, StaffChanged
 from shared.contract.vocabulary import Role
 from shared.database import staff
 from shared.web.staff.tickets import Ticket, TicketSigner
-from tests.integration.dispatcher.conftest import Chain, request
+from tests.integration.dispatcher.conftest import ADDRESS_KEYS, Chain, request
 from tests.integration.dispatcher.pages.conftest import browser, settings
 
 PERSON = uuid4()
 
 
 @asynccontextmanager
-async def signed_in(chain: Chain, *, revision: int = 7, is_scoped: bool = True) -> AsyncIterator[httpx2.AsyncClient]:
+async def signed_in(
+    chain: Chain, *, revision: int = 7, is_scoped: bool = True, **settings_: object
+) -> AsyncIterator[httpx2.AsyncClient]:
     roles = frozenset([Role.SUPERVISOR])
     ticket = Ticket(PERSON, "Vera", roles, datetime.now(UTC), uuid4(), revision=revision, is_scoped=is_scoped)
-    async with browser(chain, auth=None) as opened:
+    async with browser(chain, auth=None, **settings_) as opened:
         opened.cookies.set("earshot", TicketSigner(settings().ticket_secrets).sign(ticket))
         yield opened
 
@@ -60,6 +62,16 @@ async def test_invitations_of_other_stores_are_not_shown_whatever_is_asked(chain
         assert (await vera.get(f"/v1/invitations/{mine.invitation_id}")).status_code == 200
         for path in ("/mailbox", "/suppressions", "/replies", "/mail", "/v1/mailbox"):
             assert (path, (await vera.get(path)).status_code) == (path, 403)
+
+
+async def test_made_up_id_does_not_tell_where_somebody_with_the_same_address_was_asked(chain: Chain) -> None:
+    address = Contact(email="target@shop.example")
+    made_up = request("made-up", contact=address, segments={"store": "Arbat"})
+    await chain.take(made_up, request("t-1", contact=address, segments={"store": "Nevsky"}))
+    await told(chain, stores=["Arbat"])
+    async with signed_in(chain, address_keys=dict(ADDRESS_KEYS.keys)) as vera:
+        found = (await vera.get("/v1/invitations", params={"customer": "target@shop.example"})).json()
+    assert ([each["id"] for each in found["invitations"]], found["elsewhere"]) == ([str(made_up.invitation_id)], 0)
 
 
 async def test_own_invitation_is_found_behind_many_newer_ones_elsewhere(chain: Chain) -> None:

@@ -43,11 +43,11 @@ async def chain(scoring: Scoring) -> dict[str, SurveyRequested]:
     return asked
 
 
-async def enter_as(opened: Any, scoring: Scoring, *roles: Role, **scope: set[str]) -> UUID:
+async def enter_as(opened: Any, scoring: Scoring, *roles: Role, login: str = "vera", **scope: Any) -> UUID:
     """Log somebody in who sees only the scope; returns the person's id."""
     seen = PersonScope(**{name: frozenset(values) for name, values in scope.items()})
     async with scoring.database.sessions.begin() as session:
-        invited = await accounts.add(session, login="vera", name="Vera", roles=roles, scope=seen)
+        invited = await accounts.add(session, login=login, name=login.title(), roles=roles, scope=seen)
     await opened.post(invited.url(""), data={"password": PASSWORD, "again": PASSWORD})
     return invited.person.id
 
@@ -57,7 +57,7 @@ async def enter_as(opened: Any, scoring: Scoring, *roles: Role, **scope: set[str
 )
 @pytest.mark.usefixtures("chain")
 async def test_store_manager_sees_the_store_and_the_score_of_the_chain(
-    web: httpx2.AsyncClient, scoring: Scoring, scope: dict[str, set[str]]
+    web: httpx2.AsyncClient, scoring: Scoring, scope: dict[str, Any]
 ) -> None:
     await enter_as(web, scoring, *ROLES, **scope)
     for path in (
@@ -386,3 +386,16 @@ async def test_administrator_of_a_part_is_not_the_one_who_remains(web: httpx2.As
 async def _told(scoring: Scoring, person: UUID) -> list[StaffChanged]:
     events = [event.payload for event in await scoring.published("staff.changed")]
     return [each for each in events if isinstance(each, StaffChanged) and each.person_id == person]
+
+
+async def test_store_that_somebody_sees_is_not_deleted(opened: Open, web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    async with scoring.database.sessions.begin() as session:
+        await listed.put(session, [ARBAT, NEVSKY])
+    await enter_as(web, scoring, Role.MANAGER, stores={"A1"})
+    assert (await web.get("/stores/import")).status_code == 403
+    async with opened() as admin:
+        await enter_as(admin, scoring, Role.ADMINISTRATOR, login="admin")
+        for path, form in (("/v1/stores/A1", None), ("/stores/delete", {"code": "A1", "version": ARBAT.version})):
+            refused = await admin.request("DELETE" if form is None else "POST", path, data=form)
+            assert (refused.status_code, "1 person is set to see this store" in refused.text) == (409, True)
+        assert (await admin.delete("/v1/stores/N1")).status_code == 204
