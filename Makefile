@@ -47,7 +47,7 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and how to repair it
 
 ## Changing it
 
-.PHONY: test pythons check lint format schemas chaos bench fuzz mutants lock sbom advisories images clean
+.PHONY: test pythons check lint format schemas messages chaos bench fuzz mutants lock sbom advisories images clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
@@ -62,10 +62,11 @@ pythons: ## unit tests and the demo with each newer Python that is here, each in
 		&& touch "build/python$$version/passed" || exit 1; \
 	done; rm -f build/python*/passed
 
-check: lint ## everything CI checks before the tests: lint, locks, advisories, schemas, migrations
+check: lint ## everything CI checks before the tests: lint, locks, advisories, schemas, catalogues, migrations
 	$(PY) -m pytest --quiet -k lock tests/unit/test_repository.py
 	$(PY) -m deploy.supply.advisories
 	$(EARSHOT) schemas --check
+	$(PY) -m deploy.messages --check
 	$(EARSHOT) migrate --check
 
 lint: $(DEV) ## format, ruff, mypy, import rules, Dockerfile and compose file; changes nothing
@@ -79,6 +80,9 @@ lint: $(DEV) ## format, ruff, mypy, import rules, Dockerfile and compose file; c
 format: $(DEV) ## rewrite the code in the house format, repairing what ruff can
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
+
+messages: $(DEV) ## bring the catalogues of translations up to date with the code (ARGS=de adds a language)
+	$(PY) -m deploy.messages $(ARGS)
 
 schemas: $(DEV) ## write the JSON Schemas of all events to docs/events/
 	$(EARSHOT) schemas

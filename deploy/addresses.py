@@ -8,6 +8,7 @@ from rich.console import Console
 
 from deploy.all_settings import AllSettings
 from shared.contract.vocabulary import Service
+from shared.languages.current import gettext, lookup
 from shared.web.routes import TABLE
 
 
@@ -20,7 +21,9 @@ def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
     console = Console(highlight=False)
     origin = address(settings, services[0])
     console.print()
-    for prefix in TABLE:
-        if prefix.label and prefix.service in services:
-            console.print(f"  {prefix.label:<14}{origin}{prefix.path}")
-    console.print(f"  {'API docs':<14}{origin}/docs\n")
+    paths = {lookup(prefix.label): prefix.path for prefix in TABLE if prefix.label and prefix.service in services}
+    paths[gettext("API docs")] = "/docs"
+    width = max(14, 2 + max(map(len, paths)))
+    for label, path in paths.items():
+        console.print(f"  {label:<{width}}{origin}{path}")
+    console.print()

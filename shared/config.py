@@ -23,6 +23,7 @@ from pydantic_settings import (
 from shared import database_url, made_keys
 from shared.contract.address_keys import AddressKeys
 from shared.database_url import DatabaseOptions
+from shared.languages import current as languages
 from shared.mail_address import mail_address, read_sender
 from shared.smtp_server import SmtpServer
 
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
     staff_smtp_ca_file: Path | None = None
     staff_from: str = ""
     staff_mails_per_hour: int = Field(default=200, ge=1, le=100_000)
+    language: str = "en"  # of pages for staff whose browser asks for none that there is
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -197,6 +199,13 @@ class Settings(BaseSettings):
         if sender:
             read_sender(sender)
         return sender
+
+    @field_validator("language")
+    @classmethod
+    def _has_a_catalogue(cls, language: str) -> str:
+        if language not in languages.known():
+            raise ValueError(f"there are only these languages: {', '.join(languages.known())}")
+        return language
 
     @field_validator("audit_mail_to")
     @classmethod

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from babel.dates import format_date
 from rich.console import Console
 
-from shared.contract.vocabulary import counted
+from deploy.demo.terminal import in_terminal_language
+from shared.languages.current import current, gettext, mark, ngettext
 
 if TYPE_CHECKING:
     import httpx2
@@ -15,8 +18,6 @@ if TYPE_CHECKING:
     from deploy.demo.shop import Shop
     from deploy.demo.simulated_people import SimulatedPeople
     from shared.clock import StoredClock
-
-_CONTACTS = {"email 1": "mail", "email 2": "repeat", "sms 3": "text message", "call": "call"}
 
 
 @dataclass(slots=True)
@@ -30,16 +31,37 @@ class DemoProgress:
     _last_line: str = ""
 
     async def print_if_changed(self) -> None:
-        contacts = ", ".join(counted(self.people.received.get(name, 0), word) for name, word in _CONTACTS.items())
-        line = f"{self.clock.now():%d %b}: {self.shop.sold} sold, {contacts}; {await self._score()}"
+        series = await self._series()
+        with in_terminal_language():
+            day = format_date(self.clock.now(), "dd MMM", locale=current.get().locale)
+            contacts, score = ", ".join(self._contacts()), _score(series)
+            text = mark("%(day)s: %(sold)s sold, %(contacts)s; %(score)s")
+            line = gettext(text, day=day, sold=self.shop.sold, contacts=contacts, score=score)
         if line != self._last_line:
             self.console.print(line, soft_wrap=True)
         self._last_line = line
 
-    async def _score(self) -> str:
+    def _contacts(self) -> Iterator[str]:
+        received = self.people.received
+        yield ngettext("%(num)s mail", "%(num)s mails", received.get("email 1", 0))
+        yield ngettext("%(num)s repeat", "%(num)s repeats", received.get("email 2", 0))
+        yield ngettext("%(num)s text message", "%(num)s text messages", received.get("sms 3", 0))
+        yield ngettext("%(num)s call", "%(num)s calls", received.get("call", 0))
+
+    async def _series(self) -> dict[str, Any] | None:
         answer = await self.web.get(f"{self.scoring_url}/v1/nps")
-        whole = next(iter(answer.raise_for_status().json()["series"]), None)
-        if not whole or not whole["n"]:
-            return "no score yet"
-        low, high = whole["interval"]["low"], whole["interval"]["high"]
-        return f"{counted(whole['n'], 'answer')} in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
+        return next(iter(answer.raise_for_status().json()["series"]), None)
+
+
+def _score(whole: dict[str, Any] | None) -> str:
+    if not whole or not whole["n"]:
+        return gettext("no score yet")
+    nps, low, high = (f"{each:+.0f}" for each in (whole["nps"], whole["interval"]["low"], whole["interval"]["high"]))
+    return ngettext(
+        "%(num)s answer in all, NPS [bold]%(nps)s[/] (%(low)s … %(high)s)",
+        "%(num)s answers in all, NPS [bold]%(nps)s[/] (%(low)s … %(high)s)",
+        whole["n"],
+        nps=nps,
+        low=low,
+        high=high,
+    )

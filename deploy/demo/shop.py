@@ -19,16 +19,17 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
-from rich.console import Console
 
 from deploy import all_in_one
 from deploy.addresses import address, print_addresses
 from deploy.all_settings import ALL, AllSettings
 from deploy.demo.progress import DemoProgress
 from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, StoreQuality, purchase
+from deploy.demo.terminal import in_terminal_language, say
 from deploy.program_ticket import ProgramTicket
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
+from shared.languages.current import mark
 from shared.runtime import stop_on_signals
 from shared.waiting import wait_for
 
@@ -57,8 +58,6 @@ PROGRAM = {
         {"name": "age", "field": "customer.attributes.age", "ranges": [18, 25, 35, 50, 65]},
     ],
 }
-
-console = Console(highlight=False)
 
 
 @dataclass(slots=True)
@@ -135,12 +134,12 @@ async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
         stop_on_signals(stop)
         if seconds:
             asyncio.get_running_loop().call_later(seconds, stop.set)
-        console.print("Earshot demo: starting PostgreSQL and three services …")
+        say(mark("Earshot demo: starting PostgreSQL and three services …"))
         try:
             await _run_demo(AllSettings.for_demo(**overrides), clock, stop)
         finally:
             clock.anchor(clock.now(), speed=0)
-    console.print("Stopped. `make demo` continues from here; delete .data/demo to start again.")
+    say(mark("Stopped. `make demo` continues from here; delete .data/demo to start again."))
 
 
 async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> str:
@@ -150,7 +149,7 @@ async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> s
 
     if problem := broker.missing_tool():
         raise SystemExit(f"earshot: {problem}")
-    console.print("Starting Apache Kafka …")
+    say(mark("Starting Apache Kafka …"))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs errors while it reconnects by itself
     url = (await asyncio.to_thread(resources.enter_context, broker.Broker(folder))).url
     await create_topics(url, TOPICS)
@@ -161,7 +160,8 @@ async def _run_demo(settings: AllSettings, clock: StoredClock, stop: asyncio.Eve
     ready = asyncio.Event()
 
     def started(_urls: dict[str, str]) -> None:
-        print_addresses(settings, ALL)
+        with in_terminal_language():
+            print_addresses(settings, ALL)
         ready.set()
 
     auth = ProgramTicket(settings.scoring, name="The demo")
@@ -236,7 +236,7 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
             await action()
         except* httpx2.HTTPError:
             if not stop.is_set():
-                console.print("  … no answer, trying again")
+                say(mark("  … no answer, trying again"))
 
 
 async def _make_call(people: SimulatedPeople, clock: StoredClock) -> None:
@@ -249,7 +249,7 @@ async def _run_clock(clock: StoredClock, stop: asyncio.Event) -> None:
     """Run the clock fast up to the present, then at normal speed; store it every second, for a demo that is killed."""
     await catch_up(clock, stop)
     if not stop.is_set():
-        console.print("Today: time now passes at its normal speed. Answer a mail, take a call at the desk.")
+        say(mark("Today: time now passes at its normal speed. Answer a mail, take a call at the desk."))
     while not stop.is_set():
         clock.anchor(clock.now(), speed=1)
         await wait_for(stop, 1.0)

@@ -86,6 +86,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
+        catalogues=Path(__file__).parent / "locales",
         access=StaffAccess.of(
             settings,
             find_scope=ReceivedScopes(database.sessions).find,
@@ -105,7 +106,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
 def _staff_routers(
     settings: DispatcherSettings, sessions: Sessions, clock: Clock, accounts: Sequence[ChannelAccount]
 ) -> list[APIRouter]:
-    staff_pages, composer = StaffPages.of(settings), settings.composer
+    staff_pages, composer = StaffPages.of(settings, Service.DISPATCHER), settings.composer
     mails = MailPages(
         composer=composer,
         accounts=accounts,

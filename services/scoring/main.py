@@ -126,12 +126,13 @@ def build_app(  # noqa: PLR0913 - a service is built from these
             windows,
             settings.public_url,
         ).routes(),
+        catalogues=Path(__file__).parent / "locales",
         access=access,
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
         larger={"/stores/import": MOST_UPLOADED, "/people/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
     )
-    staff_pages = StaffPages.of(settings)
+    staff_pages = StaffPages.of(settings, Service.SCORING)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
     app.include_router(Desk(sessions, writer, clock, staff_pages, settings.desk_lease).router())
     app.include_router(manual.router(staff_pages))

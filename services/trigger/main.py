@@ -85,6 +85,7 @@ def build_app(
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
+        catalogues=Path(__file__).parent / "locales",
         access=StaffAccess.of(
             settings,
             find_scope=ReceivedScopes(database.sessions).find,
@@ -111,7 +112,7 @@ def _routers(
     *,
     sources: Mapping[str, Source],
 ) -> Sequence[APIRouter]:
-    pages = StaffPages.of(settings)
+    pages = StaffPages.of(settings, Service.TRIGGER)
     limit = RateLimit(per_second=settings.events_per_second, burst=MAX_EVENTS)
     return [
         EventApi(intake, limit, SurveyLinks(settings.public_url, settings.link_secrets)).router(),

@@ -8,6 +8,8 @@ import unicodedata
 from enum import StrEnum
 from functools import lru_cache
 
+from shared.languages.current import mark
+
 KEY_PREFIX = "esk_"  # of every API key
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")  # of customer ids
 SHARED_NAMESPACE = "shared"  # the namespace of customer ids that name none
@@ -42,7 +44,18 @@ class Role(StrEnum):
 
     @property
     def label(self) -> str:
-        return self.value.replace("_", " ")
+        """The name of the role in English, a message that is translated where it is shown."""
+        return _ROLE_LABELS[self]
+
+
+_ROLE_LABELS = {
+    Role.OPERATOR: mark("operator"),
+    Role.SUPERVISOR: mark("supervisor"),
+    Role.ANALYST: mark("analyst"),
+    Role.MANAGER: mark("manager"),
+    Role.PRIVACY_OFFICER: mark("privacy officer"),
+    Role.ADMINISTRATOR: mark("administrator"),
+}
 
 
 class ChannelKind(StrEnum):

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from shared.languages.current import gettext, mark
 from shared.tables import encodings
 from shared.tables.opening import SAMPLE, InvalidFile, detect_encoding, open_as_utf8, readable
 from shared.tables.values import DateOrder, DecimalPoint
 
 LINE = "$line"  # the number of a record's first line, in a mapping of columns or of a file
 SEPARATORS = ",;\t|"
+_WITH_COMMA = mark("read as %(encoding)s, separated by %(separator)s, decimals with a comma")
+_WITH_POINT = mark("read as %(encoding)s, separated by %(separator)s, decimals with a point")
 _LOOKED_AT = 50  # records, to find the separator and the decimal point
 _SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _COMMA_NUMBER = re.compile(r"[+-]?\d[\d.\s]*,\d{1,2}")
@@ -63,10 +66,11 @@ class Layout:
         """Say how the file is read, for the report."""
         encoding = self.encoding.removesuffix("-sig").upper()
         if not self.width:
-            return f"read as {encoding}"
-        separator = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}.get(self.separator, repr(self.separator))
-        point = "comma" if self.decimals == "," else "point"
-        return f"read as {encoding}, separated by {separator}, decimals with a {point}"
+            return gettext("read as %(encoding)s", encoding=encoding)
+        separators = {"\t": gettext("a tab"), ",": gettext("a comma"), ";": gettext("a semicolon")}
+        separator = separators.get(self.separator, repr(self.separator))
+        sentence = _WITH_COMMA if self.decimals == "," else _WITH_POINT
+        return gettext(sentence, encoding=encoding, separator=separator)
 
 
 def encoding_of(path: Path, options: TableOptions) -> str:
@@ -145,9 +149,11 @@ def _header(path: Path, text: Sequence[str], separator: str) -> tuple[list[str],
     try:
         names = next(reader, [])
     except csv.Error as error:
-        raise InvalidFile(f"{path}: the first line is not CSV: {error}") from None
+        text = gettext("the first line is not CSV: %(why)s", why=error)
+        raise InvalidFile(f"{path}: {text}") from None
     if not any(name.strip() for name in names):
-        raise InvalidFile(f"{path}: the first line must name the columns")
+        text = gettext("the first line must name the columns")
+        raise InvalidFile(f"{path}: {text}")
     return names, reader.line_num
 
 
@@ -162,7 +168,9 @@ def _columns(path: Path, header: Sequence[str], options: TableOptions) -> tuple[
             cells.append((place, wanted))
         elif wanted not in options.optional:
             listed = ", ".join(name[:60] for name in names[:30])
-            raise InvalidFile(f"{path}: no column {' or '.join(map(repr, candidates))}; there are {listed}")
+            wanted_names = gettext(" or ").join(map(repr, candidates))
+            why = gettext("no column %(wanted)s; there are %(names)s", wanted=wanted_names, names=listed)
+            raise InvalidFile(f"{path}: {why}")
     used = {place for place, _ in cells}
     rest = [(place, name) for place, name in enumerate(names) if place not in used and name not in options.columns]
     return cells + rest, [wanted for wanted, candidates in options.columns.items() if LINE in candidates]
@@ -175,7 +183,8 @@ def _numbered(path: Path, names: Sequence[str], unique: frozenset[str] | None) -
     for number, name in enumerate(names, 1):
         seen[name] += bool(name)
         if seen[name] > 1 and (unique is None or name in unique):
-            raise InvalidFile(f"{path}: the first line must name the columns, each once: {name[:60]!r} is there twice")
+            text = mark("the first line must name the columns, each once: %(name)s is there twice")
+            raise InvalidFile(f"{path}: {gettext(text, name=repr(name[:60]))}")
         again = f" ({seen[name]})" if seen[name] > 1 else ""
         numbered.append(name + again if name else f"column {number}")
     return numbered

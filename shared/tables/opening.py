@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from shared.languages.current import gettext, mark
 from shared.tables import encodings
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ SAMPLE = 1 << 18
 _CHUNK = 1 << 16
 _COMPRESSED = b"\x1f\x8b"
 _FOREIGN = {
-    b"PK\x03\x04": "a workbook or archive: save it as CSV, or unpack it",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV",
-    b"%PDF": "a PDF document",
-    b"PAR1": "a Parquet file: convert it to CSV",
+    b"PK\x03\x04": mark("a workbook or archive: save it as CSV, or unpack it"),
+    b"\xd0\xcf\x11\xe0": mark("an old Excel workbook: save it as CSV"),
+    b"%PDF": mark("a PDF document"),
+    b"PAR1": mark("a Parquet file: convert it to CSV"),
 }
 
 
@@ -75,7 +76,8 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InvalidFile(f"{path}: the compressed file is damaged or incomplete: {error}") from None
+        text = gettext("the compressed file is damaged or incomplete: %(why)s", why=error)
+        raise InvalidFile(f"{path}: {text}") from None
 
 
 @contextmanager
@@ -85,7 +87,8 @@ def _open_bytes(path: Path) -> Iterator[BinaryIO]:
         file.seek(0)
         for magic, what in _FOREIGN.items():
             if start.startswith(magic):
-                raise InvalidFile(f"{path}: is {what}")
+                text = gettext("is %(what)s", what=gettext(what))
+                raise InvalidFile(f"{path}: {text}")
         if not start.startswith(_COMPRESSED):
             yield file
             return

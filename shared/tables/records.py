@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from shared.languages.current import gettext
 from shared.tables.layout import LINE, Layout, TableOptions, encoding_of, layout_of
 from shared.tables.opening import TABLES, open_as_utf8, readable, suffix_of
 
@@ -187,13 +188,13 @@ def _problem(error: csv.Error, *, several: bool) -> str:
         return _TOO_LONG
     text = str(error)
     if "unexpected end of data" in text or (several and (isinstance(error, _RecordTooLong) or "field limit" in text)):
-        return "not CSV: a quote that opens in this line is not closed"
-    return f"not CSV: {text}"
+        return gettext("not CSV: a quote that opens in this line is not closed")
+    return gettext("not CSV: %(why)s", why=text)
 
 
 def _record(row: Sequence[str], layout: Layout, *, line: int, after: Position) -> FileRecord:
     if len(row) != layout.width and (len(row) < layout.width or any(cell.strip() for cell in row[layout.width :])):
-        return FileRecord(line, after, problem=f"{len(row)} cells, the first line has {layout.width} columns")
+        return FileRecord(line, after, problem=_wrong_width(row, layout))
     problem = _unusable("".join(row), layout)
     if problem:
         return FileRecord(line, after, problem=problem)
@@ -202,14 +203,18 @@ def _record(row: Sequence[str], layout: Layout, *, line: int, after: Position) -
     return FileRecord(line, after, cells=found)
 
 
+def _wrong_width(row: Sequence[str], layout: Layout) -> str:
+    return gettext("%(cells)s cells, the first line has %(columns)s columns", cells=len(row), columns=layout.width)
+
+
 def _unusable(text: str, layout: Layout) -> str:
     if text.isascii():
-        return "contains a NUL character" if "\0" in text else ""
+        return gettext("contains a NUL character") if "\0" in text else ""
     if _UNDECODED.search(text):
-        return "not UTF-8"
+        return gettext("not %(encoding)s", encoding="UTF-8")
     if "\N{REPLACEMENT CHARACTER}" in text and not layout.encoding.startswith("utf-8"):
-        return f"not {layout.encoding.upper()}"
-    return "contains a NUL character" if "\0" in text else ""
+        return gettext("not %(encoding)s", encoding=layout.encoding.upper())
+    return gettext("contains a NUL character") if "\0" in text else ""
 
 
 def with_line(record: FileRecord) -> FileRecord:

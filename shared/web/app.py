@@ -23,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.contract.vocabulary import Service
 from shared.health import Health
+from shared.languages.current import SHARED
 from shared.metrics import HTTP_SECONDS
 from shared.web.audit.trail import RecordedRequests
 from shared.web.errors.pages import error_response
+from shared.web.languages import Languages
 from shared.web.operations import Operations
 from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
@@ -64,12 +66,13 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     max_body: int = MAX_BODY,
     larger: Mapping[str, int] = MappingProxyType({}),
     https: bool = False,
+    catalogues: Path = SHARED,
 ) -> FastAPI:
     """Make a service's app; the table of routes says which of its paths are for staff, whom `access` recognizes.
 
     `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes,
     `larger` has the limits of paths that take more. With `https`, which says that the public URL is one, browsers are
-    told to use nothing else.
+    told to use nothing else. `catalogues` is the folder with the translations of the service's own pages.
     """
     # FastAPI's traces would name paths, and a path may hold a token
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -89,6 +92,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
         app.add_middleware(RecordedRequests, trail=access.trail)
     app.add_middleware(Gate, service=service, access=access)
     app.add_middleware(RequestBounds, max_body=max_body, larger=larger)
+    app.add_middleware(Languages, catalogues=catalogues, otherwise=access.language, https=access.cookie.https)
     app.add_middleware(_SecurityHeaders, https=https, origins=access.origins)
     return app
 

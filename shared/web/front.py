@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.contract.vocabulary import Service
+from shared.languages.current import mark
 from shared.web import api_docs, routes
 from shared.web.errors.pages import error_response
 from shared.web.problems import Unavailable
@@ -31,7 +32,8 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         service = routes.service_of(scope["path"])
         app = self._apps.get(service) or error_response(
-            scope, Unavailable("Try again shortly", f"{service} has not started yet.", headers={"retry-after": "1"})
+            scope,
+            Unavailable(mark("Try again shortly"), f"{service} has not started yet.", headers={"retry-after": "1"}),
         )
         await app(scope, receive, send)
 

@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse
 
 from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
+from shared.languages.current import mark
 
-INVALID_REQUEST = "The request is invalid"  # the title of a 422
-STAFF_ONLY = "Staff only"  # the title of a 401
+INVALID_REQUEST = mark("The request is invalid")  # the title of a 422
+STAFF_ONLY = mark("Staff only")  # the title of a 401
 
 
 class Problem(Exception):
@@ -94,16 +95,20 @@ def as_problem(error: Exception) -> Problem:
     if refusal := _of_input(error):
         return refusal
     if is_transient(error):
-        why = "The machine's clock is wrong." if isinstance(error, ClockIsWrong) else "The database does not answer."
-        return Unavailable("Try again shortly", why, headers={"retry-after": "5"})
+        why = (
+            mark("The machine's clock is wrong.")
+            if isinstance(error, ClockIsWrong)
+            else mark("The database does not answer.")
+        )
+        return Unavailable(mark("Try again shortly"), why, headers={"retry-after": "5"})
     return _with_status(error)
 
 
 def _of_input(error: Exception) -> Problem | None:
     if isinstance(error, ClientDisconnect):
-        return BadRequest("The client closed the connection")
+        return BadRequest(mark("The client closed the connection"))
     if any(isinstance(each, _UNSTORABLE) for each in causes(error)):
-        return Unprocessable("The request holds a character that cannot be stored")
+        return Unprocessable(mark("The request holds a character that cannot be stored"))
     return None
 
 

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
+from shared.languages.current import mark
 from shared.web.problems import TooManyRequests
 
 
@@ -49,4 +50,6 @@ class RateLimit:
         wait = self.take(key, amount)
         if wait:
             seconds = math.ceil(min(wait, 3600))
-            raise TooManyRequests("Too many requests", "Wait and try again.", headers={"retry-after": str(seconds)})
+            raise TooManyRequests(
+                mark("Too many requests"), mark("Wait and try again."), headers={"retry-after": str(seconds)}
+            )

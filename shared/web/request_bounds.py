@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from python_multipart.multipart import parse_options_header
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.languages.current import mark
 from shared.web.errors.pages import error_response
 from shared.web.problems import BadRequest, Problem, TooLarge, UnsupportedMediaType
 
@@ -52,7 +53,7 @@ class RequestBounds:
 def _bounded(scope: Scope, most: int) -> Scope:
     """Return the scope, with other headers where they name a codec or quote a cookie; raises Problem."""
     if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-        raise BadRequest("The URL contains a NUL character")
+        raise BadRequest(mark("The URL contains a NUL character"))
     hosts, changed = 0, False
     for name, value in scope["headers"]:
         if name not in _CHECKED:
@@ -67,7 +68,7 @@ def _bounded(scope: Scope, most: int) -> Scope:
         else:
             changed = changed or (b"\\" in value if name == b"cookie" else b"charset" in value.lower())
     if hosts > 1:
-        raise BadRequest("The request names two hosts")
+        raise BadRequest(mark("The request names two hosts"))
     return {**scope, "headers": [_cleaned(*header) for header in scope["headers"]]} if changed else scope
 
 
@@ -93,7 +94,7 @@ def _counting(receive: Receive, most: int) -> Receive:
 
 
 def _too_large(most: int) -> Problem:
-    return TooLarge("The body is too large", f"At most {most} bytes are accepted.")
+    return TooLarge(mark("The body is too large"), f"At most {most} bytes are accepted.")
 
 
 class HeadAsGet:
@@ -134,12 +135,12 @@ def _is_host(value: bytes) -> bool:
 
 def _check_host(value: bytes) -> None:
     if len(value) > 300 or not _is_host(value):
-        raise BadRequest("The Host header is not a host")
+        raise BadRequest(mark("The Host header is not a host"))
 
 
 def _check_coding(value: bytes) -> None:
     if value.strip().lower() not in (b"", b"identity"):
-        raise UnsupportedMediaType("The body is compressed", "Send it without Content-Encoding.")
+        raise UnsupportedMediaType(mark("The body is compressed"), mark("Send it without Content-Encoding."))
 
 
 def _cleaned(name: bytes, value: bytes) -> tuple[bytes, bytes]:

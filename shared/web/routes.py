@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from shared.contract.api_keys import KeyScope
 from shared.contract.vocabulary import Role, Service
+from shared.languages.current import mark
 
 
 class Audience(StrEnum):
@@ -28,6 +29,16 @@ _FOR_STAFF = (Audience.STAFF, Audience.VISITOR)
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
+class Group(StrEnum):
+    """The groups of the menu of staff pages; those of PERSON stand in the person's own menu."""
+
+    SCORE = mark("Score")
+    CUSTOMERS = mark("Customers")
+    DESK = mark("Desk")
+    SURVEYS = mark("Surveys")
+    PERSON = mark("Person")
+
+
 @dataclass(frozen=True, slots=True)
 class Prefix:
     """A path and all paths under it; `/` stands only for itself."""
@@ -35,7 +46,8 @@ class Prefix:
     path: str
     service: Service  # answers the path on the common address of all services
     audience: Audience
-    label: str = ""  # in the menu of staff pages
+    group: Group | None = None  # is marked in the menu of staff pages while one of the prefix's pages is open
+    label: str = ""  # of the page in this group; without one, the menu has no link to it
     reads: frozenset[Role] = frozenset()  # may send GET, HEAD and OPTIONS
     writes: frozenset[Role] = frozenset()  # may send all other methods
     everywhere: bool = False  # on its own port, every service answers the path about itself
@@ -43,6 +55,11 @@ class Prefix:
     key_writes: KeyScope | None = None
     scoped_reads: bool = False  # reading shows each person only the programs and stores that the person may see
     scoped_writes: bool = False  # writing changes only these; where it is False, it is for those who see everything
+
+    @property
+    def is_for_staff(self) -> bool:
+        """Say whether staff open it, those at the log-in too."""
+        return self.audience in _FOR_STAFF
 
     def answered_by(self, service: Service) -> bool:
         """Say whether this service's app answers the prefix."""
@@ -80,12 +97,12 @@ def _staff(  # noqa: PLR0913 - the columns of the table
     reads: Iterable[Role],
     writes: Iterable[Role] = (),
     *,
-    label: str = "",
+    menu: tuple[Group | None, str] = (None, ""),
     everywhere: bool = False,
     keys: tuple[KeyScope | None, KeyScope | None] = (None, None),  # for reading and for writing
     scoped: tuple[bool, bool] = (False, False),  # for reading and for writing
 ) -> Prefix:
-    return Prefix(path, service, Audience.STAFF, label, frozenset(reads), frozenset(writes), everywhere, *keys, *scoped)
+    return Prefix(path, service, Audience.STAFF, *menu, frozenset(reads), frozenset(writes), everywhere, *keys, *scoped)
 
 
 _FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
@@ -117,26 +134,28 @@ TABLE = (
     _public("/login", _S, Audience.VISITOR),
     _public("/join", _S, Audience.VISITOR),
     # for staff, in the order of the menu
-    _staff("/", _S, _FIGURES, label="Dashboard", everywhere=True, scoped=_READS),
-    _staff("/desk", _S, _CALLS, _CALLS, label="Desk", scoped=_BOTH),
-    _staff("/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), label="Suspects", scoped=_BOTH),
-    _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), label="Stores", scoped=_READS),
-    _staff("/sources", _T, (_ADMIN,), (_ADMIN,), label="Sources"),
-    _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions"),
-    _staff("/mailbox", _D, (_SUPERVISOR,), label="Mailbox"),
-    _staff("/replies", _D, _CONTACTS, _CONTACTS, label="Replies"),
-    _staff("/invitations", _D, _CASES, label="Invitations", scoped=_READS),
-    _staff("/mail", _D, (_MANAGER, _SUPERVISOR, _ADMIN), (_MANAGER, _ADMIN), label="Mails"),
-    _staff("/suppressions", _D, _CONTACTS, _CONTACTS, label="Suppressions"),
-    _staff("/people", _S, (_ADMIN,), (_ADMIN,), label="People"),
-    _staff("/audit/scoring", _S, _AUDITORS, label="Audit"),
+    _staff("/", _S, _FIGURES, menu=(Group.SCORE, mark("Dashboard")), everywhere=True, scoped=_READS),
+    _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), menu=(Group.SCORE, mark("Stores")), scoped=_READS),
+    _staff(
+        "/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), menu=(Group.SCORE, mark("Suspects")), scoped=_BOTH
+    ),
+    _staff("/decisions", _T, (*_CASES, _ANALYST), menu=(Group.CUSTOMERS, mark("Decisions"))),
+    _staff("/invitations", _D, _CASES, menu=(Group.CUSTOMERS, mark("Invitations")), scoped=_READS),
+    _staff("/replies", _D, _CONTACTS, _CONTACTS, menu=(Group.CUSTOMERS, mark("Replies"))),
+    _staff("/suppressions", _D, _CONTACTS, _CONTACTS, menu=(Group.CUSTOMERS, mark("Suppressions"))),
+    _staff("/mailbox", _D, (_SUPERVISOR,), menu=(Group.CUSTOMERS, mark("Mailbox"))),
+    _staff("/desk", _S, _CALLS, _CALLS, menu=(Group.DESK, mark("Desk")), scoped=_BOTH),
+    _staff("/mail", _D, (_MANAGER, _SUPERVISOR, _ADMIN), (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
+    _staff("/sources", _T, (_ADMIN,), (_ADMIN,), menu=(Group.SURVEYS, mark("Sources"))),
+    _staff("/people", _S, *_BY_ADMIN, menu=(Group.PERSON, mark("People"))),
+    _staff("/audit/scoring", _S, _AUDITORS, menu=(Group.PERSON, mark("Audit"))),
     _staff("/audit/trigger", _T, _AUDITORS),
     _staff("/audit/dispatcher", _D, _AUDITORS),
     _staff("/account", _S, _EVERYBODY, _EVERYBODY, scoped=_BOTH),
     _staff("/annotations", _S, _FIGURES, _MEASURES),
     _staff("/benchmarks", _S, _FIGURES, _MEASURES),
     _staff("/live", _S, _FIGURES, scoped=_READS),
-    _staff("/statistics", _S, _FIGURES, scoped=_READS),
+    _staff("/statistics", _S, _FIGURES, menu=(Group.SCORE, ""), scoped=_READS),
     _staff("/target", _S, _FIGURES, _MEASURES),
     _staff("/v1/annotations", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
     _staff("/v1/answers", _S, _FIGURES, (_SUPERVISOR,), keys=(_K.ANSWERS_READ, _K.ANSWERS_WRITE), scoped=_BOTH),
@@ -235,7 +254,7 @@ def at_log_in(service: Service) -> Paths:
 
 def public(service: Service | None = None) -> Paths:
     """Return the paths that a public listener serves: those of one service's app, or of all."""
-    shown = (p for p in TABLE if p.audience not in _FOR_STAFF)
+    shown = (p for p in TABLE if not p.is_for_staff)
     return Paths(p.path for p in shown if service is None or p.answered_by(service))
 
 
@@ -245,4 +264,4 @@ def identity_paths(service: Service) -> frozenset[str]:
     They hide no other path: no token is `service`, and hooks and events accept only POST.
     """
     own = (p for p in TABLE if p.service is service and not p.everywhere)
-    return frozenset(f"{p.path}/service" for p in own if p.audience not in _FOR_STAFF)
+    return frozenset(f"{p.path}/service" for p in own if not p.is_for_staff)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -16,13 +19,14 @@ from services.scoring import main as scoring
 from services.trigger import main as trigger
 from shared.clock import SystemClock
 from shared.contract.api_keys import KeyScope
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import Role, Service
 from shared.database.db import Database
 from shared.web import routes
 from shared.web.api_keys.scopes import needed_scope, scopes_of
 from shared.web.audit.recorded_routes import NOT_WRITTEN, WORDS, RecordedRoutes
 from shared.web.routes import TABLE, Audience
-from shared.web.staff.menu import StaffPages
+from shared.web.staff.menu import StaffPages, asked_path
+from shared.web.staff.tickets import Ticket, signed_in
 from tests.staff import STAFF
 
 
@@ -210,11 +214,21 @@ async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mappin
                 assert named == (service if prefix.service is service else None)
 
 
+def url_by_label(pages: StaffPages) -> dict[str, str]:
+    return {page.label: page.url for group in pages.groups for page in group.pages} | {
+        page.label: page.url for page in pages.of_person
+    }
+
+
 def test_menu_shows_every_labelled_page_at_the_one_address() -> None:
     settings = AllSettings.from_environment(public_url="https://nps.example", scoring_port=1).scoring
-    assert StaffPages.of(settings).menu == {
-        prefix.label: f"https://nps.example{prefix.path}" for prefix in TABLE if prefix.label
+    shown = StaffPages.of(settings, Service.TRIGGER)
+    assert url_by_label(shown) == {
+        prefix.label: prefix.path if prefix.service is Service.TRIGGER else f"https://nps.example{prefix.path}"
+        for prefix in TABLE
+        if prefix.label
     }
+    assert shown.log_out == "/account/log-out"
 
 
 def test_menu_follows_the_addresses_that_are_set() -> None:
@@ -224,18 +238,57 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         decisions_url="http://trigger.example/decisions",
         invitations_url="http://dispatcher.example/invitations",
     ).trigger
-    assert StaffPages.of(settings).menu == {
+    shown = StaffPages.of(settings, Service.TRIGGER)
+    assert url_by_label(shown) == {
         "Dashboard": "http://staff.example:8000/",
-        "Desk": "http://staff.example:8000/desk",
-        "Suspects": "http://staff.example:8000/suspects",
         "Stores": "http://staff.example:8000/stores",
-        "Sources": "http://trigger.example/sources",
-        "Decisions": "http://trigger.example/decisions",
-        "Mailbox": "http://staff.example:8000/mailbox",
-        "Replies": "http://dispatcher.example/replies",
+        "Suspects": "http://staff.example:8000/suspects",
+        "Decisions": "/decisions",
         "Invitations": "http://dispatcher.example/invitations",
-        "Mails": "http://dispatcher.example/mail",
+        "Replies": "http://dispatcher.example/replies",
         "Suppressions": "http://dispatcher.example/suppressions",
+        "Mailbox": "http://staff.example:8000/mailbox",
+        "Desk": "http://staff.example:8000/desk",
+        "Mails": "http://dispatcher.example/mail",
+        "Sources": "/sources",
         "People": "http://staff.example:8000/people",
         "Audit": "http://staff.example:8000/audit/scoring",
     }
+    assert shown.log_out == ""  # a form would come from another site
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[..., StaffPages]]:
+    """Return the menu on a page of scoring, for somebody with these roles."""
+    settings, resets = AllSettings.from_environment().scoring, ExitStack()
+
+    def ask(path: str, *roles: Role, is_scoped: bool = False) -> StaffPages:
+        ticket = Ticket(UUID(int=1), "Anna", frozenset(roles), datetime(2026, 1, 1, tzinfo=UTC), is_scoped=is_scoped)
+        resets.callback(signed_in.reset, signed_in.set(ticket))
+        resets.callback(asked_path.reset, asked_path.set(path))
+        return StaffPages.of(settings, Service.SCORING)
+
+    with resets:
+        yield ask
+
+
+def test_a_group_leads_to_the_first_of_its_pages_that_the_person_may_open(ask: Callable[..., StaffPages]) -> None:
+    menu = ask("/stores/edit", Role.ADMINISTRATOR)
+    assert [(group.label, group.url, group.is_current) for group in menu.groups] == [
+        ("Score", "/stores", True),
+        ("Customers", menu.url("/decisions"), False),
+        ("Surveys", menu.url("/mail"), False),
+    ]
+    assert menu.home == "/stores"
+    assert [page.is_current for page in menu.groups[0].pages] == [True]
+
+
+def test_who_sees_some_stores_is_offered_only_pages_that_show_these(ask: Callable[..., StaffPages]) -> None:
+    menu = ask("/statistics", Role.MANAGER, is_scoped=True)
+    shown = [(group.label, group.is_current, [page.label for page in group.pages]) for group in menu.groups]
+    assert shown == [("Score", True, ["Dashboard", "Stores"]), ("Customers", False, ["Invitations"])]
+
+
+def test_home_of_somebody_without_pages_is_the_account(ask: Callable[..., StaffPages]) -> None:
+    menu = ask("/account")
+    assert (menu.groups, menu.home) == ([], "/account")

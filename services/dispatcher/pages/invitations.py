@@ -14,47 +14,69 @@ from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
+from shared.languages.current import lookup, mark
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 
 _OUTCOMES = {
-    "open": "open",
-    "answered": "answered",
-    "declined": "the customer does not want to be asked",
-    "exhausted": "no answer: every step is done",
-    "expired": "no answer before the expiry",
-    "undeliverable": "no step could reach the customer",
-    "withdrawn": "taken back: cancelled, reopened or erased",
+    "open": mark("open"),
+    "answered": mark("answered"),
+    "declined": mark("the customer does not want to be asked"),
+    "exhausted": mark("no answer: every step is done"),
+    "expired": mark("no answer before the expiry"),
+    "undeliverable": mark("no step could reach the customer"),
+    "withdrawn": mark("taken back: cancelled, reopened or erased"),
 }
 _REASONS = {
-    "no_address": "no address for this channel",
-    "no_consent": "no consent for this channel",
-    "suppressed": "must not be contacted over this channel",
-    "no_account": "no account is set up for this channel",
-    "contact_hours": "waits for the respondent's contact hours",
-    "contact_cap": "waits because a contact cap is reached",
-    "daily_ceiling": "waits because the daily limit is reached",
-    "country_ceiling": "waits because the daily limit of the country is reached",
-    "domain_rate": "waits because of the rate limit of this mail domain",
-    "domain_refuses": "waits because this mail domain refuses our mails",
-    "account_refused": "waits because the provider refuses our account",
-    "provider_away": "the provider was unavailable for too long",
-    "sender_lost": "the sending process stopped before the reply: the message may have arrived",
-    "no_reply": "the provider did not reply: the message may have arrived",
-    "bad_address": "not an address",
-    "too_long": "too long for a text message",
-    "no_route": "no gateway serves this country",
-    "unreachable": "the gateway could not be reached",
-    "never_seen": "the provider does not know the message",
-    "hard_bounce": "no such address",
-    "soft_bounce": "the mailbox was full, or the phone off",
-    "blocked": "the provider blocks this address",
-    "undelivered": "not delivered, for a reason other than the address",
-    "complaint": "reported as spam",
-    "not_read": "the stored request cannot be read",
-    "closed": "the invitation ended meanwhile",
-    "smtp_timeout": "the mail server did not reply in time",
-    "smtp_disconnected": "no connection to the mail server",
+    "no_address": mark("no address for this channel"),
+    "no_consent": mark("no consent for this channel"),
+    "suppressed": mark("must not be contacted over this channel"),
+    "no_account": mark("no account is set up for this channel"),
+    "contact_hours": mark("waits for the respondent's contact hours"),
+    "contact_cap": mark("waits because a contact cap is reached"),
+    "daily_ceiling": mark("waits because the daily limit is reached"),
+    "country_ceiling": mark("waits because the daily limit of the country is reached"),
+    "domain_rate": mark("waits because of the rate limit of this mail domain"),
+    "domain_refuses": mark("waits because this mail domain refuses our mails"),
+    "account_refused": mark("waits because the provider refuses our account"),
+    "provider_away": mark("the provider was unavailable for too long"),
+    "sender_lost": mark("the sending process stopped before the reply: the message may have arrived"),
+    "no_reply": mark("the provider did not reply: the message may have arrived"),
+    "bad_address": mark("not an address"),
+    "too_long": mark("too long for a text message"),
+    "no_route": mark("no gateway serves this country"),
+    "unreachable": mark("the gateway could not be reached"),
+    "never_seen": mark("the provider does not know the message"),
+    "hard_bounce": mark("no such address"),
+    "soft_bounce": mark("the mailbox was full, or the phone off"),
+    "blocked": mark("the provider blocks this address"),
+    "undelivered": mark("not delivered, for a reason other than the address"),
+    "complaint": mark("reported as spam"),
+    "not_read": mark("the stored request cannot be read"),
+    "closed": mark("the invitation ended meanwhile"),
+    "smtp_timeout": mark("the mail server did not reply in time"),
+    "smtp_disconnected": mark("no connection to the mail server"),
+}
+_STATES = {  # of invitations, steps and attempts
+    "open": mark("open"),
+    "answered": mark("answered"),
+    "declined": mark("declined"),
+    "exhausted": mark("exhausted"),
+    "expired": mark("expired"),
+    "undeliverable": mark("undeliverable"),
+    "withdrawn": mark("withdrawn"),
+    "waiting": mark("waiting"),
+    "planned": mark("planned"),
+    "leased": mark("leased"),
+    "in_flight": mark("in flight"),
+    "sent": mark("sent"),
+    "delivered": mark("delivered"),
+    "refused": mark("refused"),
+    "failed": mark("failed"),
+    "unknown": mark("unknown"),
+    "skipped": mark("skipped"),
+    "bounced": mark("bounced"),
+    "complained": mark("complained"),
 }
 
 
@@ -86,6 +108,7 @@ class InvitationPages:
             customer=customer,
             outcome=outcome,
             outcomes=_OUTCOMES,
+            states=_STATES,
             found=found,
             refused=refused,
         )
@@ -94,11 +117,18 @@ class InvitationPages:
         """Show an invitation's history, in the respondent's time zone."""
         async with self.sessions.begin() as session:
             shown = await history.of_invitation(session, invitation_id, scope=staff_scope.get())
-        return page("invitation.html", pages=self.staff_pages, history=shown, explain=_explained, outcomes=_OUTCOMES)
+        return page(
+            "invitation.html",
+            pages=self.staff_pages,
+            history=shown,
+            explain=_explained,
+            outcomes=_OUTCOMES,
+            states=_STATES,
+        )
 
 
 def _explained(reason: str) -> str:
     """Describe the reason of a step or an attempt; a provider's own code follows in brackets."""
     kind, _, code = reason.partition(" ")
-    text = _REASONS.get(kind, kind.replace("_", " "))
+    text = lookup(_REASONS[kind]) if kind in _REASONS else kind.replace("_", " ")
     return f"{text} ({code})" if code else text

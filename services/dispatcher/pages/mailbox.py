@@ -13,6 +13,7 @@ from services.dispatcher.repository.mailbox import MailboxMessage
 from shared.clock import Clock
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
+from shared.languages.current import mark
 from shared.web import problems
 from shared.web.staff.menu import StaffPages
 
@@ -52,7 +53,7 @@ class MailboxPages:
         """Show a mail's HTML part; its links open in a new tab."""
         kept = await self._kept(message_id)
         if kept.channel is not ChannelKind.EMAIL:
-            raise problems.NotFound("No such mail")
+            raise problems.NotFound(mark("No such mail"))
         _, html = mime.read_alternative(kept.body)
         return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
 
@@ -60,5 +61,5 @@ class MailboxPages:
         async with self.sessions.begin() as session:
             kept = await mailbox.one(session, message_id)
         if kept is None:
-            raise problems.NotFound("No such message")
+            raise problems.NotFound(mark("No such message"))
         return kept

@@ -16,6 +16,7 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.pages.test_mails import SendingDisabled, send_test
+from shared.languages.current import mark
 from shared.web import problems
 from shared.web.staff.menu import StaffPages
 
@@ -57,10 +58,10 @@ class MailPages:
         try:
             return sample.compose(self.composer, self.link_key)
         except mime.BadAddress:
-            raise problems.Unprocessable("This is not a valid mail address") from None
+            raise problems.Unprocessable(mark("This is not a valid mail address")) from None
         except ValidationError:
-            reason = "Change the brand, the locale or the template."
-            raise problems.Unprocessable("No mail can have these values", reason) from None
+            reason = mark("Change the brand, the locale or the template.")
+            raise problems.Unprocessable(mark("No mail can have these values"), reason) from None
 
     def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "") -> str:
         query = urlencode(sample.model_dump(mode="json", exclude={"address"}))

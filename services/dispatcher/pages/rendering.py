@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from shared.web.templates import template_environment
 
-_environment = template_environment(Path(__file__).parent.parent / "templates")
+_environment = template_environment(Path(__file__).parent.parent / "templates", styles="mailbox")
 _MAIL_CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"

@@ -16,20 +16,21 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
+from shared.languages.current import gettext, mark
 from shared.web.staff.menu import StaffPages
 
 _SHOWN = 100
-_LIFTED = "The suppression is lifted: this customer and the address may be asked again."
-_NOT_FOUND = "Nothing was lifted: there is no such suppression any more."
+_LIFTED = mark("The suppression is lifted: this customer and the address may be asked again.")
+_NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
 _REASONS = {
-    SuppressionReason.OPT_OUT: "opted out of surveys",
-    SuppressionReason.STOP: "replied STOP",
-    SuppressionReason.COMPLAINT: "reported a mail as spam",
-    SuppressionReason.HARD_BOUNCE: "no such address",
-    SuppressionReason.SOFT_BOUNCE: "three soft bounces within 30 days",
-    SuppressionReason.BLOCKED: "the provider blocks this address",
-    SuppressionReason.DO_NOT_CALL: "asked not to be called",
-    SuppressionReason.WRONG_NUMBER: "somebody else's number",
+    SuppressionReason.OPT_OUT: mark("opted out of surveys"),
+    SuppressionReason.STOP: mark("replied STOP"),
+    SuppressionReason.COMPLAINT: mark("reported a mail as spam"),
+    SuppressionReason.HARD_BOUNCE: mark("no such address"),
+    SuppressionReason.SOFT_BOUNCE: mark("three soft bounces within 30 days"),
+    SuppressionReason.BLOCKED: mark("the provider blocks this address"),
+    SuppressionReason.DO_NOT_CALL: mark("asked not to be called"),
+    SuppressionReason.WRONG_NUMBER: mark("somebody else's number"),
 }
 
 
@@ -54,7 +55,7 @@ class SuppressionPages:
         """Release one suppression; a repeated request finds none, and the page says so."""
         async with self.sessions.begin() as session:
             lifted = await apply_receipts.release(session, suppression_id, now=self.clock.now())
-            return await self._page(session, "", result=_LIFTED if lifted else _NOT_FOUND)
+            return await self._page(session, "", result=gettext(_LIFTED if lifted else _NOT_FOUND))
 
     async def _page(self, session: AsyncSession, customer: str, *, result: str = "") -> str:
         known = self.address_keys.respondents_like(customer) if customer else None

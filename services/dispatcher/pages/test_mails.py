@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
+from shared.languages.current import gettext
 
 _WITHIN_S = 10.0
 
@@ -29,7 +30,8 @@ class AccountReply:
 
     def __str__(self) -> str:
         reason = self.disposition.reason or self.disposition.result
-        return f"{self.account}: {'accepted' if self.accepted else reason}"
+        result = gettext("accepted") if self.accepted else reason
+        return f"{self.account}: {result}"
 
 
 async def send_test(
@@ -38,9 +40,9 @@ async def send_test(
     """Send over every mail account; raises SendingDisabled if the settings forbid the address or no account exists."""
     if not may_send(mail.recipient):
         raise SendingDisabled(
-            "Nothing was sent: EARSHOT_SEND keeps it here, or EARSHOT_SEND_ALLOWLIST lacks this address."
+            gettext("Nothing was sent: EARSHOT_SEND keeps it here, or EARSHOT_SEND_ALLOWLIST lacks this address.")
         )
     smtp = [account for account in accounts if isinstance(account, SmtpAccount)]
     if not smtp:
-        raise SendingDisabled("Nothing was sent: no mail account is set up, see EARSHOT_SMTP_URL.")
+        raise SendingDisabled(gettext("Nothing was sent: no mail account is set up, see EARSHOT_SMTP_URL."))
     return [AccountReply(account.name, await account.send_apart(mail, within_s=_WITHIN_S)) for account in smtp]

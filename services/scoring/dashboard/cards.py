@@ -19,19 +19,42 @@ from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
+from shared.languages import formats
+from shared.languages.current import gettext, mark
 
 MOST_VALUES, MORE_COMMENTS = 20, 50
 _STEP_NAMES = {
-    ChannelKind.EMAIL: ("E-mail", "Repeat"),
-    ChannelKind.SMS: ("SMS",),
-    ChannelKind.CALL: ("Call desk",),
-    ChannelKind.LINK: ("Link",),
+    ChannelKind.EMAIL: (mark("E-mail"), mark("Repeat")),
+    ChannelKind.SMS: (mark("SMS"),),
+    ChannelKind.CALL: (mark("Call desk"),),
+    ChannelKind.LINK: (mark("Link"),),
 }
-_DIMENSION_NAMES = {"answering_device": "device of the answer", "version": "program version", "mode": "who typed it"}
+_DIMENSION_NAMES = {
+    "answering_device": mark("device of the answer"),
+    "version": mark("program version"),
+    "mode": mark("who typed it"),
+    "store": mark("store"),
+    "region": mark("region"),
+    "channel": mark("channel"),
+    "employee": mark("employee"),
+    "device": mark("device"),
+    "stage": mark("stage"),
+    "step": mark("step"),
+}
+_PRAISED = mark("“%(reason)s” is the praise of %(after)s %% of answers, was %(before)s %% %(interval)s")
+_MISSED = mark("“%(reason)s” is the complaint of %(after)s %% of answers, was %(before)s %% %(interval)s")
+_ROSE = mark("%(dimension)s %(value)s rose by %(points)s %(interval)s")
+_FELL = mark("%(dimension)s %(value)s fell by %(points)s %(interval)s")
+_GROUPS = {
+    None: mark("All"),
+    Category.DETRACTOR: mark("Detractors"),
+    Category.PASSIVE: mark("Passives"),
+    Category.PROMOTER: mark("Promoters"),
+}
 
 
 def dimension_name(dimension: str) -> str:
-    return _DIMENSION_NAMES.get(dimension, dimension.replace("_", " "))
+    return gettext(_DIMENSION_NAMES[dimension]) if dimension in _DIMENSION_NAMES else dimension.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +79,25 @@ def funnel_rows(funnel: Funnel, plan: Sequence[PlanStep]) -> list[FunnelRow]:
     if not funnel.asked:
         return []
     return [
-        FunnelRow("Asked", funnel.asked, "asked"),
-        FunnelRow("Reached", funnel.reached, "asked"),
-        FunnelRow("Opened the page", funnel.opened, "asked"),
+        FunnelRow(gettext("Asked"), funnel.asked, "asked"),
+        FunnelRow(gettext("Reached"), funnel.reached, "asked"),
+        FunnelRow(gettext("Opened the page"), funnel.opened, "asked"),
         *(
-            FunnelRow(name, count, "operator" if name.startswith("Call") else "self")
-            for name, count in _answered_by_step(funnel, plan).items()
+            FunnelRow(name, count, "operator" if by_call else "self")
+            for (name, by_call), count in _answered_by_step(funnel, plan).items()
         ),
-        FunnelRow("Silent", funnel.silent, "silent", rendering.percent(funnel.silent / funnel.asked)),
-        FunnelRow("Still waiting", funnel.waiting, "silent"),
+        FunnelRow(gettext("Silent"), funnel.silent, "silent", rendering.percent(funnel.silent / funnel.asked)),
+        FunnelRow(gettext("Still waiting"), funnel.waiting, "silent"),
     ]
 
 
-def _answered_by_step(funnel: Funnel, plan: Sequence[PlanStep]) -> dict[str, int]:
-    names = {step.step: _step_name(plan, step) for step in plan}
+def _answered_by_step(funnel: Funnel, plan: Sequence[PlanStep]) -> dict[tuple[str, bool], int]:
+    """Count answers by the name of the step that led to them, and whether it is a call."""
+    names = {step.step: (_step_name(plan, step), step.channel is ChannelKind.CALL) for step in plan}
     answered = dict.fromkeys(names.values(), 0)
     for (step, channel), counts in funnel.by_step.items():
-        name = names.get(step) or ("Call desk" if channel == ChannelKind.CALL else "Another link")
+        by_call = channel == ChannelKind.CALL
+        name = names.get(step) or (gettext("Call desk") if by_call else gettext("Another link"), by_call)
         answered[name] = answered.get(name, 0) + counts.answered
     return answered
 
@@ -80,7 +105,7 @@ def _answered_by_step(funnel: Funnel, plan: Sequence[PlanStep]) -> dict[str, int
 def _step_name(plan: Sequence[PlanStep], step: PlanStep) -> str:
     nth = [each.step for each in plan if each.channel is step.channel].index(step.step)
     names = _STEP_NAMES[step.channel]
-    return names[nth] if nth < len(names) else f"{names[-1]} {nth + 1}"
+    return gettext(names[nth]) if nth < len(names) else f"{gettext(names[-1])} {nth + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +193,16 @@ def change_text(change: ScoreChange, texts: Reasons) -> str:
     interval = f"({rendering.interval(change.difference.interval)})"
     if change.dimension in (REASON, PRAISE):
         text = reason_text(change.value, texts, praise=change.dimension == PRAISE)
-        kind = "praise" if change.dimension == PRAISE else "complaint"
-        return f"“{text}” is the {kind} of {change.after:.0f} % of answers, was {change.before:.0f} % {interval}"
-    verb, points = "rose" if change.difference.points > 0 else "fell", abs(round(change.difference.points))
-    return f"{dimension_name(change.dimension).capitalize()} {change.value} {verb} by {points} {interval}"
+        sentence = _PRAISED if change.dimension == PRAISE else _MISSED
+        after, before = f"{change.after:.0f}", f"{change.before:.0f}"
+        return gettext(sentence, reason=text, after=after, before=before, interval=interval)
+    return gettext(
+        _ROSE if change.difference.points > 0 else _FELL,
+        dimension=dimension_name(change.dimension).capitalize(),
+        value=change.value,
+        points=abs(round(change.difference.points)),
+        interval=interval,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +215,9 @@ class ReturnRow:
 
 
 def return_row(group: ReturnGroup) -> ReturnRow:
-    name = group.name if group.name == SILENT else f"{group.name}s"
-    sums = [f"{rendering.grouped(round(amount))} {currency}" for currency, amount in group.revenue.items()]
-    return ReturnRow(
-        name.capitalize(), group.people, group.returned, group.share, ", ".join(sums) or rendering.NO_FIGURE
-    )
+    name = gettext("Silent") if group.name == SILENT else gettext(_GROUPS[Category(group.name)])
+    sums = [f"{formats.grouped(round(amount))} {currency}" for currency, amount in group.revenue.items()]
+    return ReturnRow(name, group.people, group.returned, group.share, ", ".join(sums) or rendering.NO_FIGURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +234,7 @@ def benchmark_rows(benchmarks: Sequence[Benchmark], *, own: Figure) -> list[Benc
     """Return the benchmarks and the program's own score, highest first."""
     rows = [BenchmarkRow(each.name, each.nps, each.source) for each in benchmarks]
     if own.nps is not None and own.interval:
-        rows.append(BenchmarkRow("This score", own.nps, "", own.interval))
+        rows.append(BenchmarkRow(gettext("This score"), own.nps, "", own.interval))
     return sorted(rows, key=lambda row: -row.nps)
 
 
@@ -238,10 +267,7 @@ def comments_row(score: ScoreData, query: DashboardQuery, *, now: datetime) -> C
     comments, limit = score.comments, score.comment_limit
     may_be_more = len(comments.rows) == limit < MOST_COMMENTS
     return CommentsRow(
-        groups=[
-            Option(group, f"{group}s".capitalize() if group else "All", group == query.group)
-            for group in (None, "detractor", "passive", "promoter")
-        ],
+        groups=[Option(group, gettext(label), group == query.group) for group, label in _GROUPS.items()],
         reason=reason_texts(query.reason, score.reason_texts, query.group) if query.reason else None,
         rows=[_comment(row, score, now) for row in comments.rows],
         more=min(limit + MORE_COMMENTS, MOST_COMMENTS) if may_be_more else None,
@@ -269,10 +295,10 @@ def _comment(row: asyncpg.Record, score: ScoreData, now: datetime) -> CommentRow
 
 def _source(mode: str, channel: str | None) -> str:
     if mode == AnswerMode.OPERATOR:
-        return "the desk"
+        return gettext("the desk")
     channels = {
-        ChannelKind.EMAIL.value: "e-mail",
-        ChannelKind.SMS.value: "SMS",
-        ChannelKind.LINK.value: "a link of the shop",
+        ChannelKind.EMAIL.value: gettext("e-mail"),
+        ChannelKind.SMS.value: gettext("SMS"),
+        ChannelKind.LINK.value: gettext("a link of the shop"),
     }
-    return channels.get(channel or "") or ("an import" if mode == AnswerMode.IMPORTED else "a link")
+    return channels.get(channel or "") or (gettext("an import") if mode == AnswerMode.IMPORTED else gettext("a link"))

@@ -12,6 +12,7 @@ from services.scoring.dashboard.rows import DashboardRows, TrendRow
 from services.scoring.domain.periods import label_year_before
 from services.scoring.domain.score import Figure, ScoreInterval, Tally
 from shared.contract.vocabulary import Category, category_of
+from shared.languages.current import gettext
 
 SCALE_WIDTH, FUNNEL_WIDTH, SHARES_WIDTH = 240.0, 150, 298
 BARS_HEIGHT, BAR_STEP = 60, 27
@@ -186,7 +187,9 @@ def _labels(placed: Sequence[tuple[float, _Point]], *, most: int) -> list[tuple[
 
 def _short(label: str) -> str:
     """Leave out the year of days and weeks."""
-    return label[5:] if "W" in label or len(label) > 7 else label
+    if "W" in label:
+        return gettext("W%(week)s", week=label[6:])
+    return label[5:] if len(label) > 7 else label
 
 
 def _mark(x: float, text: str, width: float) -> Mark:

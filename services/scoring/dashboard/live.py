@@ -15,6 +15,7 @@ from services.scoring.repository import live_sequence
 from services.scoring.web.scopes import visible_program
 from shared.database.db import Sessions, is_transient
 from shared.health import Health
+from shared.languages.current import gettext, mark
 from shared.waiting import wait_for
 from shared.web.problems import Unavailable
 from shared.web.staff.tickets import LASTING
@@ -23,8 +24,8 @@ POLL_S, STATE_S = 1.0, 5.0
 TIMEOUT_S = 3.0  # of one query
 LATE_S = 10.0  # a loop without a heartbeat for so long is reported as late
 MAX_STREAMS = 200  # of a process; the server does not count them among its connections
-LIVE = "live"
-_LOOPS = {"consumer": "events", "publisher": "scores"}
+LIVE = mark("live")
+_LOOPS = {"consumer": mark("events"), "publisher": mark("scores")}
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Live:
         """
         visible_program(program or None)
         if self._open >= MAX_STREAMS:
-            raise Unavailable("Too many dashboards are open", headers={"retry-after": "60"})
+            raise Unavailable(mark("Too many dashboards are open"), headers={"retry-after": "60"})
         return StreamingResponse(self._counted(program), media_type="text/event-stream")
 
     async def _counted(self, program: str) -> AsyncGenerator[str, None]:
@@ -98,6 +99,6 @@ class Live:
 
     def _state(self, sequences: Mapping[str, int] | None) -> str:
         if sequences is None:
-            return "not live: the database does not answer"
-        late = [label for loop, label in _LOOPS.items() if self.health.is_late(loop, LATE_S)]
-        return f"not live: {' and '.join(late)} are held up" if late else LIVE
+            return gettext("not live: the database does not answer")
+        late = [gettext(label) for loop, label in _LOOPS.items() if self.health.is_late(loop, LATE_S)]
+        return gettext("not live: %(loops)s are held up", loops=gettext(" and ").join(late)) if late else gettext(LIVE)

@@ -11,13 +11,21 @@ from services.scoring.dashboard.query import MOST_COUNTED, DashboardData, Dashbo
 from services.scoring.domain.comparison import ScoreDifference, smallest_sample
 from services.scoring.domain.periods import Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, Figure, ScoreInterval, bounds, nps
+from services.scoring.repository.programs import ProgramInUse
 from services.scoring.repository.scores.comparisons import AnnotationEffect
+from shared.languages.current import gettext, mark, ngettext
 
 DAY_CHOICES = (7, 30, 90, 365)
 MARGINS = (5, 3)  # points on either side
 MOST_CHANGES = 6
-_AGAINST = {"previous": "the period before", "last_year": "last year"}
-_PERIODS: tuple[Period, ...] = ("day", "week", "month", "quarter")
+_AGAINST = {"previous": mark("the period before"), "last_year": mark("last year")}
+_COMPARED = {"previous": mark("vs the period before"), "last_year": mark("vs last year")}
+_PERIODS: Mapping[Period, str] = {
+    "day": mark("By day"),
+    "week": mark("By week"),
+    "month": mark("By month"),
+    "quarter": mark("By quarter"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,10 @@ class DashboardRows:
 def of(data: DashboardData) -> DashboardRows:
     """Build the rows of all cards from the data that was read."""
     query = data.query
-    titles = {id_: each.title if each.active else f"{each.title} (off)" for id_, each in data.programs.items()}
+    titles = {
+        id_: each.title if each.active else gettext("%(title)s (off)", title=each.title)
+        for id_, each in data.programs.items()
+    }
     counts = DAY_CHOICES if query.days in DAY_CHOICES else (*DAY_CHOICES, query.days)
     return DashboardRows(
         query=query,
@@ -105,13 +116,21 @@ def of(data: DashboardData) -> DashboardRows:
         title=titles[data.program] if data.program else "",
         programs=[cards.Option(id_, title, id_ == data.program) for id_, title in titles.items()],
         days=data.days,
-        day_choices=[cards.Option(count, f"Last {count} days", count == query.days) for count in counts],
-        against=[cards.Option(value, f"vs {label}", value == query.against) for value, label in _AGAINST.items()],
-        periods=[cards.Option(period, f"By {period}", period == query.period) for period in _PERIODS],
+        day_choices=[cards.Option(count, _last_days(count), count == query.days) for count in counts],
+        against=[cards.Option(value, gettext(label), value == query.against) for value, label in _COMPARED.items()],
+        periods=[cards.Option(period, gettext(label), period == query.period) for period, label in _PERIODS.items()],
         today=data.today,
         segment=(query.segment or "").replace(":", " "),
         score=_score(data, data.score) if data.score and _is_known(data.score.whole) else None,
     )
+
+
+def _title(program: ProgramInUse) -> str:
+    return program.title if program.active else gettext("%(title)s (off)", title=program.title)
+
+
+def _last_days(count: int) -> str:
+    return ngettext("Last %(num)s day", "Last %(num)s days", count)
 
 
 def _is_known(whole: Figure) -> bool:
@@ -126,7 +145,7 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         stores=score.stores,
         chain=score.chain,
         change=score.change,
-        against=_AGAINST[query.against],
+        against=gettext(_AGAINST[query.against]),
         segment=_segment_text(score),
         latest_only=score.selected.definition is Definition.LATEST_PER_CUSTOMER,
         too_many=None if score.selected.definition is query.definition else MOST_COUNTED,

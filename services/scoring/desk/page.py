@@ -13,51 +13,65 @@ from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import CallDisposition
+from shared.languages.current import gettext, mark
 from shared.zones import time_zone
 
 OUTCOMES = [
-    (CallDisposition.ANSWERED, "Talked", "K"),
-    (CallDisposition.NO_ANSWER, "No answer", "A"),
-    (CallDisposition.BUSY, "Busy", "B"),
-    (CallDisposition.MACHINE, "Machine", "M"),
-    (CallDisposition.REFUSED, "Refused", "R"),
-    (CallDisposition.WRONG_NUMBER, "Wrong number", "W"),
-    (CallDisposition.DO_NOT_CALL, "Do not call again", "D"),
+    (CallDisposition.ANSWERED, mark("Talked"), "K"),
+    (CallDisposition.NO_ANSWER, mark("No answer"), "A"),
+    (CallDisposition.BUSY, mark("Busy"), "B"),
+    (CallDisposition.MACHINE, mark("Machine"), "M"),
+    (CallDisposition.REFUSED, mark("Refused"), "R"),
+    (CallDisposition.WRONG_NUMBER, mark("Wrong number"), "W"),
+    (CallDisposition.DO_NOT_CALL, mark("Do not call again"), "D"),
 ]
-LABELS = {value.value: label.lower() for value, label, _ in OUTCOMES} | {CallDisposition.CALL_LATER.value: "call later"}
-DELAYS = [(15, "in 15 minutes"), (60, "in 1 hour"), (180, "in 3 hours"), (1440, "tomorrow"), (4320, "in 3 days")]
+LABELS = {value.value: label for value, label, _ in OUTCOMES}
+LABELS[CallDisposition.CALL_LATER.value] = mark("Call later")
+DELAYS = [
+    (15, mark("in 15 minutes")),
+    (60, mark("in 1 hour")),
+    (180, mark("in 3 hours")),
+    (1440, mark("tomorrow")),
+    (4320, mark("in 3 days")),
+]
 NOTICES = {
-    "answered": "Saved. The call is closed.",
-    "none": "No call is due at the moment.",
-    "taken": "Another operator has this call, or it is no longer due. Take the next one.",
-    "lost": "Not saved: your time for this call is over, or the call was closed. Take the next one.",
-    "over": "Not saved: the survey was withdrawn or is over.",
-    "long": "Not saved: the text is too long, there is room for 4000 characters. Shorten it and save again.",
-    "score": "Not saved: choose a score from 0 to 10.",
-    "when": "Not saved: choose a time from five minutes to two weeks ahead.",
-    "name": "Enter your name first.",
+    "answered": mark("Saved. The call is closed."),
+    "none": mark("No call is due at the moment."),
+    "taken": mark("Another operator has this call, or it is no longer due. Take the next one."),
+    "lost": mark("Not saved: your time for this call is over, or the call was closed. Take the next one."),
+    "over": mark("Not saved: the survey was withdrawn or is over."),
+    "long": mark("Not saved: the text is too long, there is room for 4000 characters. Shorten it and save again."),
+    "score": mark("Not saved: choose a score from 0 to 10."),
+    "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
+    "name": mark("Enter your name first."),
 }
 
 
 def outcome_notice(task: CallTask, query: Mapping[str, str], now: datetime) -> str | None:
     """Return a notice with the call's disposition and the next step of its task; None for an unknown disposition."""
     label = LABELS.get(query.get("noted", ""))
-    return label and f"Noted: {label}. {_what_follows(task, now, moved='moved' in query)}"
+    if label is None:
+        return None
+    noted = gettext("Noted: %(outcome)s.", outcome=gettext(label).lower())
+    return f"{noted} {_what_follows(task, now, moved='moved' in query)}"
 
 
 def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
     if not task.open:
-        return "The call is closed."
+        return gettext("The call is closed.")
     if task.due_at >= task.expires_at:
-        return "The call expires before then and does not come back."
-    back = f"comes back {rendering.moment(task.due_at, task.time_zone, now=now)} their time."
-    return f"It is moved into the hours in which they may be called: it {back}" if moved else f"The call {back}"
+        return gettext("The call expires before then and does not come back.")
+    back = rendering.moment(task.due_at, task.time_zone, now=now)
+    if moved:
+        text = mark("It is moved into the hours in which they may be called: it comes back %(time)s their time.")
+        return gettext(text, time=back)
+    return gettext("The call comes back %(time)s their time.", time=back)
 
 
 def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
-        "name": _short(task.name) or "No name",
+        "name": _short(task.name) or gettext("No name"),
         "phone": masked(task.phone),
         "there": f"{now.astimezone(time_zone(task.time_zone)):%H:%M}",
         "try": task.tries + 1,

@@ -24,6 +24,7 @@ from services.scoring.web import forms, rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
+from shared.languages.current import gettext
 from shared.web.audit.acts import note
 from shared.web.problems import Unprocessable
 from shared.web.staff.menu import StaffPages
@@ -160,7 +161,7 @@ class Desk:
         return rendering.page(
             "desk.html",
             operator=operator,
-            notice=outcome_notice(noted, query, now) if noted else NOTICES.get(said or query.get("said", "")),
+            notice=outcome_notice(noted, query, now) if noted else _notice(said or query.get("said", "")),
             queue=[queue_line(each, operator, now) for each in due],
             counts=counts,
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], "UTC", now=now),
@@ -172,6 +173,10 @@ class Desk:
             delays=DELAYS,
             pages=self.staff_pages,
         )
+
+
+def _notice(said: str) -> str | None:
+    return gettext(NOTICES[said]) if said in NOTICES else None
 
 
 def _to(path: str) -> RedirectResponse:

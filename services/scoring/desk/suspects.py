@@ -17,18 +17,19 @@ from services.scoring.repository import answers
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.database.db import Sessions
+from shared.languages.current import gettext, mark
 from shared.web.problems import Conflict, NotFound
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 
 LIMIT = 200
 WHY = {
-    Suspicion.CRAWLER: "sent by a known crawler",
-    Suspicion.TRAP: "an invisible button was pressed",
-    Suspicion.NO_PAGE: "sent without the page being shown",
-    Suspicion.INSTANT: "sent faster than anybody reads the page",
-    Suspicion.EVERY_LINK: "sent while several links of its message were opened",
-    Suspicion.SEVERAL_SCORES: "several different scores within half a minute",
+    Suspicion.CRAWLER: mark("sent by a known crawler"),
+    Suspicion.TRAP: mark("an invisible button was pressed"),
+    Suspicion.NO_PAGE: mark("sent without the page being shown"),
+    Suspicion.INSTANT: mark("sent faster than anybody reads the page"),
+    Suspicion.EVERY_LINK: mark("sent while several links of its message were opened"),
+    Suspicion.SEVERAL_SCORES: mark("several different scores within half a minute"),
 }
 
 
@@ -67,15 +68,15 @@ class Suspects:
         async with self.sessions.begin() as session:
             invitation_id = await answers.invitation_of(session, answer_id, scope=staff_scope.get())
         if invitation_id is None:
-            raise NotFound("No such answer")
+            raise NotFound(mark("No such answer"))
         result = await self.writer.record(Entry(invitation_id, self.clock.now(), confirms=True))
         if not isinstance(result, Recorded):
-            raise Conflict("This answer cannot be confirmed", "Its survey was withdrawn.")
+            raise Conflict(mark("This answer cannot be confirmed"), mark("Its survey was withdrawn."))
         return ConfirmedOut(answer_id=answer_id, version=result.answer.version, suspect=result.answer.suspect)
 
 
 def _why(row: dict[str, str | None]) -> str:
-    return WHY[Suspicion(row["suspicion"])] if row["suspicion"] else "not known"
+    return gettext(WHY[Suspicion(row["suspicion"])]) if row["suspicion"] else gettext("not known")
 
 
 class ConfirmedOut(BaseModel):

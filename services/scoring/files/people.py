@@ -65,7 +65,7 @@ def read(content: bytes) -> PeopleFile:
 
     Raises InvalidFile.
     """
-    file = read_upload(content, _OPTIONS, most=MOST_PEOPLE, what="people")
+    file = read_upload(content, _OPTIONS, most=MOST_PEOPLE)
     of_scope = _SCOPE.intersection(file.names)
     rows = []
     for record in file.records:

@@ -42,7 +42,7 @@ class StoreFile:
 
 def read(content: bytes) -> StoreFile:
     """Read a CSV file whatever its encoding and separator; raises InvalidFile."""
-    file = read_upload(content, _OPTIONS, most=MOST_STORES, what="stores")
+    file = read_upload(content, _OPTIONS, most=MOST_STORES)
     fields = [name for name in FIELDS if name in file.names]
     problems = {record.line: _problem(record) for record in file.records}
     return StoreFile(

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from shared.languages.current import gettext
 from shared.tables.layout import TableOptions
 from shared.tables.opening import InvalidFile
 from shared.tables.records import FileRecord, Position, inspect
@@ -24,12 +25,12 @@ class Upload:
     layout: str
 
 
-def read_upload(content: bytes, options: TableOptions, *, most: int, what: str) -> Upload:
-    """Read at most `most` records, which are called `what` when there are more; raises InvalidFile."""
+def read_upload(content: bytes, options: TableOptions, *, most: int) -> Upload:
+    """Read at most `most` records; raises InvalidFile."""
     if len(content) > MOST_BYTES:
-        raise InvalidFile(f"has more than {MOST_BYTES} bytes")
+        raise InvalidFile(gettext("has more than %(most)s bytes", most=MOST_BYTES))
     if content.startswith(b"\x1f\x8b"):
-        raise InvalidFile("is compressed: unpack it")
+        raise InvalidFile(gettext("is compressed: unpack it"))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "upload.csv"
         path.write_bytes(content)
@@ -39,5 +40,5 @@ def read_upload(content: bytes, options: TableOptions, *, most: int, what: str) 
         except InvalidFile as error:
             raise InvalidFile(str(error).removeprefix(f"{path}: ")) from None
     if len(records) > most:
-        raise InvalidFile(f"has more than {most} {what}")
+        raise InvalidFile(gettext("has more than %(most)s lines", most=most))
     return Upload(records, file.layout.names, file.layout.describe())

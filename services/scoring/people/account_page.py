@@ -16,13 +16,16 @@ from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
+from shared.languages import current as languages
+from shared.languages.current import gettext, mark, ngettext
+from shared.web.languages import LASTING, chosen_language, language_cookie
 from shared.web.problems import STAFF_ONLY, Unauthorized
 from shared.web.qr import qr_svg
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import Ticket, signed_in
 
-_WRONG_CODE = "the code is another; look whether the clocks of the phone and of this machine are right"
+_WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class AccountPage:
         router.add_api_route("/codes/remove", self.remove_codes, methods=["POST"])
         router.add_api_route("/sessions/{session_id}/end", self.end_session, methods=["POST"])
         router.add_api_route("/refused", self.refused, methods=["GET"])
+        router.add_api_route("/language", self.choose_language, methods=["POST"])
         router.add_api_route("/log-out", self.log_out, methods=["POST"])
         return router
 
@@ -54,7 +58,7 @@ class AccountPage:
             "account_refused.html",
             status=HTTPStatus.FORBIDDEN,
             pages=self.staff_pages,
-            roles=sorted(role.label for role in person.roles),
+            roles=sorted(gettext(role.label) for role in person.roles),
             is_scoped=part and person.is_scoped,
         )
 
@@ -62,14 +66,14 @@ class AccountPage:
         form = await forms.read(request)
         old, new, again = (str(form.get(name, "")) for name in ("old", "password", "again"))
         if new != again:
-            return await self._page(why="the two new ones are not the same")
+            return await self._page(why=gettext("the two new ones are not the same"))
         try:
             browser = request.headers.get("user-agent", "")
             ticket = await self.log_in.change_password(_person(), old, new, browser=browser)
         except WrongLogIn:
-            return await self._page(why="the present one is another")
+            return await self._page(why=gettext("the present one is another"))
         except TooManyGuesses as error:
-            return await self._page(why=f"too many wrong ones: wait {error.wait_s} seconds")
+            return await self._page(why=_too_many(error))
         except WeakPassword as error:
             return await self._page(why=str(error))
         response = RedirectResponse("/account?changed=1", HTTPStatus.SEE_OTHER)
@@ -97,12 +101,12 @@ class AccountPage:
         try:
             person = await self.log_in.confirm_password(_person(), password)
         except WrongLogIn:
-            return self._set_up_form(secret=secret, why="the password is another")
+            return self._set_up_form(secret=secret, why=gettext("the password is another"))
         except TooManyGuesses as error:
-            return self._set_up_form(secret=secret, why=f"too many wrong ones: wait {error.wait_s} seconds")
+            return self._set_up_form(secret=secret, why=_too_many(error))
         recovery = await self.log_in.set_up_codes(person.id, secret, code)
         if recovery is None:
-            return self._set_up_form(secret=secret, why=_WRONG_CODE)
+            return self._set_up_form(secret=secret, why=gettext(_WRONG_CODE))
         return rendering.page("codes_recovery.html", pages=self.staff_pages, codes=recovery, url="/account")
 
     async def remove_codes(self, request: Request) -> Response:
@@ -111,9 +115,9 @@ class AccountPage:
         try:
             person = await self.log_in.confirm_password(_person(), str(form.get("old", "")))
         except WrongLogIn:
-            return await self._page(why="the password is another")
+            return await self._page(why=gettext("the password is another"))
         except TooManyGuesses as error:
-            return await self._page(why=f"too many wrong ones: wait {error.wait_s} seconds")
+            return await self._page(why=_too_many(error))
         async with self.log_in.sessions.begin() as session:
             await accounts.drop_codes(session, person.id)
             await sessions.end_all(session, person.id, but=_person().session)
@@ -123,6 +127,15 @@ class AccountPage:
         async with self.log_in.sessions.begin() as session:
             await sessions.end(session, session_id, person=_person().person)
         return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
+
+    async def choose_language(self, request: Request) -> Response:
+        """Let this browser ask for pages in a language; without one, the browser's own languages count."""
+        chosen = str((await forms.read(request)).get("language", ""))
+        cookie = language_cookie(https=self.access.cookie.https)
+        response = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
+        known = chosen in languages.known()
+        response.headers.append("set-cookie", cookie.setting(chosen, lasting=LASTING) if known else cookie.deletion())
+        return response
 
     async def log_out(self) -> Response:
         ticket = _person()
@@ -148,11 +161,19 @@ class AccountPage:
             sessions=open_sessions,
             issuer=issuer_label(self.providers, person.issuer) if person else "",
             here=ticket.session,
-            roles=sorted(role.label for role in ticket.roles),
+            roles=sorted(gettext(role.label) for role in ticket.roles),
             changed=changed,
             why=why,
             shortest=SHORTEST,
+            languages={code: languages.name_of(code) for code in languages.known()},
+            language=chosen_language.get(),
         )
+
+
+def _too_many(error: TooManyGuesses) -> str:
+    return ngettext(
+        "too many wrong ones: wait %(num)s second", "too many wrong ones: wait %(num)s seconds", error.wait_s
+    )
 
 
 def _person() -> Ticket:

@@ -24,6 +24,7 @@ from services.scoring.domain.people.person import (
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
+from shared.languages.current import gettext, mark
 from shared.web.audit.acts import note
 
 LINK_LASTS = timedelta(days=3)
@@ -61,7 +62,7 @@ async def add(  # noqa: PLR0913 - what a person has
     await accounts.lock(session)
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
-        raise InvalidPerson("login", "somebody has this login already")
+        raise InvalidPerson("login", gettext("somebody has this login already"))
     note(roles=sorted(person.roles), sees=person.scope.text)
     return await invite(session, person)
 
@@ -72,9 +73,11 @@ async def invite(session: AsyncSession, person: Person, *, lasting: timedelta = 
     Raises InvalidPerson for somebody who is turned off, and for somebody who logs in by an identity provider.
     """
     if person.issuer:
-        raise InvalidPerson("login", f"this person logs in at {person.issuer} and has no password here")
+        raise InvalidPerson(
+            "login", gettext("this person logs in at %(provider)s and has no password here", provider=person.issuer)
+        )
     if person.is_off:
-        raise InvalidPerson("login", "this person is turned off: turn the login on first")
+        raise InvalidPerson("login", gettext("this person is turned off: turn the login on first"))
     secret = secrets.token_urlsafe(32)
     await accounts.replace_link(session, person.id, digest(secret), lasting=lasting)
     note(person.id)
@@ -131,7 +134,8 @@ async def _refuse_taken_name(session: AsyncSession, person: Person) -> None:
     """Raise InvalidPerson if another person has the name, by which answers say who typed them."""
     for other in await accounts.load_all(session):
         if other.id != person.id and other.name.casefold() == person.name.casefold():
-            raise InvalidPerson("name", f"{other.login} has this name already: add a second name or a number")
+            text = mark("%(login)s has this name already: add a second name or a number")
+            raise InvalidPerson("name", gettext(text, login=other.login))
 
 
 async def _keep_an_administrator(session: AsyncSession, person: Person, changed: Person) -> None:
@@ -139,7 +143,7 @@ async def _keep_an_administrator(session: AsyncSession, person: Person, changed:
     if not _administers(person) or _administers(changed):
         return
     if not any(_administers(other) for other in await accounts.load_all(session) if other.id != person.id):
-        raise InvalidPerson("roles", "nobody else who can log in is an administrator: make somebody one first")
+        raise InvalidPerson("roles", gettext("nobody else who can log in is an administrator: make somebody one first"))
 
 
 def _administers(person: Person) -> bool:

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from services.scoring.domain.people.passwords import LONGEST, normalized
+from shared.languages.current import mark
 from shared.web.problems import Unavailable
 
 MOST_WAITING = 100  # hashes; one takes some 15 ms
@@ -57,7 +58,9 @@ class PasswordHashing:
     async def run(self, work: Callable[[], _T]) -> _T:
         """Run work about passwords in the thread; raises Unavailable."""
         if self._waiting >= MOST_WAITING:
-            raise Unavailable("Too many people log in at once", "Try again shortly.", headers={"retry-after": "2"})
+            raise Unavailable(
+                mark("Too many people log in at once"), mark("Try again shortly."), headers={"retry-after": "2"}
+            )
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

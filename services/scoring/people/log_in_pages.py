@@ -28,6 +28,7 @@ from services.scoring.people.samples import SAMPLES, sample_person
 from services.scoring.repository.people import accounts
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Role, Service
+from shared.languages.current import gettext, mark
 from shared.web import routes
 from shared.web.addresses import is_loopback_host
 from shared.web.client_address import ClientAddress
@@ -188,7 +189,7 @@ class LogInPages:
 
     def _mailer(self) -> LinkMailer:
         if self.link_mailer is None:
-            raise NotFound("Not Found")
+            raise NotFound(mark("Not Found"))
         return self.link_mailer
 
     async def become(self, request: Request) -> Response:
@@ -196,7 +197,7 @@ class LogInPages:
         form = await forms.read(request)
         role = str(form.get("role", ""))
         if not self.samples or role not in set(Role):
-            raise NotFound("Not Found")
+            raise NotFound(mark("Not Found"))
         async with self.log_in.sessions.begin() as session:
             person = await sample_person(session, Role(role))
             ticket = await self.log_in.begin(session, person, browser=browser_of(request))
@@ -213,7 +214,7 @@ class LogInPages:
         if not self.is_safe(request):
             return self.form(request)
         if password != again:
-            return await self._link_form(request, secret, why="the two are not the same")
+            return await self._link_form(request, secret, why=gettext("the two are not the same"))
         try:
             ticket = await self.log_in.with_link(secret, password, browser=browser_of(request))
         except WeakPassword as error:

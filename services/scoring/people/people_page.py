@@ -26,6 +26,7 @@ from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
+from shared.languages.current import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
 from shared.web.audit.acts import note_instead
@@ -135,7 +136,7 @@ class PeoplePage:
     async def mail_links(self, request: Request) -> Response:
         """Mail a new link to each of the people named by their ids, and show the links whose mail was not accepted."""
         if self.link_mailer is None:
-            raise NotFound("Mail to staff is off")
+            raise NotFound(mark("Mail to staff is off"))
         form = await forms.read(request)
         mailed = await self.link_mailer.send(_ids(str(form.get("people", ""))))
         sent = sum(each.delivery is Delivery.SENT for each in mailed)
@@ -247,12 +248,12 @@ def _ids(text: str) -> list[UUID]:
     try:
         return [UUID(each) for each in text.split()]
     except ValueError:
-        raise Unprocessable("The form cannot be read", "Each person is named by an id.") from None
+        raise Unprocessable(mark("The form cannot be read"), mark("Each person is named by an id.")) from None
 
 
 def _found(person: Person | None) -> Person:
     if person is None:
-        raise NotFound("No such person")
+        raise NotFound(mark("No such person"))
     return person
 
 

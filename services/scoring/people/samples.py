@@ -10,14 +10,15 @@ from uuid_utils.compat import uuid7
 from services.scoring.domain.people.person import Person
 from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role
+from shared.languages.current import mark
 
 SAMPLES: Mapping[Role, tuple[str, str]] = {  # name, and what the person does here
-    Role.MANAGER: ("Maria", "reads the score"),
-    Role.ANALYST: ("Anton", "compares groups and programs"),
-    Role.SUPERVISOR: ("Sofia", "leads the call centre"),
-    Role.OPERATOR: ("Oleg", "calls customers"),
-    Role.PRIVACY_OFFICER: ("Polina", "answers for personal data"),
-    Role.ADMINISTRATOR: ("Alexei", "runs Earshot"),
+    Role.MANAGER: ("Maria", mark("reads the score")),
+    Role.ANALYST: ("Anton", mark("compares groups and programs")),
+    Role.SUPERVISOR: ("Sofia", mark("leads the call centre")),
+    Role.OPERATOR: ("Oleg", mark("calls customers")),
+    Role.PRIVACY_OFFICER: ("Polina", mark("answers for personal data")),
+    Role.ADMINISTRATOR: ("Alexei", mark("runs Earshot")),
 }
 
 

@@ -12,6 +12,7 @@ from services.scoring.domain.people.person import InvalidPerson, KnownScopes, ch
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.programs import programs_by_use
 from services.scoring.repository.stores import listed
+from shared.languages.current import gettext
 
 
 async def known_scopes(session: AsyncSession) -> KnownScopes:
@@ -47,13 +48,16 @@ class SentScope:
         stores = names_in(self.stores, known.codes)
         scope = checked_scope(programs=self.programs, stores=stores, regions=self.regions, known=known)
         if scope.is_whole:
-            raise InvalidPerson("scope", "choose a program, a region or a store, or everything")
+            raise InvalidPerson("scope", gettext("choose a program, a region or a store, or everything"))
         return scope
 
     @staticmethod
     def choices(known: Mapping[str, str], chosen: Collection[str]) -> list[tuple[str, str]]:
         """Return what may be chosen with its title, and what is chosen although it is gone: it has to be taken away."""
-        return [*known.items(), *((name, f"{name} (gone)") for name in sorted(set(chosen).difference(known)))]
+        return [
+            *known.items(),
+            *((name, gettext("%(name)s (gone)", name=name)) for name in sorted(set(chosen).difference(known))),
+        ]
 
 
 def scope_of_row(cells: Mapping[str, str], known: KnownScopes, *, kept: PersonScope) -> PersonScope:

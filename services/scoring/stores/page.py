@@ -26,22 +26,23 @@ from services.scoring.stores.saving import ImportResult, StaleStore, StoreInUse
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.database.db import Sessions
+from shared.languages.current import gettext, mark
 from shared.tables.opening import InvalidFile
 from shared.web.problems import Conflict, Forbidden, NotFound
 from shared.web.staff.menu import StaffPages
 
 MOST_SHOWN, MOST_UNLISTED, MOST_LINES = 500, 100, 1000
 _LABELS = {
-    "code": "Code",
-    "name": "Name",
-    "spellings": "Other spellings",
-    "region": "Region",
-    "time_zone": "Time zone",
-    "hours": "Opening hours",
-    "manager": "Manager",
-    "deputy": "Deputy",
-    "review_links": "Review links",
-    "closed_since": "Closed since",
+    "code": mark("Code"),
+    "name": mark("Name"),
+    "spellings": mark("Other spellings"),
+    "region": mark("Region"),
+    "time_zone": mark("Time zone"),
+    "hours": mark("Opening hours"),
+    "manager": mark("Manager"),
+    "deputy": mark("Deputy"),
+    "review_links": mark("Review links"),
+    "closed_since": mark("Closed since"),
 }
 _Text = Annotated[str, Query(max_length=200)]
 
@@ -93,7 +94,7 @@ class StorePages:
         async with self.sessions.begin() as session:
             store = (await listed.read(session)).get(code)
         if store is None:
-            raise NotFound("No such store")
+            raise NotFound(mark("No such store"))
         return self._form(texts_of(store), version=store.version)
 
     async def save(self, request: Request) -> Response:
@@ -112,7 +113,8 @@ class StorePages:
     def _stale(self, texts: Mapping[str, str], current: Store | None, *, version: str) -> Response:
         """Show the form again as it was typed, with what is stored now; the next press replaces that."""
         if not version:
-            error = InvalidStore("code", "a store with this code is in the list already; open it there to change it")
+            why = gettext("a store with this code is in the list already; open it there to change it")
+            error = InvalidStore("code", why)
             return self._form(texts, error=error)
         stored = texts_of(current) if current else {}
         differ = {name: stored[name] for name in stored if stored[name].split() != texts[name].split()}
@@ -196,13 +198,17 @@ class StorePages:
 
 def _lists(plan: ImportPlan) -> list[tuple[str, str, list[str]]]:
     """Return title, id and lines of each list that says what a file would do."""
-    bad = [f"Line {each.line}: {each.reason}" for each in plan.bad[:MOST_LINES]]
+    bad = [gettext("Line %(line)s: %(why)s", line=each.line, why=each.reason) for each in plan.bad[:MOST_LINES]]
     changed = [
-        f"{each.store.name} ({each.store.code}): {', '.join(_LABELS[name].lower() for name in each.fields)}"
+        f"{each.store.name} ({each.store.code}): {', '.join(gettext(_LABELS[name]).lower() for name in each.fields)}"
         for each in plan.changed[:MOST_LINES]
     ]
     added = [f"{store.name} ({store.code})" for store in plan.added[:MOST_LINES]]
-    return [("Bad lines", "bad", bad), ("Changes", "changes", changed), ("New stores", "new", added)]
+    return [
+        (gettext("Bad lines"), "bad", bad),
+        (gettext("Changes"), "changes", changed),
+        (gettext("New stores"), "new", added),
+    ]
 
 
 def _matches(store: Store, text: str) -> bool:

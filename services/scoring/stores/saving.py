@@ -15,6 +15,7 @@ from services.scoring.files import stores as files
 from services.scoring.repository.people import accounts, revisions
 from services.scoring.repository.stores import listed
 from shared.database.db import Sessions
+from shared.languages.current import gettext
 from shared.web.audit.acts import note
 
 Expected = Callable[[Store | None], bool]
@@ -49,7 +50,7 @@ async def save(session: AsyncSession, store: Store, *, expected: Expected) -> No
     _check(known.get(store.code), expected)
     refuse_taken(store, known)
     if store.code not in known and len(known) >= MOST_STORES:
-        raise InvalidStore("code", f"the list has {MOST_STORES} stores already")
+        raise InvalidStore("code", gettext("the list has %(most)s stores already", most=MOST_STORES))
     await listed.put(session, [store])
     await revisions.revise_by_stores(session)
     note(store.code)
@@ -79,7 +80,7 @@ async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> S
     known = await listed.read(session)
     found = known.get(named) or next((each for each in known.values() if named in each.names), None)
     if found is None:
-        raise InvalidStore("spellings", "no store has this code or name")
+        raise InvalidStore("spellings", gettext("no store has this code or name"))
     store = checked(replace(found, spellings=(*found.spellings, spelling)))
     refuse_taken(store, known)
     await listed.put(session, [store])

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
+from shared.languages.current import mark
 from shared.web.problems import Unprocessable
 
 MAX_FIELDS = 1000
@@ -26,7 +27,9 @@ async def read(request: Request) -> FormData:
             return FormData([*parse_qsl(written, keep_blank_values=True, max_num_fields=MAX_FIELDS)])
         return await request.form()
     except ValueError:
-        raise Unprocessable("The form cannot be read", f"Send it in UTF-8, with at most {MAX_FIELDS} fields.") from None
+        raise Unprocessable(
+            mark("The form cannot be read"), f"Send it in UTF-8, with at most {MAX_FIELDS} fields."
+        ) from None
 
 
 async def uploaded(form: FormData) -> bytes:
@@ -40,4 +43,4 @@ async def uploaded(form: FormData) -> bytes:
     try:
         return base64.b64decode(kept if isinstance(kept, str) else "", validate=True)
     except binascii.Error:
-        raise Unprocessable("The form cannot be read", "Choose the file again.") from None
+        raise Unprocessable(mark("The form cannot be read"), mark("Choose the file again.")) from None

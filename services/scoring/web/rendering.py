@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from babel.dates import format_date
 from fastapi.responses import HTMLResponse
 
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import ScoreInterval
+from shared.contract.vocabulary import Role
+from shared.languages import formats
+from shared.languages.current import gettext, ngettext
 from shared.web.templates import template_environment
 from shared.zones import local_day, time_zone
 
-_MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
+_MINUS = "−"  # noqa: RUF001 - a real minus sign
 NO_FIGURE = "–"  # noqa: RUF001 - a real dash
 
 
@@ -31,39 +34,40 @@ def interval(of: ScoreInterval | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    return NO_FIGURE if share is None else f"{share * 100:.0f}{_SPACE}%"
-
-
-def grouped(count: int) -> str:
-    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return NO_FIGURE if share is None else formats.percent(share)
 
 
 def answers(count: int) -> str:
-    return f"{grouped(count)} {'answer' if count == 1 else 'answers'}"
+    return ngettext("%(count)s answer", "%(count)s answers", count, count=formats.grouped(count))
 
 
 def date_range(days: Days) -> str:
     """Format the first and the last day, with the year only once when it is the same."""
-    first = "d MMM" if days.first.year == days.last.year else "d MMM y"
-    return f"{format_date(days.first, first, locale='en')} to {format_date(days.last, 'd MMM y', locale='en')}"
+    one_year = days.first.year == days.last.year
+    first = formats.short_day(days.first) if one_year else formats.day(days.first)
+    return gettext("%(first)s to %(last)s", first=first, last=formats.day(days.last))
+
+
+def role_labels(roles: Iterable[Role]) -> str:
+    return ", ".join(sorted(gettext(role.label) for role in roles))
 
 
 def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
     """Format a time in the zone, with its day unless that is today there."""
     local = at.astimezone(time_zone(zone_name))
     if local.date() == local_day(now, zone_name):
-        return f"today {local:%H:%M}"
-    return f"{format_date(local.date(), 'd MMM', locale='en')} {local:%H:%M}"
+        return gettext("today %(time)s", time=f"{local:%H:%M}")
+    return f"{formats.short_day(local.date())} {local:%H:%M}"
 
 
-_environment = template_environment(Path(__file__).parent.parent / "templates", lstrip_blocks=True)
+_environment = template_environment(Path(__file__).parent.parent / "templates", styles="scoring", lstrip_blocks=True)
 _environment.filters |= {
     "signed": signed,
     "interval": interval,
     "percent": percent,
-    "grouped": grouped,
     "answers": answers,
     "date_range": date_range,
+    "role_labels": role_labels,
 }
 
 

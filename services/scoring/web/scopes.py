@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.scoring.domain.slices import ALL, Slice
+from shared.languages.current import mark
 from shared.web.problems import Forbidden, Unprocessable
 from shared.web.staff.tickets import staff_scope
 
@@ -16,11 +17,11 @@ def visible_program(program: str | None) -> str | None:
     """
     scope = staff_scope.get()
     if program is not None and not scope.covers_program(program):
-        raise Forbidden("You do not see this program")
+        raise Forbidden(mark("You do not see this program"))
     if program is not None or scope.programs is None:
         return program
     if len(scope.programs) > 1:
-        raise Unprocessable("Name a program", f"You see {', '.join(sorted(scope.programs))}.")
+        raise Unprocessable(mark("Name a program"), f"You see {', '.join(sorted(scope.programs))}.")
     return next(iter(scope.programs))
 
 

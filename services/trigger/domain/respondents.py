@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
 from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
+from shared.languages.current import mark
 from shared.mail_address import mail_address
 from shared.zones import is_time_zone
 
@@ -29,13 +30,13 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
 _EMAIL = ChannelKind.EMAIL  # looking a member up takes longer than comparing with it
 
 GAVE_ANOTHER_ADDRESS = "gave this id another address"
-ONE_OF_SEVERAL = "only the first usable one in it is used"
+ONE_OF_SEVERAL = mark("only the first usable one in it is used")
 _NOT_VALID = {
-    "name": "has no visible character",
-    "email": "not a valid address",
-    "phone": "not a valid number",
-    "locale": "not a locale",
-    "time_zone": "not a time zone",
+    "name": mark("has no visible character"),
+    "email": mark("not a valid address"),
+    "phone": mark("not a valid number"),
+    "locale": mark("not a locale"),
+    "time_zone": mark("not a time zone"),
 }
 
 

@@ -25,6 +25,7 @@ from shared import metrics
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import BY_TYPE, CrmPayload, Payload
 from shared.contract.vocabulary import Service
+from shared.languages.current import mark
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 _HISTORIC = b"historic"  # instead of a digest: a backfilled event may have less data than the original one
 _COMPARED = 16  # bytes of a digest: no more are stored
 _CLOCK_SKEW = timedelta(minutes=1)  # between the clocks of two machines, not worth a word
-_AHEAD = IgnoredField("time", "ahead of the clock, counted as now")
+_AHEAD = IgnoredField("time", mark("ahead of the clock, counted as now"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import EventWithoutCustomer, find_customer, read_mapped
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
+from shared.languages.current import gettext
 from shared.messaging import parking
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
@@ -31,19 +32,21 @@ class ParkedReplay:
         async with self.intake.sessions.begin() as session:
             found = await parking.list_parked(session, ids=[parked_id])
         if not found:
-            return "It is not parked any more."
+            return gettext("It is not parked any more.")
         try:
             event = await self._read(found[0].message)
             decided = None if event is None else await self.intake.decide_one(event)
         except InvalidEvent as error:
             async with self.intake.sessions.begin() as session:
                 await parking.set_reason(session, parked_id, str(error))
-            return f"It stays parked: {error}"
+            return gettext("It stays parked: %(why)s", why=error)
         except Conflict:
-            return "It stays parked: its id belongs to another event, whose decision is kept."
+            return gettext("It stays parked: its id belongs to another event, whose decision is kept.")
         async with self.intake.sessions.begin() as session:
             await parking.delete(session, [parked_id])
-        return "Handled: its mapping ignores it." if decided is None else f"Handled: {decided.reason}."
+        if decided is None:
+            return gettext("Handled: its mapping ignores it.")
+        return gettext("Handled: %(reason)s.", reason=decided.reason)
 
     async def _read(self, message: Message) -> Event[CrmPayload] | None:
         if avro.is_framed(message.body):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -11,15 +10,14 @@ from fastapi.responses import HTMLResponse
 
 from services.trigger.domain.deciding.explanations import TITLES, format_facts, title
 from services.trigger.handlers.identities import search_ids
+from services.trigger.pages.rendering import page
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
 from shared.web.staff.menu import StaffPages
-from shared.web.templates import template_environment
 
 _SHOWN = 50
-_environment = template_environment(Path(__file__).parents[1] / "templates")
 _Search = Annotated[str, Query(max_length=200)]
 
 
@@ -40,7 +38,8 @@ class DecisionPages:
         async with self.sessions() as session:
             ids = await search_ids(session, customer, None, keys=self.keys) if customer else None
             found = await decisions.search(session, respondents=ids, event_id=event or None, limit=_SHOWN)
-        page = _environment.get_template("decisions.html").render(
+        return page(
+            "decisions.html",
             decisions=[DecisionView.of(stored) for stored in found],
             titles=TITLES,
             title=title,
@@ -50,4 +49,3 @@ class DecisionPages:
             pages=self.staff_pages,
             searched=bool(customer or event),
         )
-        return HTMLResponse(page)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -14,22 +13,22 @@ from fastapi.responses import HTMLResponse
 from services.trigger.domain.deciding.explanations import title
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.replay_parked import ParkedReplay
+from services.trigger.pages.rendering import page
 from services.trigger.repository import arrivals
 from services.trigger.schemas import DecisionView
 from shared.database.db import Sessions
+from shared.languages.current import mark
 from shared.web.problems import NotFound
 from shared.web.staff.menu import StaffPages
-from shared.web.templates import template_environment
 
 PLAIN = "crm.events"  # the page of messages that name no source: events on Kafka that could not be read
 _SHOWN = 50
 _Name = Annotated[str, Query(max_length=200)]
-_environment = template_environment(Path(__file__).parents[1] / "templates")
 _OUTCOMES = {
-    "refused": "the signature or token was wrong",
-    "ignored": "nothing in them concerns surveys",
-    "known": "their id belongs to another event",
-    "queued": "their deal is fetched from the CRM",
+    "refused": mark("the signature or token was wrong"),
+    "ignored": mark("nothing in them concerns surveys"),
+    "known": mark("their id belongs to another event"),
+    "queued": mark("their deal is fetched from the CRM"),
 }
 
 
@@ -69,7 +68,9 @@ class SourcePages:
             parked = await arrivals.parked(session, None if name == PLAIN else name, limit=_SHOWN)
         configured = self.sources.get(name)
         if configured is None and name != PLAIN and not (counts or decided or parked):
-            raise NotFound("No such source", "None is configured under this name, and no recent event names it.")
+            raise NotFound(
+                mark("No such source"), mark("None is configured under this name, and no recent event names it.")
+            )
         return self._page(
             "source.html",
             name=name,
@@ -84,4 +85,4 @@ class SourcePages:
         )
 
     def _page(self, template: str, **values: object) -> HTMLResponse:
-        return HTMLResponse(_environment.get_template(template).render(pages=self.staff_pages, plain=PLAIN, **values))
+        return page(template, pages=self.staff_pages, plain=PLAIN, **values)

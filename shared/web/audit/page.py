@@ -23,6 +23,7 @@ from shared.database.audit import search
 from shared.database.audit.rows import ActorKind, AuditRow
 from shared.database.audit.search import AuditFilter, RecordedAct
 from shared.database.db import Sessions
+from shared.languages.current import gettext, mark
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import routes
 from shared.web.staff.menu import StaffPages
@@ -32,7 +33,15 @@ from shared.web.templates import template_environment
 SHOWN = 100
 Names = Callable[[AsyncSession], Awaitable[Mapping[str, str]]]
 _COLUMNS = [field.name for field in fields(AuditRow)]
-_environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
+_environment = template_environment(Path(__file__).parent / "templates", styles="audit", lstrip_blocks=True)
+_KINDS = {
+    ActorKind.PERSON: mark("person"),
+    ActorKind.KEY: mark("key"),
+    ActorKind.COMMAND: mark("command"),
+    ActorKind.PROGRAM: mark("software"),
+    ActorKind.NOBODY: mark("nobody"),
+}
+_REFUSED = mark("refused (%(status)s)")
 _Text = Annotated[str, Field(max_length=200)]
 
 
@@ -118,6 +127,7 @@ class AuditPages:
             more=found[SHOWN - 1].number if len(found) > SHOWN else None,
             names=names,
             outcome=outcome,
+            kinds=_KINDS,
             person_url=self._person_url,
             **{name: value for name, value in query.model_dump().items() if name != "before"},
         )
@@ -166,13 +176,13 @@ class AuditPages:
 def outcome(act: RecordedAct) -> str:
     """Say in words what became of an act."""
     if act.status is None:
-        return "outcome unknown"
+        return gettext("outcome unknown")
     if act.actor_kind == ActorKind.COMMAND:
-        return "done" if act.status == 0 else f"failed ({act.status})"
+        return gettext("done") if act.status == 0 else gettext("failed (%(status)s)", status=act.status)
     if act.status < HTTPStatus.BAD_REQUEST:
-        return "done"
+        return gettext("done")
     refused = act.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-    return f"{'refused' if refused else 'failed'} ({act.status})"
+    return gettext(_REFUSED if refused else "failed (%(status)s)", status=act.status)
 
 
 def _actors(who: str, names: Mapping[str, str]) -> list[str] | None:

@@ -15,6 +15,7 @@ from shared.database.audit import chain
 from shared.database.audit.rows import NOBODY, Actor, ActorKind, NewRow, Stage
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter, in_transaction
+from shared.languages.current import mark
 from shared.web import routes
 from shared.web.audit import acts
 from shared.web.audit.acts import Act
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 COUNTED_S = 60.0  # how often counted refusals are written
 REFUSALS = 20  # refusals of one person or key that get rows of their own; then …
 REFUSED_S = 10.0  # … one in this many seconds, and the others are counted
-_NOT_WRITTEN = "The audit log cannot be written, without which nothing is changed and exported."
+_NOT_WRITTEN = mark("The audit log cannot be written, without which nothing is changed and exported.")
 
 
 class _Refusal(NamedTuple):
@@ -124,7 +125,7 @@ class AuditTrail:
             return await self._rows.do(row)
         except Exception as error:
             log.exception("audit.not_written", action=row.action, stage=row.stage)
-            raise Unavailable("Try again shortly", _NOT_WRITTEN, headers={"retry-after": "5"}) from error
+            raise Unavailable(mark("Try again shortly"), _NOT_WRITTEN, headers={"retry-after": "5"}) from error
 
 
 def _actor(request: Scope, ticket: Ticket | None) -> Actor:

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.config import Settings
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
+from shared.languages.catalogue import ENGLISH
+from shared.languages.current import mark
 from shared.web import routes
 from shared.web.audit.trail import AuditTrail
 from shared.web.errors.pages import error_response
@@ -27,6 +29,7 @@ from shared.web.problems import (
     Unauthorized,
     as_problem,
 )
+from shared.web.staff.menu import asked_path
 from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import (
     InvalidTicket,
@@ -68,6 +71,7 @@ class StaffAccess:
     now: Callable[[], datetime] = utc_now
     shared: SharedSessions | None = None
     trail: AuditTrail | None = None
+    language: str = ENGLISH  # of pages, for a browser that asks for none that there is
     origins: frozenset[str] = frozenset()  # of all pages for staff, to which one page may send to another
 
     @classmethod
@@ -76,7 +80,8 @@ class StaffAccess:
         pages = (settings.dashboard_url, settings.decisions_url, settings.mailbox_url, settings.invitations_url)
         origins = frozenset("{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in pages)
         signer = TicketSigner(settings.ticket_secrets)
-        return cls(signer, cookie, settings.dashboard_url, find_scope, origins=origins, **more)
+        more |= {"language": settings.language, "origins": origins}
+        return cls(signer, cookie, settings.dashboard_url, find_scope, **more)
 
     def ticket_in(self, headers: Headers) -> Ticket | None:
         """Return the ticket of a request, of any age."""
@@ -120,12 +125,13 @@ class Gate:
                 await self._access.trail.refuse(scope, self._access.ticket_in(Headers(scope=scope)), error)
             await self._refusal(scope, error)(scope, receive, send)
             return
-        who, what = signed_in.set(ticket), staff_scope.set(seen)
+        who, what, where = signed_in.set(ticket), staff_scope.set(seen), asked_path.set(scope["path"])
         try:
             await self._app(scope, receive, send if ticket is None or ticket == held else self._storing(ticket, send))
         finally:
             signed_in.reset(who)
             staff_scope.reset(what)
+            asked_path.reset(where)
 
     async def _admitted(self, scope: Scope, headers: Headers) -> tuple[Ticket | None, Ticket | None, StaffScope]:
         """Return the ticket of a request, the ticket as it is to be now, and what the person sees.
@@ -137,7 +143,9 @@ class Gate:
             await self._access.admit(scope, token)
             return None, None, WHOLE
         if scope["method"] not in routes.SAFE and _is_cross_site(headers):
-            raise Forbidden("Another site sent this request", "Only Earshot's own pages may send forms for staff.")
+            raise Forbidden(
+                mark("Another site sent this request"), mark("Only Earshot's own pages may send forms for staff.")
+            )
         if scope["path"] in self._log_in:
             return None, None, WHOLE
         held = self._access.ticket_in(headers)
@@ -147,9 +155,11 @@ class Gate:
             raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})
         prefix = routes.find(scope["path"])
         if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
-            raise _NotAllowed("Your roles do not allow this", f"It needs one of: {_labels(allowed)}.")
+            raise _NotAllowed(mark("Your roles do not allow this"), f"It needs one of: {_labels(allowed)}.")
         if prefix is not None and not (seen.is_whole or prefix.is_scoped(scope["method"])):
-            raise _NotScoped("You see only some stores or programs", "This path shows or changes all of them.")
+            raise _NotScoped(
+                mark("You see only some stores or programs"), mark("This path shows or changes all of them.")
+            )
         return held, ticket, seen
 
     def _refusal(self, scope: Scope, error: Exception) -> Response:
@@ -222,6 +232,6 @@ class PublicOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._public:
-            await error_response(scope, NotFound("Not Found"))(scope, receive, send)
+            await error_response(scope, NotFound(mark("Not Found")))(scope, receive, send)
             return
         await self._app(scope, receive, send)

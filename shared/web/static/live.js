@@ -31,12 +31,12 @@ setInterval(() => {
 if (status?.dataset.stream) {
   const stream = new EventSource(status.dataset.stream);
   let heardAt = Date.now();
-  const say = (text) => (status.textContent = text);
+  const say = (text) => (document.querySelector("[data-stream]").textContent = text);
   stream.addEventListener("figures", () => (changed = true));
   stream.addEventListener("state", (event) => {
     heardAt = Date.now();
     say(event.data);
   });
-  stream.onerror = () => say("not live: waiting for the server");
-  setInterval(() => Date.now() - heardAt > 15000 && say("not live: the server is silent"), 2000);
+  stream.onerror = () => say(status.dataset.waiting);
+  setInterval(() => Date.now() - heardAt > 15000 && say(status.dataset.silent), 2000);
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from shared.languages.current import gettext, mark
+
 SHORTEST, LONGEST = 15, 128  # characters
+_SHORT = mark("it needs at least %(num)s characters; four words that do not belong together will do")
 _ESTIMATED = 72  # characters that the estimate reads: its time grows with the square
 _LEAST_OF_ITS_OWN = 8  # letters and digits beside the login and the name
 _LEAST_ESTIMATE = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
@@ -30,13 +33,13 @@ def check_password(password: str, *, known: Sequence[str]) -> None:
 
     text = normalized(password)
     if len(text) < SHORTEST:
-        raise WeakPassword(f"it needs at least {SHORTEST} characters; four words that do not belong together will do")
+        raise WeakPassword(gettext(_SHORT, num=SHORTEST))
     if len(text) > LONGEST:
-        raise WeakPassword(f"it may have at most {LONGEST} characters")
+        raise WeakPassword(gettext("it may have at most %(num)s characters", num=LONGEST))
     if _is_mostly(text, known):
-        raise WeakPassword("it is made of your name or login; four words that do not belong together will do")
+        raise WeakPassword(gettext("it is made of your name or login; four words that do not belong together will do"))
     if zxcvbn(text[:_ESTIMATED], user_inputs=["earshot", *known], max_length=_ESTIMATED)["score"] < _LEAST_ESTIMATE:
-        raise WeakPassword("it is common, or easy to guess; four words that do not belong together will do")
+        raise WeakPassword(gettext("it is common, or easy to guess; four words that do not belong together will do"))
 
 
 def _is_mostly(text: str, known: Sequence[str]) -> bool:

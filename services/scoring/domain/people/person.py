@@ -13,6 +13,7 @@ from uuid import UUID
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.domain.stores.store import Store
 from shared.contract.vocabulary import Role
+from shared.languages.current import gettext, mark
 from shared.mail_address import mail_address
 
 LONGEST = 100  # characters of a login and of a name
@@ -64,7 +65,7 @@ def checked_login(login: str) -> str:
     """Return a login in its stored form; raises InvalidPerson."""
     stored = folded(login)
     if not _LOGIN.fullmatch(stored) or len(stored) > LONGEST:
-        raise InvalidPerson("login", f"a login has 1 to {LONGEST} characters and no spaces")
+        raise InvalidPerson("login", gettext("a login has 1 to %(most)s characters and no spaces", most=LONGEST))
     return stored
 
 
@@ -72,7 +73,7 @@ def checked_name(name: str) -> str:
     """Return a name without outer spaces; raises InvalidPerson."""
     stored = " ".join(unicodedata.normalize("NFC", name).split())
     if not stored or len(stored) > LONGEST or not stored.isprintable():
-        raise InvalidPerson("name", f"a name has 1 to {LONGEST} characters")
+        raise InvalidPerson("name", gettext("a name has 1 to %(most)s characters", most=LONGEST))
     return stored
 
 
@@ -83,7 +84,7 @@ def checked_email(email: str) -> str:
         return ""
     address = mail_address(stored)
     if address is None:
-        raise InvalidPerson("email", "the e-mail address is not valid")
+        raise InvalidPerson("email", gettext("the e-mail address is not valid"))
     return address
 
 
@@ -91,9 +92,11 @@ def checked_roles(names: Iterable[str]) -> frozenset[Role]:
     """Return the roles of these names; raises InvalidPerson for none and for an unknown one."""
     given = frozenset(names)
     if not given:
-        raise InvalidPerson("roles", "somebody without a role sees no page: choose at least one")
+        raise InvalidPerson("roles", gettext("somebody without a role sees no page: choose at least one"))
     if unknown := given - frozenset(map(str, Role)):
-        raise InvalidPerson("roles", f"{min(unknown)} is no role; roles are {', '.join(Role)}")
+        raise InvalidPerson(
+            "roles", gettext("%(name)s is no role; roles are %(roles)s", name=min(unknown), roles=", ".join(Role))
+        )
     return frozenset(map(Role, given))
 
 
@@ -127,9 +130,9 @@ def checked_scope(
     Raises InvalidPerson.
     """
     codes = known.codes
-    _refuse_unknown(programs, known.programs, "program", "a program is known from its first survey on")
-    _refuse_unknown(stores, codes, "store", "the list of stores has codes, names and spellings")
-    _refuse_unknown(regions, known.regions, "region", "the list of stores has the regions")
+    _refuse_unknown(programs, known.programs, _NO_PROGRAM)
+    _refuse_unknown(stores, codes, _NO_STORE)
+    _refuse_unknown(regions, known.regions, _NO_REGION)
     return PersonScope(frozenset(programs), frozenset(codes[name] for name in stores), frozenset(regions))
 
 
@@ -143,14 +146,19 @@ def names_in(text: str, known: Collection[str]) -> list[str]:
         parts = [line] if line in known else re.split("[,;]", line)
         names += filter(None, map(str.strip, parts))
     if text.strip() and not names:
-        raise InvalidPerson("scope", f"{text.strip()[:20]} is no name")
+        raise InvalidPerson("scope", gettext("%(text)s is no name", text=text.strip()[:20]))
     return names
 
 
-def _refuse_unknown(names: Collection[str], known: Collection[str], what: str, hint: str) -> None:
+_NO_PROGRAM = mark("there is no program %(name)s: a program is known from its first survey on")
+_NO_STORE = mark("there is no store %(name)s: the list of stores has codes, names and spellings")
+_NO_REGION = mark("there is no region %(name)s: the list of stores has the regions")
+
+
+def _refuse_unknown(names: Collection[str], known: Collection[str], why: str) -> None:
     unknown = set(names).difference(known)
     if unknown:
-        raise InvalidPerson("scope", f"there is no {what} {min(unknown)}: {hint}")
+        raise InvalidPerson("scope", gettext(why, name=min(unknown)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.scoring.domain.stores.store import Store
 from shared.contract.staff_scope import StaffScope
+from shared.languages.current import gettext, mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,27 @@ class PersonScope:
 
     @property
     def text(self) -> str:
-        """What the person sees, in words."""
-        parts = [f"programs {_joined(self.programs)}"] if self.programs else []
-        parts += [f"stores {_joined(self.stores)}"] if self.stores else []
-        parts += [f"regions {_joined(self.regions)}"] if self.regions else []
-        return ", ".join(parts) or "everything"
+        """What the person sees, in English words."""
+        parts = [each % {"names": " and ".join(sorted(names))} for each, names in self._parts]
+        return ", ".join(parts) or _EVERYTHING
+
+    @property
+    def shown(self) -> str:
+        """What the person sees, in words of the current language."""
+        parts = [gettext(each, names=gettext(" and ").join(sorted(names))) for each, names in self._parts]
+        return ", ".join(parts) or gettext(_EVERYTHING)
+
+    @property
+    def _parts(self) -> list[tuple[str, frozenset[str]]]:
+        parts = [
+            (mark("programs %(names)s"), self.programs),
+            (mark("stores %(names)s"), self.stores),
+            (mark("regions %(names)s"), self.regions),
+        ]
+        return [(each, names) for each, names in parts if names]
 
 
-def _joined(names: Iterable[str]) -> str:
-    return " and ".join(sorted(names))
+_EVERYTHING = mark("everything")
 
 
 EVERYTHING = PersonScope()

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
+from shared.languages.current import gettext
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
 _RUSSIAN = ("пн", "вт", "ср", "чт", "пт", "сб", "вс")
@@ -50,7 +52,7 @@ def parse_hours(text: str) -> Hours:
             continue
         days, openings = _part(part.strip())
         if twice := next((day for day in days if day in found), None):
-            raise InvalidHours(f"{twice} is there twice")
+            raise InvalidHours(gettext("%(day)s is there twice", day=twice))
         found |= dict.fromkeys(days, openings)
     return {day: found[day] for day in WEEKDAYS if found.get(day)}
 
@@ -60,7 +62,7 @@ def _part(part: str) -> tuple[list[str], tuple[Opening, ...]]:
         return list(WEEKDAYS), (Opening(0, _DAY),)
     times = _TIMES.search(part)
     if times is None:
-        raise InvalidHours("expected days and times, such as mon-fri 09:00-21:00; sat 10:00-18:00")
+        raise InvalidHours(gettext("expected days and times, such as mon-fri 09:00-21:00; sat 10:00-18:00"))
     return list(_days(part[: times.start()].strip(" :,"))), parse_day(part[times.start() :])
 
 
@@ -72,7 +74,7 @@ def _days(text: str) -> Iterator[str]:
         ends = [_DAYS.get(name.rstrip(".")) for name in each.split("-")]
         first, last = ends[0], ends[-1]
         if first is None or last is None or len(ends) > 2 or first > last:
-            raise InvalidHours(f"no such days as {each[:20]!r}; write mon-fri, sat")
+            raise InvalidHours(gettext("no such days as %(text)s; write mon-fri, sat", text=repr(each[:20])))
         yield from WEEKDAYS[first : last + 1]
 
 
@@ -83,7 +85,7 @@ def parse_day(text: str) -> tuple[Opening, ...]:
         return ()
     openings = tuple(sorted(_opening(each.strip()) for each in written.split(",")))
     if any(later.begins < earlier.ends for earlier, later in pairwise(openings)):
-        raise InvalidHours("times of one day overlap")
+        raise InvalidHours(gettext("times of one day overlap"))
     return openings
 
 
@@ -92,11 +94,13 @@ def _opening(text: str) -> Opening:
     hour, minute, last_hour, last_minute = map(int, found.groups()) if found else (99, 0, 0, 0)
     opening = Opening(hour * 60 + minute, last_hour * 60 + last_minute)
     if max(minute, last_minute) > 59 or opening.begins >= _DAY:
-        raise InvalidHours("expected times such as 09:00-21:00")
+        raise InvalidHours(gettext("expected times such as 09:00-21:00"))
     if opening.ends <= opening.begins:
-        raise InvalidHours("they end before they begin; an end in the night is written after 24:00, as in 18:00-26:00")
+        raise InvalidHours(
+            gettext("they end before they begin; an end in the night is written after 24:00, as in 18:00-26:00")
+        )
     if opening.ends > opening.begins + _DAY:
-        raise InvalidHours("they last longer than 24 hours")
+        raise InvalidHours(gettext("they last longer than 24 hours"))
     return opening
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from services.scoring.domain.stores.store import MOST_STORES, InvalidStore, Store, taken
 from services.scoring.domain.stores.texts import store_of
+from shared.languages.current import gettext
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def plan(known: Mapping[str, Store], rows: Iterable[StoreRow], bad: Iterable[Bad
     reading.read(rows)
     reading.refuse_shared_names()
     if len(known.keys() | reading.stores.keys()) > MOST_STORES:
-        reading.refuse(list(reading.stores), f"the list would have more than {MOST_STORES} stores")
+        reading.refuse(list(reading.stores), gettext("the list would have more than %(most)s stores", most=MOST_STORES))
     new = [store for code, store in reading.stores.items() if code not in known]
     both = [(known[code], store) for code, store in reading.stores.items() if code in known]
     changed = [ChangedStore(store, fields) for before, store in both if (fields := before.differences(store))]
@@ -78,7 +79,7 @@ class _Reading:
         for code, same in by_code.items():
             if code and len(same) > 1:
                 where = ", ".join(str(row.line) for row in same[:5])
-                self.bad += [BadLine(row.line, f"code: is in the lines {where}") for row in same]
+                self.bad += [BadLine(row.line, gettext("code: is in the lines %(lines)s", lines=where)) for row in same]
             else:
                 for row in same:
                     self._read_one(code, row)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from services.scoring.domain.dimensions import OTHER
 from services.scoring.domain.stores.hours import Hours, hours_text
+from shared.languages.current import gettext
 from shared.zones import is_time_zone
 
 MOST_STORES = 10_000
@@ -67,14 +68,16 @@ def checked(store: Store) -> Store:
     """Return the store without surrounding spaces, empty texts and repetitions; raises InvalidStore."""
     code, name = _text("code", store.code, longest=_LONGEST_CODE), _text("name", store.name)
     if code is None or name is None:
-        raise InvalidStore("code" if code is None else "name", "is missing")
+        raise InvalidStore("code" if code is None else "name", gettext("is missing"))
     if "/" in code or code in (".", ".."):
-        raise InvalidStore("code", "must not be . or .. or hold a /")
+        raise InvalidStore("code", gettext("must not be . or .. or hold a /"))
     spellings = _several("spellings", store.spellings, most=MOST_SPELLINGS, longest=_LONGEST) - {code, name}
     if OTHER in spellings | {code, name}:
-        raise InvalidStore("spellings", f"{OTHER} stands for the stores beyond the limit of those counted by name")
+        raise InvalidStore(
+            "spellings", gettext("%(name)s stands for the stores beyond the limit of those counted by name", name=OTHER)
+        )
     if store.time_zone and not is_time_zone(store.time_zone.strip()):
-        raise InvalidStore("time_zone", "no such zone; write one of the IANA names, such as Europe/Moscow")
+        raise InvalidStore("time_zone", gettext("no such zone; write one of the IANA names, such as Europe/Moscow"))
     return replace(
         store,
         code=code,
@@ -91,16 +94,16 @@ def checked(store: Store) -> Store:
 def _text(name: str, given: str | None, *, longest: int = _LONGEST) -> str | None:
     text = (given or "").strip()
     if len(text) > longest:
-        raise InvalidStore(name, f"more than {longest} characters")
+        raise InvalidStore(name, gettext("more than %(most)s characters", most=longest))
     if any(unicodedata.category(each) in ("Cc", "Cs") for each in text):
-        raise InvalidStore(name, "holds a control character or line break")
+        raise InvalidStore(name, gettext("holds a control character or line break"))
     return text or None
 
 
 def _several(name: str, given: Iterable[str], *, most: int, longest: int) -> set[str]:
     found = {text for each in given if (text := _text(name, each, longest=longest))}
     if len(found) > most:
-        raise InvalidStore(name, f"more than {most}")
+        raise InvalidStore(name, gettext("more than %(most)s", most=most))
     return found
 
 
@@ -108,7 +111,7 @@ def _links(given: Iterable[str]) -> tuple[str, ...]:
     unique = dict.fromkeys(each.strip() for each in given)
     found = _several("review_links", unique, most=MOST_LINKS, longest=_LONGEST_LINK)
     if not all(_is_link(each) for each in found):
-        raise InvalidStore("review_links", "expected addresses that begin with https:// or http://")
+        raise InvalidStore("review_links", gettext("expected addresses that begin with https:// or http://"))
     return tuple(each for each in unique if each in found)
 
 
@@ -130,4 +133,4 @@ def refuse_taken(store: Store, others: Mapping[str, Store]) -> None:
 def taken(store: Store, name: str, owner: str) -> TakenName:
     """Return the error that a name is that of another store, whose code is `owner`."""
     place = "code" if name == store.code else "name" if name == store.name else "spellings"
-    return TakenName(place, f"{name!r} is a name of the store {owner}")
+    return TakenName(place, gettext("%(name)s is a name of the store %(owner)s", name=repr(name), owner=owner))

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.scoring.domain.stores.hours import InvalidHours, hours_text, parse_hours
 from services.scoring.domain.stores.store import InvalidStore, Store, checked
+from shared.languages.current import gettext
 from shared.tables.values import Unreadable, moment_of
 
 _SEVERAL = ("spellings", "review_links")
@@ -39,7 +40,7 @@ def _day(text: str) -> date | None:
     try:
         found = moment_of(text)
     except Unreadable:
-        raise InvalidStore("closed_since", "expected a day, such as 2026-12-31 or 31.12.2026") from None
+        raise InvalidStore("closed_since", gettext("expected a day, such as 2026-12-31 or 31.12.2026")) from None
     return found.date() if isinstance(found, datetime) else found
 
 

@@ -22,6 +22,7 @@ from services.scoring.people.oidc.provider import LogInFailed, Provider, Provide
 from services.scoring.repository.people import identities, sessions
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Service
+from shared.languages.current import gettext, mark
 from shared.metrics import LOG_INS
 from shared.web.audit.acts import note
 from shared.web.problems import NotFound, TooManyRequests
@@ -29,11 +30,15 @@ from shared.web.staff.tickets import BEGUN_LASTS, BegunLogIn, StaffCookie
 
 log = structlog.get_logger()
 _LONGEST_TARGET = 1500  # bytes: browsers store cookies of up to 4096
-_AWAY = "{} does not answer. Try again in a minute, or log in another way."
-_FAILED = "The log-in at {} took too long, was begun in another tab too, or cannot be trusted. Begin again."
-_DENIED = "{} did not log you in. Try again, or log in another way."
-_NO_ROLE = "{} knows you, but none of your groups there opens a page here. Ask whoever manages the groups."
-_OFF = "{} knows you, but your account here is turned off. Ask an administrator of Earshot."
+_AWAY = mark("%(provider)s does not answer. Try again in a minute, or log in another way.")
+_FAILED = mark(
+    "The log-in at %(provider)s took too long, was begun in another tab too, or cannot be trusted. Begin again."
+)
+_DENIED = mark("%(provider)s did not log you in. Try again, or log in another way.")
+_NO_ROLE = mark(
+    "%(provider)s knows you, but none of your groups there opens a page here. Ask whoever manages the groups."
+)
+_OFF = mark("%(provider)s knows you, but your account here is turned off. Ask an administrator of Earshot.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ class OidcPages:
         """End all sessions of somebody who has logged out at the provider (Back-Channel Logout 1.0)."""
         provider, form = self._provider(provider_id), await forms.read(request)
         if wait_s := self._wait(request):
-            raise TooManyRequests("Too many requests", headers={"retry-after": str(wait_s)})
+            raise TooManyRequests(mark("Too many requests"), headers={"retry-after": str(wait_s)})
         try:
             token = str(form.get("logout_token", ""))
             subject = await provider.subject_of_logout(token, now=self.pages.access.now())
@@ -143,7 +148,7 @@ class OidcPages:
 
     def _provider(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
-            raise NotFound("No such provider")
+            raise NotFound(mark("No such provider"))
         return self.providers[provider_id]
 
     def _callback(self, provider_id: str) -> str:
@@ -179,7 +184,7 @@ class OidcPages:
 
 
 def _sentence(problem: str, provider: Provider) -> str:
-    return problem.format(provider.settings.label)
+    return gettext(problem, provider=provider.settings.label)
 
 
 def _same(one: str, other: str) -> bool:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
 from services.trigger.domain.deciding.rules import RULES
 from shared.contract.events import PurchaseCancelled, ServiceReopened
+from shared.languages import formats
+from shared.languages.current import gettext, mark, ngettext
 
 
 class RuleOutcome(StrEnum):
@@ -18,22 +20,22 @@ class RuleOutcome(StrEnum):
 
 
 TITLES: Mapping[DecisionReason, str] = {
-    DecisionReason.NO_PROGRAM: "No program starts on this event",
-    DecisionReason.HISTORIC: "The event only adds to the history",
-    DecisionReason.TOO_OLD: "The event is too old",
-    DecisionReason.DUPLICATE: "This order or service was decided before",
-    DecisionReason.WITHDRAWN: "The order or service was cancelled",
-    DecisionReason.WAITING: "Waiting for the purchase or the delivery",
-    DecisionReason.UNREACHABLE: "No address for any planned channel",
-    DecisionReason.NO_CONSENT: "No consent to any reachable channel",
-    DecisionReason.SUPPRESSED: "Every channel is suppressed",
-    DecisionReason.CONDITION: "A condition does not hold",
-    DecisionReason.HOLDOUT: "The customer is in the holdout",
-    DecisionReason.SAMPLED_OUT: "Not in the sample",
-    DecisionReason.QUARANTINED: "A cap blocks the survey",
-    DecisionReason.OVER_QUOTA: "The quota of the day is used up",
-    DecisionReason.ASKED: "Asked",
-    DecisionReason.NOTHING_TO_WITHDRAW: "No open survey to withdraw",
+    DecisionReason.NO_PROGRAM: mark("No program starts on this event"),
+    DecisionReason.HISTORIC: mark("The event only adds to the history"),
+    DecisionReason.TOO_OLD: mark("The event is too old"),
+    DecisionReason.DUPLICATE: mark("This order or service was decided before"),
+    DecisionReason.WITHDRAWN: mark("The order or service was cancelled"),
+    DecisionReason.WAITING: mark("Waiting for the purchase or the delivery"),
+    DecisionReason.UNREACHABLE: mark("No address for any planned channel"),
+    DecisionReason.NO_CONSENT: mark("No consent to any reachable channel"),
+    DecisionReason.SUPPRESSED: mark("Every channel is suppressed"),
+    DecisionReason.CONDITION: mark("A condition does not hold"),
+    DecisionReason.HOLDOUT: mark("The customer is in the holdout"),
+    DecisionReason.SAMPLED_OUT: mark("Not in the sample"),
+    DecisionReason.QUARANTINED: mark("A cap blocks the survey"),
+    DecisionReason.OVER_QUOTA: mark("The quota of the day is used up"),
+    DecisionReason.ASKED: mark("Asked"),
+    DecisionReason.NOTHING_TO_WITHDRAW: mark("No open survey to withdraw"),
 }
 
 
@@ -42,8 +44,8 @@ _REVERSALS = (PurchaseCancelled.type, ServiceReopened.type)
 
 def title(reason: DecisionReason | str, *, event_type: str) -> str:
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
-        return "The survey was withdrawn"
-    return TITLES[DecisionReason(reason)]
+        return gettext("The survey was withdrawn")
+    return gettext(TITLES[DecisionReason(reason)])
 
 
 def rule_outcomes(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutcome]]:
@@ -66,7 +68,7 @@ def rule_outcomes(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutc
 def would_change(reason: DecisionReason, facts: TrialFacts, *, event_type: str) -> str:
     """Return what would have let the event pass the rule that stopped it; empty if nothing stopped it."""
     if reason is DecisionReason.NO_PROGRAM:
-        return f"An active program that starts on {event_type}."
+        return gettext("An active program that starts on %(type)s.", type=event_type)
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
         return ""
     remedy = _REMEDIES.get(reason)
@@ -77,9 +79,9 @@ def format_fact(fact: object) -> str:
     """Format one fact of a trail for people."""
     match fact:
         case None:
-            return "unknown"
+            return gettext("unknown")
         case bool():
-            return "yes" if fact else "no"
+            return gettext("yes") if fact else gettext("no")
         case Mapping():
             return "; ".join(f"{name}: {format_fact(value)}" for name, value in fact.items())
         case list() | tuple():
@@ -94,65 +96,138 @@ def _format_time(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return text if moment.tzinfo is None else moment.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC")
+    return text if moment.tzinfo is None else f"{formats.moment(moment.astimezone(UTC))} UTC"
 
 
 def format_facts(facts: TrialFacts) -> dict[str, str]:
     """Format the facts of a trail and their names for people; seconds become days and hours."""
     return {
-        name.removesuffix("_s").replace("_", " "): str(timedelta(seconds=value)).removesuffix(", 0:00:00")
+        _fact_name(name.removesuffix("_s")): _duration(value)
         if name.endswith("_s") and isinstance(value, int)
         else format_fact(value)
         for name, value in facts.items()
     }
 
 
+def _fact_name(name: str) -> str:
+    return gettext(_FACTS[name]) if name in _FACTS else name.replace("_", " ")
+
+
+def _duration(seconds: int) -> str:
+    days, rest = divmod(seconds, 86_400)
+    if rest:
+        return str(timedelta(seconds=seconds))
+    return ngettext("%(num)s day", "%(num)s days", days)
+
+
 def _too_old(facts: TrialFacts) -> str:
     days = facts.get("max_age_s", 0) / 86_400
-    return f"An event at most {days:g} days old, or a longer max_age."
+    return gettext("An event at most %(days)s days old, or a longer max_age.", days=f"{days:g}")
 
 
 def _condition(facts: TrialFacts) -> str:
     unmet = facts.get("unmet", {})
     if "field" not in unmet:
-        return f"Meeting the condition {unmet}."
+        return gettext("Meeting the condition %(condition)s.", condition=unmet)
     condition = " ".join(str(unmet[part]) for part in ("field", "operator", "value") if part in unmet)
     if unmet["field"] in facts.get("missing", ()):
-        return f"A value for {unmet['field']}, which is missing; the condition is {condition}."
-    found = f"; the value is {facts['found']}" if "found" in facts else ""
-    return f"Meeting the condition {condition}{found}."
+        missing = mark("A value for %(field)s, which is missing; the condition is %(condition)s.")
+        return gettext(missing, field=unmet["field"], condition=condition)
+    if "found" in facts:
+        other = mark("Meeting the condition %(condition)s; the value is %(found)s.")
+        return gettext(other, condition=condition, found=facts["found"])
+    return gettext("Meeting the condition %(condition)s.", condition=condition)
 
 
 def _cap(facts: TrialFacts) -> str:
-    too_long = (
-        " The survey is not delayed until then because max_age is shorter." if facts.get("too_long_to_wait") else ""
-    )
     cap, until = facts.get("cap"), format_fact(facts.get("until"))
-    return f"A survey that goes out at {until} or later: the cap {cap} runs until then.{too_long}"
+    later = gettext(
+        "A survey that goes out at %(until)s or later: the cap %(cap)s runs until then.", until=until, cap=cap
+    )
+    if not facts.get("too_long_to_wait"):
+        return later
+    why = gettext("The survey is not delayed until then because max_age is shorter.")
+    return f"{later} {why}"
 
 
 def _quota(facts: TrialFacts) -> str:
-    return f"A limit of {facts.get('quota')} over {facts.get('limit')}, or another day than {facts.get('day')}."
+    return gettext(
+        "A limit of %(quota)s over %(limit)s, or another day than %(day)s.",
+        quota=facts.get("quota"),
+        limit=facts.get("limit"),
+        day=facts.get("day"),
+    )
 
 
 def _suppressed(facts: TrialFacts) -> str:
-    lifted = (f"{', '.join(reasons)} on {channel}" for channel, reasons in facts.get("suppressions", {}).items())
-    return f"Lifting one of these: {'; '.join(lifted)}."
+    lifted = (
+        gettext("%(reasons)s on %(channel)s", reasons=", ".join(reasons), channel=channel)
+        for channel, reasons in facts.get("suppressions", {}).items()
+    )
+    return gettext("Lifting one of these: %(suppressions)s.", suppressions="; ".join(lifted))
 
 
+def _holdout(facts: TrialFacts) -> str:
+    text = mark("A holdout up to %(drawn)s instead of %(holdout)s.")
+    return gettext(text, drawn=facts.get("drawn"), holdout=facts.get("holdout"))
+
+
+def _sampled_out(facts: TrialFacts) -> str:
+    text = mark("A sample above %(drawn)s instead of %(sample)s.")
+    return gettext(text, drawn=facts.get("drawn"), sample=facts.get("sample"))
+
+
+_FACTS: Mapping[str, str] = {
+    "addresses_shared": mark("addresses shared"),
+    "after": mark("after"),
+    "cap": mark("cap"),
+    "channels": mark("channels"),
+    "consent": mark("consent"),
+    "day": mark("day"),
+    "decided_by": mark("decided by"),
+    "delayed_by": mark("delayed by"),
+    "delivered_at": mark("delivered at"),
+    "drawn": mark("drawn"),
+    "event_time": mark("event time"),
+    "for": mark("for"),
+    "found": mark("found"),
+    "historic": mark("historic"),
+    "holdout": mark("holdout"),
+    "invitation": mark("invitation"),
+    "last_asked_at": mark("last asked at"),
+    "limit": mark("limit"),
+    "max_age": mark("max age"),
+    "missing": mark("missing"),
+    "quota": mark("quota"),
+    "reversed_at": mark("reversed at"),
+    "same_address_as": mark("same address as"),
+    "sample": mark("sample"),
+    "send_at": mark("send at"),
+    "suppressions": mark("suppressions"),
+    "too_long_to_wait": mark("too long to wait"),
+    "unmet": mark("unmet"),
+    "until": mark("until"),
+    "wanted": mark("wanted"),
+}
 _REMEDIES: Mapping[DecisionReason, Callable[[TrialFacts], str]] = {
-    DecisionReason.HISTORIC: lambda _: "An event without attributes.historic, or an answer that was not imported.",
+    DecisionReason.HISTORIC: lambda _: gettext(
+        "An event without attributes.historic, or an answer that was not imported."
+    ),
     DecisionReason.TOO_OLD: _too_old,
-    DecisionReason.DUPLICATE: lambda _: "Nothing: each order or service is decided once.",
-    DecisionReason.WITHDRAWN: lambda _: "Nothing: there is no survey about a cancelled order or service.",
-    DecisionReason.WAITING: lambda facts: f"The event {facts.get('for')} of the same order.",
-    DecisionReason.UNREACHABLE: lambda facts: f"An address for one of: {', '.join(facts.get('wanted', ()))}.",
-    DecisionReason.NO_CONSENT: lambda facts: f"Consent to one of: {', '.join(facts.get('consent', ()))}.",
+    DecisionReason.DUPLICATE: lambda _: gettext("Nothing: each order or service is decided once."),
+    DecisionReason.WITHDRAWN: lambda _: gettext("Nothing: there is no survey about a cancelled order or service."),
+    DecisionReason.WAITING: lambda facts: gettext("The event %(type)s of the same order.", type=facts.get("for")),
+    DecisionReason.UNREACHABLE: lambda facts: gettext(
+        "An address for one of: %(channels)s.", channels=", ".join(facts.get("wanted", ()))
+    ),
+    DecisionReason.NO_CONSENT: lambda facts: gettext(
+        "Consent to one of: %(channels)s.", channels=", ".join(facts.get("consent", ()))
+    ),
     DecisionReason.SUPPRESSED: _suppressed,
     DecisionReason.CONDITION: _condition,
-    DecisionReason.HOLDOUT: lambda facts: f"A holdout up to {facts.get('drawn')} instead of {facts.get('holdout')}.",
-    DecisionReason.SAMPLED_OUT: lambda facts: f"A sample above {facts.get('drawn')} instead of {facts.get('sample')}.",
+    DecisionReason.HOLDOUT: _holdout,
+    DecisionReason.SAMPLED_OUT: _sampled_out,
     DecisionReason.QUARANTINED: _cap,
     DecisionReason.OVER_QUOTA: _quota,
-    DecisionReason.NOTHING_TO_WITHDRAW: lambda _: "An open survey about the same order or service.",
+    DecisionReason.NOTHING_TO_WITHDRAW: lambda _: gettext("An open survey about the same order or service."),
 }

@@ -1,0 +1,59 @@
+"""Days, times and numbers as the current language writes them; English as this project always has."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_decimal, format_percent
+
+from shared.languages.catalogue import ENGLISH
+from shared.languages.current import current
+
+_SPACE, _NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
+
+
+def day(of: date) -> str:
+    """Write a day with its year, `03 Sep 2026`."""
+    language = current.get()
+    if language.code == ENGLISH:
+        return format_date(of, "dd MMM y", locale=language.locale)
+    return format_skeleton("yMMMd", of, locale=language.locale)
+
+
+def short_day(of: date) -> str:
+    """Write a day without its year, `3 Sep`."""
+    language = current.get()
+    if language.code == ENGLISH:
+        return format_date(of, "d MMM", locale=language.locale)
+    return format_skeleton("MMMd", of, locale=language.locale)
+
+
+def weekday(of: date) -> str:
+    """Write the day of the week, `Thu`."""
+    return format_date(of, "EEE", locale=current.get().locale)
+
+
+def day_range(first: date, last: date) -> str:
+    """Write the first and the last day, with the year only once when it is the same."""
+    return f"{short_day(first) if first.year == last.year else day(first)} – {day(last)}"  # noqa: RUF001 - a dash
+
+
+def moment(at: datetime) -> str:
+    """Write a time in its own zone, `03 Sep 2026, 07:05`."""
+    return f"{day(at)}, {at:%H:%M}"
+
+
+def grouped(count: int) -> str:
+    """Write a whole number with its digits in groups of three."""
+    language = current.get()
+    if language.code == ENGLISH:
+        return f"{count:,}".replace(",", _NARROW)
+    return format_decimal(count, locale=language.locale)
+
+
+def percent(share: float) -> str:
+    language = current.get()
+    if language.code == ENGLISH:
+        return f"{share * 100:.0f}{_SPACE}%"
+    return format_percent(round(share, 2), locale=language.locale)
