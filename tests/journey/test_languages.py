@@ -1,0 +1,111 @@
+"""Pages for staff in both languages, in a real browser: the narrowest phone and a desktop, light and dark."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from tests.browser import DESKTOP, SIDEWAYS, log_in, photograph
+from tests.journey.stage import Stage, purchase
+from tests.journey.test_browser import faults_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+NARROW: ViewportSize = {"width": 320, "height": 640}
+ENGLISH = re.compile(r"\b(the|and|of|no|is|are|not|with|what|who|this)\b", re.IGNORECASE)
+PAGES = {
+    "dashboard": "/",
+    "stores": "/stores",
+    "store": "/stores/edit",
+    "suspects": "/suspects",
+    "decisions": "/decisions",
+    "invitations": "/invitations",
+    "replies": "/replies",
+    "suppressions": "/suppressions",
+    "mailbox": "/mailbox",
+    "mails": "/mail",
+    "desk": "/desk",
+    "sources": "/sources",
+    "people": "/people",
+    "audit": "/audit/scoring",
+    "account": "/account",
+    "nothing": "/stores/nothing",
+}
+
+
+async def window(browser: Browser, locale: str) -> BrowserContext:
+    return await browser.new_context(bypass_csp=True, locale=locale)  # axe is put into the page
+
+
+async def looked_at(page: Page, name: str, faults: list[str]) -> None:
+    for width, size in (("320", NARROW), ("1280", DESKTOP)):
+        await page.set_viewport_size(size)
+        assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
+        await photograph(page, f"{name}-{width}")
+        faults += await faults_of(page, f"{name}-{width}")
+
+
+async def words_of(page: Page) -> str:
+    """Return the texts of the page's own, without those of customers, programs and code."""
+    text = await page.evaluate(
+        """() => {
+            const copy = document.querySelector("main").cloneNode(true);
+            for (const each of copy.querySelectorAll("code, iframe, svg, [lang=en], option, .acts td, .subject, .headers dd, #who")) each.remove();
+            return copy.innerText;
+        }"""
+    )
+    return str(text)
+
+
+@pytest.mark.parametrize("locale", ["ru-RU", "en-GB"])
+async def test_every_page_is_accessible_and_fits_in_both_languages(stage: Stage, browser: Browser, locale: str) -> None:
+    faults, english = list[str](), dict[str, list[str]]()
+    await stage.happens(purchase(1, store="Арбат"), purchase(2, store="Сокол"))
+    await stage.after(minutes=5)
+    context, language = await window(browser, locale), locale[:2]
+    page = await context.new_page()
+    await page.goto(f"{stage.scoring}/login")
+    await looked_at(page, f"language-{language}-login", faults)
+    await log_in(context)
+    for name, path in PAGES.items():
+        await page.goto(f"{stage.scoring}{path}")
+        await expect(page.locator("html")).to_have_attribute("lang", language)
+        await looked_at(page, f"language-{language}-{name}", faults)
+        english[name] = ENGLISH.findall(await words_of(page))
+    await context.close()
+    assert faults == [], "\n".join(faults)
+    assert {name: found for name, found in english.items() if bool(found) is (language == "ru")} == {}
+
+
+async def test_person_chooses_a_language_that_holds_in_every_service(stage: Stage, browser: Browser) -> None:
+    context = await window(browser, "en-GB")
+    await log_in(context)
+    page = await context.new_page()
+    await page.goto(f"{stage.scoring}/account")
+    await page.get_by_label("Language of the pages").select_option("ru")
+    await page.get_by_role("button", name="Choose").click()
+    await expect(page.get_by_role("heading", name="Ваш профиль")).to_be_visible()
+    for address, heading in ((stage.trigger, "Почему этого клиента"), (stage.dispatcher, "Приглашения")):
+        await page.goto(f"{address}/{'decisions' if address == stage.trigger else 'invitations'}")
+        await expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    await page.goto(f"{stage.scoring}/account")
+    await page.get_by_label("Язык страниц").select_option("")
+    await page.get_by_role("button", name="Выбрать").click()
+    await expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    await context.close()
+
+
+async def test_the_first_tab_stop_skips_the_header(stage: Stage, browser: Browser) -> None:
+    context = await window(browser, "en-GB")
+    await log_in(context)
+    page = await context.new_page()
+    await page.goto(f"{stage.scoring}/stores")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main")).to_be_focused()
+    current = page.locator("header [aria-current]")
+    assert await current.all_inner_texts() == ["Score", "Stores"]
+    await context.close()
