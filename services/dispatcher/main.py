@@ -30,6 +30,7 @@ from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler, adopt_earlier_steps
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
 from services.dispatcher.jobs.retention import InvitationRetention
+from services.dispatcher.pages.customers import read_held
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages
@@ -62,6 +63,7 @@ from shared.web.app import create_app
 from shared.web.audit.page import AuditPages
 from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
+from shared.web.customers.pages import CustomerPages
 from shared.web.public_urls import PublicUrlCheck
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
@@ -98,6 +100,9 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
+    app.include_router(
+        CustomerPages(Service.DISPATCHER, database.sessions, StaffPages.of(settings), read_held).router()
+    )
     app.include_router(UnsubscribePages(database.sessions, clock).router())
     app.include_router(WebhookRoutes(database.sessions, wiring.verifiers(settings)).router())
     return app

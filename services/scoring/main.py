@@ -16,6 +16,7 @@ from services.scoring.answer_page.routes import AnswerPages
 from services.scoring.answers import calls
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answers import AnswersApi
+from services.scoring.api.customers import read_held
 from services.scoring.api.scores import ScoreApi
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import manual
@@ -64,6 +65,7 @@ from shared.web.app import create_app
 from shared.web.audit.page import AuditPages
 from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
+from shared.web.customers.pages import CustomerPages
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
@@ -150,6 +152,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer).router())
     keys_of_addresses, names = settings.address_fingerprints, accounts.names
     app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
+    app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())

@@ -30,6 +30,7 @@ from services.trigger.handlers.survey_links import SurveyLinks
 from services.trigger.jobs import retention
 from services.trigger.jobs.cadence import CadenceJob
 from services.trigger.jobs.retention import RetentionJob
+from services.trigger.pages.customers import CustomerSearch
 from services.trigger.pages.decisions import DecisionPages
 from services.trigger.pages.sources import SourcePages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
@@ -101,6 +102,7 @@ def build_app(
     app.include_router(SourceWebhooks(intake, sources).router())  # a vendor may add parameters
     for router in _routers(settings, database, intake, sources=sources):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
+    app.include_router(CustomerSearch(intake, StaffPages.of(settings)).router())
     app.add_api_route("/", _root, include_in_schema=False)
     return app
 

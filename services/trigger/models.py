@@ -62,6 +62,9 @@ respondents = sa.Table(
     sa.Column("program_id", sa.Text),  # of one of the last invitations
     sa.Column("invited_at", _Time),
     sa.Index("respondents_spread", "spread"),
+    # addresses and ids of orders are long and in no order: a hash index takes a third of the bytes
+    sa.Index("respondents_email", sa.text("lower(email)"), postgresql_using="hash", postgresql_with=FULL_PAGES),
+    sa.Index("respondents_phone", "phone", postgresql_using="hash", postgresql_with=FULL_PAGES),
     sa.Index("respondents_guest", sa.text("right(id, 32)"), postgresql_where=sa.text("id LIKE '%guest-%'")),
 )
 
@@ -104,6 +107,7 @@ touchpoints = sa.Table(
     sa.Column("own_values", JSONB),
     # of a compact row; the decision has the event, the invitation and the program, which are NULL here
     sa.Column("decision_id", sa.Uuid),
+    sa.Index("touchpoints_ref", "ref", postgresql_using="hash", postgresql_with=FULL_PAGES),
     sa.Index(
         "touchpoints_invitation",
         "invitation_id",

@@ -15,6 +15,12 @@ from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDe
 from services.trigger.domain.programs.program import CompiledProgram
 from shared.web.qr import qr_svg
 
+KEPT_AFTER_ERASURE = (
+    "If the customer opted out, complained or said STOP, a keyed fingerprint of that address is kept, only to "
+    "contact it no more. Trigger keeps the customer's id, when the customer was last asked, and the decisions until "
+    "their age is over: a late event would bring the addresses back. Scoring keeps the scores under a random id."
+)
+
 
 class ShownLink(BaseModel):
     """The link to the question, for the shop to show; only for plans with the step `link`."""
@@ -66,8 +72,7 @@ class Erased(Decided):
     """The receipt of an erasure."""
 
     kept: str = Field(
-        "If the customer opted out, complained or said STOP, a keyed fingerprint of that address is kept, only to "
-        "contact it no more. Everything else about the customer is deleted.",
+        KEPT_AFTER_ERASURE,
         description="What outlives the erasure, in words.",
     )
 

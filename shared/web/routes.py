@@ -139,6 +139,10 @@ TABLE = (
     _staff(
         "/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), menu=(Group.SCORE, mark("Suspects")), scoped=_BOTH
     ),
+    _staff("/customers", _T, (_PRIVACY,), (_PRIVACY,), menu=(Group.CUSTOMERS, mark("Find a customer"))),
+    _staff("/customer/trigger", _T, (_PRIVACY,), menu=(Group.CUSTOMERS, "")),
+    _staff("/customer/dispatcher", _D, (_PRIVACY,), menu=(Group.CUSTOMERS, "")),
+    _staff("/customer/scoring", _S, (_PRIVACY,), menu=(Group.CUSTOMERS, "")),
     _staff("/decisions", _T, (*_CASES, _ANALYST), menu=(Group.CUSTOMERS, mark("Decisions"))),
     _staff("/invitations", _D, _CASES, menu=(Group.CUSTOMERS, mark("Invitations")), scoped=_READS),
     _staff("/replies", _D, _CONTACTS, _CONTACTS, menu=(Group.CUSTOMERS, mark("Replies"))),
@@ -169,6 +173,9 @@ TABLE = (
     _staff("/v1/returns", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
     _staff("/v1/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), keys=(_K.STORES_READ, _K.STORES_WRITE), scoped=_READS),
     _staff("/v1/webhooks", _S, (_ADMIN,), (_ADMIN,), keys=(_K.WEBHOOKS_MANAGE, _K.WEBHOOKS_MANAGE)),
+    _staff("/v1/customer-trigger", _T, (_PRIVACY,), keys=(_K.RESPONDENTS_READ, None)),
+    _staff("/v1/customer-dispatcher", _D, (_PRIVACY,), keys=(_K.RESPONDENTS_READ, None)),
+    _staff("/v1/customer-scoring", _S, (_PRIVACY,), keys=(_K.RESPONDENTS_READ, None)),
     _staff("/v1/decisions", _T, (*_CASES, _ANALYST), keys=(_K.DECISIONS_READ, None)),
     _staff(
         "/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN), keys=(_K.PROGRAMS_READ, _K.PROGRAMS_WRITE)
@@ -191,7 +198,15 @@ UNRECORDED = {
     "/login/renew": "sends a form again, to a path that is recorded",
 }
 # What is read and yet written there, because many rows leave at once:
-EXPORTS = frozenset({"/stores/export", "/v1/answers", *(f"/audit/{service}/export" for service in Service)})
+EXPORTS = frozenset(
+    {
+        "/stores/export",
+        "/v1/answers",
+        *(f"/audit/{service}/export" for service in Service),
+        *(f"/customer/{service}" for service in Service),
+        *(f"/v1/customer-{service}" for service in Service),
+    }
+)
 
 
 class Paths:
@@ -226,6 +241,15 @@ def audit_page(service: Service) -> str:
 
 def audit_api(service: Service) -> str:
     return f"/v1/audit-{service}"
+
+
+def customer_page(service: Service) -> str:
+    """Return the path of the page of what a service holds about a customer."""
+    return f"/customer/{service}"
+
+
+def customer_api(service: Service) -> str:
+    return f"/v1/customer-{service}"
 
 
 def is_recorded(method: str, path: str) -> bool:

@@ -132,9 +132,9 @@ def test_keys_are_for_apis_and_metrics_alone() -> None:
     assert all(prefix.audience in (Audience.STAFF, Audience.MACHINE) for prefix in TABLE if prefix.path in keyed)
 
 
-def test_every_scope_is_of_one_service_but_for_metrics_and_the_audit_log() -> None:
+def test_every_scope_is_of_one_service_but_for_those_of_all() -> None:
     owners = {scope: [service for service in Service if scope in scopes_of(service)] for scope in KeyScope}
-    for scope in (KeyScope.METRICS_READ, KeyScope.AUDIT_READ):
+    for scope in (KeyScope.METRICS_READ, KeyScope.AUDIT_READ, KeyScope.RESPONDENTS_READ):
         assert owners.pop(scope) == list(Service)
     assert {len(services) for services in owners.values()} == {1}
 
@@ -243,6 +243,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Dashboard": "http://staff.example:8000/",
         "Stores": "http://staff.example:8000/stores",
         "Suspects": "http://staff.example:8000/suspects",
+        "Find a customer": "/customers",
         "Decisions": "/decisions",
         "Invitations": "http://dispatcher.example/invitations",
         "Replies": "http://dispatcher.example/replies",

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import ValidationError
-from uuid_utils.compat import uuid7
 
-from services.trigger.handlers.events import check_crm_event
+from services.trigger.handlers import erasing
 from services.trigger.handlers.identities import search_ids
-from services.trigger.handlers.intake import INVALID, EventIntake
+from services.trigger.handlers.intake import EventIntake
 from services.trigger.repository import decisions, respondents
 from services.trigger.schemas import Decisions, DecisionView, Erased
 from shared.contract.address_keys import address_in
-from shared.contract.cloudevents import Event
-from shared.contract.events import CustomerErased, CustomerRef
-from shared.contract.vocabulary import NAMESPACE, Service, split_respondent_id
-from shared.messaging.codec import InvalidEvent, describe_errors
-from shared.web import problems
+from shared.contract.vocabulary import NAMESPACE, split_respondent_id
 from shared.web.audit.acts import note
 
 _Search = Annotated[str | None, Query(max_length=200)]
@@ -62,9 +55,8 @@ class RespondentApi:
         Without a namespace, an id that decisions show, such as `ns:my-shop:42`, also names its namespace.
         """
         people = [(customer_id, namespace)] if namespace else await self._people(customer_id)
-        erasures = [_erasure(*each, now=self.intake.clock.now()) for each in people]
-        note(erasures[0].id)
-        first, *_ = [await self.intake.decide_one(erasure) for erasure in erasures]
+        first, *_ = await erasing.erase(self.intake, people)
+        note(first.event_id)
         return Erased.of(first)
 
     async def _people(self, customer_id: str) -> list[tuple[str, str | None]]:
@@ -75,15 +67,3 @@ class RespondentApi:
         async with self.intake.sessions() as session:
             found = await respondents.guests(session, self.intake.settings.address_keys.pseudonyms(address))
         return named + [split_respondent_id(each) for each in found]
-
-
-def _erasure(customer_id: str, namespace: str | None, *, now: datetime) -> Event[CustomerErased]:
-    try:
-        payload = CustomerErased(customer=CustomerRef(id=customer_id, namespace=namespace))
-        event = Event(str(uuid7()), Service.TRIGGER.source, now, payload)
-        check_crm_event(event)
-    except ValidationError as error:
-        raise problems.Unprocessable(INVALID, describe_errors(error)) from None
-    except InvalidEvent as error:
-        raise problems.Unprocessable(INVALID, str(error)) from None
-    return event

@@ -128,9 +128,9 @@ def _in_json(moment: datetime) -> str:
 
 
 async def search(
-    session: AsyncSession, *, respondents: Collection[str] | None, event_id: str | None, limit: int
+    session: AsyncSession, *, respondents: Collection[str] | None, event_id: str | None, limit: int | None
 ) -> list[StoredDecision]:
-    """Find the decisions about these respondents or an event, newest first."""
+    """Find the decisions about these respondents or an event, newest first; without a limit all of them."""
     wanted = {"respondent_id = ANY(${}::text[])": respondents and list(respondents), "event_id = ${}": event_id}
     given = {condition: value for condition, value in wanted.items() if value is not None}
     where = " AND ".join(condition.format(place) for place, condition in enumerate(given, 2)) or "true"

@@ -33,6 +33,7 @@ _COLUMNS = (
 
 _SELECTED = f"{_COLUMNS}, has_older_id"
 
+_LOAD = f"SELECT {_SELECTED} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id"  # noqa: S608 - constants of this file
 _LOCK = f"SELECT {_SELECTED} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
 
 _SAVE = f"""UPDATE respondents SET customer_id = new.customer_id, name = new.name, email = new.email,
@@ -54,6 +55,11 @@ _GUESTS = "SELECT id FROM respondents WHERE id LIKE '%guest-%' AND right(id, 32)
 async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respondent]:
     """Lock and load the respondents that have rows, in one order in every transaction, to avoid deadlocks."""
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
+
+
+async def load(session: AsyncSession, ids: Collection[str]) -> list[Respondent]:
+    """Load the respondents that have rows, without locking them."""
+    return [_respondent(row) for row in await db.fetch(session, _LOAD, list(ids))]
 
 
 async def guests(session: AsyncSession, pseudonyms: Sequence[str]) -> list[str]:

@@ -1,0 +1,38 @@
+"""All that dispatcher stores about customers: invitations, attempts, messages, replies, suppressions, data in a CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+
+# each with the newest first, at most $2, null: all
+_STATEMENTS: Mapping[str, str] = {
+    "invitations": """SELECT i.id, i.program, i.state, i.outcome, i.created_at, i.closed_at, i.expires_at, r.request
+FROM invitations i JOIN requests r USING (id) WHERE i.respondent_id = ANY($1::text[]) ORDER BY i.id DESC LIMIT $2""",
+    "attempts": """SELECT a.id, a.invitation_id, a.step, a.try, a.channel, a.provider, a.state, a.reason,
+    a.provider_message_id, a.at, a.segments, a.cost, a.currency
+FROM attempts a JOIN invitations i ON i.id = a.invitation_id
+WHERE i.respondent_id = ANY($1::text[]) ORDER BY a.at DESC LIMIT $2""",
+    "messages": """SELECT m.id, m.invitation_id, m.step, m.channel, m.recipient, m.subject, m.at
+FROM mailbox m JOIN invitations i ON i.id = m.invitation_id
+WHERE i.respondent_id = ANY($1::text[]) ORDER BY m.cursor DESC LIMIT $2""",
+    "replies": """SELECT p.id, p.invitation_id, p.channel, p.sender, p.subject, p.text, p.asks, p.at
+FROM replies p JOIN invitations i ON i.id = p.invitation_id
+WHERE i.respondent_id = ANY($1::text[]) ORDER BY p.at DESC LIMIT $2""",
+    "suppressions": """SELECT respondent_id, channel, program, reason, until, at FROM suppressions
+WHERE respondent_id = ANY($1::text[]) ORDER BY at DESC LIMIT $2""",
+    "crm_tasks": """SELECT c.call_task, c.invitation_id, c.number, c.finished_at
+FROM crm_tasks c JOIN invitations i ON i.id = c.invitation_id
+WHERE i.respondent_id = ANY($1::text[]) AND c.number IS NOT NULL ORDER BY c.call_task LIMIT $2""",
+    "crm_fields": """SELECT entity, entity_id, score, category, answered_at, written, erased FROM crm_fields
+WHERE respondent_id = ANY($1::text[]) ORDER BY entity, entity_id LIMIT $2""",
+}
+
+
+async def read(session: AsyncSession, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
+    """Read the newest rows of each kind about these respondents, all of them where `most` is None."""
+    given = list(respondents), most
+    return {kind: await db.fetch(session, statement, *given) for kind, statement in _STATEMENTS.items()}

@@ -1,0 +1,95 @@
+"""What trigger knows about customers: who somebody means, and all that is stored about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.deciding.explanations import title
+from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
+from services.trigger.domain.respondents import Respondent, email_address, phone_number
+from services.trigger.handlers.identities import search_ids
+from services.trigger.repository import customers, decisions, respondents
+from shared.database import db
+from shared.web.customers.held_data import Entry, HeldData
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCustomer:
+    """`shares` says that only an address is shared with somebody who was found; `respondent` may have no row."""
+
+    id: str
+    respondent: Respondent | None
+    shares: bool = False
+
+
+async def find(session: AsyncSession, typed: str, *, settings: InstallationSettings) -> list[FoundCustomer]:
+    """Find customers by an id, an address, a telephone number or the id of an order.
+
+    After them are the others who share an address with them.
+    """
+    email, phone = email_address(typed), phone_number(typed, region=settings.phone_region)
+    emails, phones = [email or typed] if "@" in typed else [], [phone] if phone else []
+    meant = {
+        *await _known(session, await search_ids(session, typed, None, keys=settings.address_keys)),
+        *await customers.with_addresses(session, emails=emails, phones=phones),
+        *await customers.of_order(session, typed),
+    }
+    found = await _load(session, meant)
+    shared = await customers.with_addresses(
+        session,
+        emails=[each.respondent.email for each in found if each.respondent and each.respondent.email],
+        phones=[each.respondent.phone for each in found if each.respondent and each.respondent.phone],
+    )
+    return [*found, *await _load(session, set(shared) - meant, shares=True)]
+
+
+async def _known(session: AsyncSession, ids: Sequence[str]) -> set[str]:
+    """Return which of these ids have a row or a decision."""
+    decided = await decisions.search(session, respondents=ids, event_id=None, limit=customers.MOST_FOUND)
+    return {each.id for each in await respondents.load(session, ids)} | {each.respondent_id for each in decided}
+
+
+async def _load(session: AsyncSession, ids: Collection[str], *, shares: bool = False) -> list[FoundCustomer]:
+    known = {each.id: each for each in await respondents.load(session, ids)}
+    return [FoundCustomer(id_, known.get(id_), shares) for id_ in sorted(ids)]
+
+
+async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
+    """Read what trigger holds about respondents: details, suppressions and decisions."""
+    known = await respondents.load(session, ids)
+    decided = await decisions.search(session, respondents=ids, event_id=None, limit=most)
+    suppressed = [_suppression(row) for row in await customers.suppressions(session, ids)]
+    return HeldData(
+        facts=[*map(_facts, known), *suppressed],
+        entries=[_entry(each) for each in decided],
+    )
+
+
+def _facts(respondent: Respondent) -> Mapping[str, Any]:
+    known = msgspec.structs.asdict(respondent)
+    consent = {channel: "yes" if value else "no" for channel, value in vars(respondent.consent).items()}
+    asked = {cause: dict(times) for cause, times in respondent.last_contacts.items()}
+    return {**known, "title": respondent.id, "consent": consent, "last_contacts": asked, "has_older_id": None}
+
+
+def _suppression(row: db.Row) -> Mapping[str, Any]:
+    return {"title": f"Not contacted: {row['reason'].replace('_', ' ')}", **row}
+
+
+def _entry(decision: StoredDecision) -> Entry:
+    outcome = "Decided before" if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
+    about = f" about {decision.subject}" if decision.subject else ""
+    text = f"{decision.type}{about} from {decision.source}: {outcome}"
+    path = f"/decisions?{urlencode({'event': decision.event_id})}"
+    return Entry(decision.event_time, "decision", text, _stored(decision), path)
+
+
+def _stored(decision: StoredDecision) -> Mapping[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(decision).items() if name != "digest"}

@@ -1,0 +1,68 @@
+"""The pages on which a privacy officer finds a customer, and erases one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from services.trigger.handlers import customers, erasing
+from services.trigger.handlers.intake import EventIntake
+from services.trigger.schemas import KEPT_AFTER_ERASURE
+from shared.contract.vocabulary import Service, split_respondent_id
+from shared.web import routes
+from shared.web.audit.acts import note
+from shared.web.customers.pages import IDS, MOST_IDS, CustomerPages, Ids
+from shared.web.problems import Unprocessable
+from shared.web.staff.menu import StaffPages
+from shared.web.strict_input import SingleValued, refuse_unknown
+from shared.web.templates import template_environment
+
+_environment = template_environment(Path(__file__).parents[1] / "templates", lstrip_blocks=True)
+_LONGEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerSearch:
+    intake: EventIntake
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        checks = [Depends(SingleValued(several=frozenset({IDS}))), Depends(refuse_unknown)]
+        router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("/customers", self.search, methods=["GET"], dependencies=checks)
+        router.add_api_route("/customers/erase", self.ask, methods=["GET"], dependencies=checks)
+        router.add_api_route("/customers/erase", self.erase, methods=["POST"])
+        pages = CustomerPages(Service.TRIGGER, self.intake.sessions, self.staff_pages, customers.read_held)
+        router.include_router(pages.router())
+        return router
+
+    async def search(self, find: Annotated[str, Query(max_length=_LONGEST)] = "") -> HTMLResponse:
+        """Show who is meant by an id, an address, a telephone number or an order, and who shares an address."""
+        typed = find.strip()
+        async with self.intake.sessions() as session:
+            found = await customers.find(session, typed, settings=self.intake.settings) if typed else []
+        return self._page("customers.html", typed=typed, found=found, action=routes.customer_page(Service.TRIGGER))
+
+    async def ask(self, ids: Ids) -> HTMLResponse:
+        """Say what an erasure does, before it is done."""
+        return self._page("customer_erase.html", ids=ids, kept=KEPT_AFTER_ERASURE)
+
+    async def erase(self, request: Request) -> HTMLResponse:
+        async with request.form(max_files=0, max_fields=MOST_IDS + 1) as form:
+            ids = [text for name, text in form.multi_items() if name == IDS and isinstance(text, str)]
+        if not 0 < len(ids) <= MOST_IDS:
+            raise Unprocessable("Nobody is chosen", f"Choose between 1 and {MOST_IDS} customers.")
+        decided = await erasing.erase(self.intake, [split_respondent_id(each) for each in ids])
+        note(decided[0].event_id, ids=len(ids))
+        return self._receipt(ids)
+
+    def _receipt(self, ids: Sequence[str]) -> HTMLResponse:
+        return self._page("customer_erased.html", ids=ids, at=self.intake.clock.now(), kept=KEPT_AFTER_ERASURE)
+
+    def _page(self, template: str, **values: object) -> HTMLResponse:
+        return HTMLResponse(_environment.get_template(template).render(pages=self.staff_pages, **values))

@@ -1,0 +1,33 @@
+"""Finds customers by what people know of them, and reads what is stored about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+
+MOST_FOUND = 50
+
+_WITH_ADDRESSES = f"""SELECT id FROM respondents
+WHERE lower(email) = ANY($1::text[]) OR phone = ANY($2::text[]) ORDER BY id LIMIT {MOST_FOUND}"""  # noqa: S608 - a number
+_OF_ORDER = f"SELECT DISTINCT respondent_id FROM touchpoints WHERE ref = $1 LIMIT {MOST_FOUND}"  # noqa: S608 - a number
+_SUPPRESSIONS = """SELECT respondent_id, channel, program, reason, until FROM suppressions
+WHERE respondent_id = ANY($1::text[]) ORDER BY respondent_id, reason, channel"""
+
+
+async def with_addresses(session: AsyncSession, *, emails: Collection[str], phones: Collection[str]) -> list[str]:
+    """Return the ids of respondents who have one of these addresses, in E.164 and in any case."""
+    folded = sorted({email.lower() for email in emails})
+    rows = await db.fetch(session, _WITH_ADDRESSES, folded, sorted(phones)) if folded or phones else []
+    return [row["id"] for row in rows]
+
+
+async def of_order(session: AsyncSession, ref: str) -> list[str]:
+    """Return the ids of respondents with an order or service that has this id."""
+    return [row["respondent_id"] for row in await db.fetch(session, _OF_ORDER, ref)]
+
+
+async def suppressions(session: AsyncSession, ids: Sequence[str]) -> list[db.Row]:
+    return await db.fetch(session, _SUPPRESSIONS, list(ids))

@@ -1,0 +1,47 @@
+"""What a service holds about a customer, in the form that the page and the export of every service have."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that happened.
+
+    `kind` is a word such as "answer", `text` a sentence for the page, `path` a staff page with more, and `data` what is
+    stored.
+    """
+
+    at: datetime
+    kind: str
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place outside of Earshot to which data of the customer went; `at_erasure` says what is done there."""
+
+    name: str
+    what: str
+    at_erasure: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldData:
+    """`facts` are what is known, with a mapping for each id or rule; `entries` are in no order."""
+
+    facts: Sequence[Mapping[str, Any]] = ()
+    entries: Sequence[Entry] = ()
+    places: Sequence[Place] = ()
+
+
+# reads what is held about respondents, with at most so many entries of each kind, the newest; None: all of them
+ReadHeld = Callable[[AsyncSession, Sequence[str], int | None], Awaitable[HeldData]]

@@ -1,0 +1,96 @@
+"""The page of a customer, and the same as JSON: each service has one of what it holds.
+
+On one origin a script puts the pages of the other services into trigger's; without it they are links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import HTMLResponse
+
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.web import routes
+from shared.web.audit.acts import note
+from shared.web.customers.held_data import HeldData, ReadHeld
+from shared.web.staff.menu import StaffPages
+from shared.web.strict_input import SingleValued, refuse_unknown
+from shared.web.templates import template_environment
+
+MOST_IDS = 50
+SHOWN = 500  # entries of each kind on a page; an export has all of them
+IDS = "id"
+_TITLES = {
+    Service.TRIGGER: "What was decided",
+    Service.DISPATCHER: "What was sent",
+    Service.SCORING: "What was answered",
+}
+_environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
+Ids = Annotated[
+    list[Annotated[str, Query(min_length=1, max_length=400)]], Query(alias=IDS, min_length=1, max_length=MOST_IDS)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPages:
+    service: Service
+    sessions: Sessions
+    staff_pages: StaffPages
+    read: ReadHeld
+
+    def router(self) -> APIRouter:
+        checks = [Depends(SingleValued(several=frozenset({IDS}))), Depends(refuse_unknown)]
+        router = APIRouter(dependencies=checks)
+        router.add_api_route(routes.customer_page(self.service), self.show, methods=["GET"], include_in_schema=False)
+        router.add_api_route(routes.customer_api(self.service), self.export, methods=["GET"], tags=["customers"])
+        return router
+
+    async def show(self, ids: Ids) -> HTMLResponse:
+        held = await self._read(ids, most=SHOWN)
+        query = urlencode([(IDS, each) for each in ids])
+        others = [each for each in Service if each is not self.service] if self.service is Service.TRIGGER else []
+        page = _environment.get_template("customer.html").render(
+            pages=self.staff_pages,
+            title=_TITLES[self.service],
+            ids=ids,
+            query=query,
+            facts=held.facts,
+            entries=sorted(held.entries, key=lambda entry: entry.at, reverse=True),
+            places=held.places,
+            others={_TITLES[each]: self.staff_pages.url(f"{routes.customer_page(each)}?{query}") for each in others},
+            exports={each: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
+            may_erase=self.service is Service.TRIGGER and self.staff_pages.may_write("/customers"),
+            whole=self.staff_pages.url(f"{routes.customer_page(Service.TRIGGER)}?{query}"),
+            is_whole=self.service is Service.TRIGGER,
+            most=SHOWN,
+        )
+        return HTMLResponse(page)
+
+    async def export(self, ids: Ids) -> Response:
+        """Export everything that the service holds about a customer who has these ids."""
+        held = await self._read(ids, most=None)
+        headers = {"content-disposition": f'attachment; filename="customer-{self.service}.json"'}
+        content = msgspec.json.encode({"service": self.service, "ids": ids, "at": datetime.now(UTC), **_document(held)})
+        return Response(content, media_type="application/json", headers=headers)
+
+    async def _read(self, ids: Sequence[str], *, most: int | None) -> HeldData:
+        note(respondent=ids[0], ids=len(ids))
+        async with self.sessions.begin() as session:
+            return await self.read(session, ids, most)
+
+
+def _document(held: HeldData) -> Mapping[str, object]:
+    entries = sorted(held.entries, key=lambda entry: entry.at)
+    return {
+        "facts": held.facts,
+        "entries": [{"at": each.at, "kind": each.kind, "text": each.text, "data": each.data} for each in entries],
+        "places": held.places,
+    }

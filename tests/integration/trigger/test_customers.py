@@ -1,0 +1,117 @@
+"""A privacy officer finds a customer by whatever is known, sees all that is stored, exports it and erases it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx2
+import pytest
+
+from services.trigger.config import TriggerSettings
+from shared.database.db import Database
+from tests.audit import audit_rows
+from tests.integration.trigger.samples import decide, published, purchase
+
+ANN: dict[str, Any] = {"id": "c1", "name": "Ann Lee", "email": "Ann@Shop.example", "phone": "+7 916 123-45-67"}
+
+
+@pytest.fixture
+def settings() -> TriggerSettings:
+    return TriggerSettings(_env_file=None, phone_region="RU")
+
+
+@pytest.fixture(autouse=True)
+async def ann(installed: Database) -> None:
+    """Ann with two ids that share an address, a guest, and somebody who shares nothing."""
+    await decide(
+        installed,
+        [
+            purchase("e1", order="1030", customer=ANN),
+            purchase("e2", order="1031", customer={"id": "c2", "email": "ann@shop.example"}),
+            purchase("e3", order="77", customer={"id": "guest@shop.example"}),
+            purchase("e4", order="78", customer={"id": "c9", "name": "Bob", "email": "bob@shop.example"}),
+        ],
+    )
+
+
+async def found(client: httpx2.AsyncClient, typed: str) -> list[tuple[str, bool]]:
+    """Return the ids that a search shows, and whether each is ticked."""
+    page = (await client.get("/customers", params={"find": typed})).raise_for_status().text
+    return [(id_, bool(ticked)) for id_, ticked in re.findall(r'name="id" value="([^"]+)"( checked)?', page)]
+
+
+@pytest.mark.parametrize(
+    "typed", ["c1", " c1 ", "+79161234567", "8 (916) 123-45-67", "9161234567", "1030"], ids=lambda typed: typed.strip()
+)
+async def test_customer_is_found_and_who_shares_an_address_is_listed(client: httpx2.AsyncClient, typed: str) -> None:
+    assert await found(client, typed) == [("c1", True), ("c2", False)]
+
+
+async def test_address_in_any_case_finds_every_id_that_has_it(client: httpx2.AsyncClient) -> None:
+    assert await found(client, "ANN@shop.example") == [("c1", True), ("c2", True)]
+    [(guest, ticked)] = await found(client, "guest@shop.example")
+    assert (guest.startswith("guest-"), ticked) == (True, True)
+
+
+@pytest.mark.parametrize("typed", ["nobody", "nobody@shop.example", "+79160000000", "%", "'"])
+async def test_nobody_is_found_where_nobody_is(client: httpx2.AsyncClient, typed: str) -> None:
+    assert await found(client, typed) == []
+
+
+async def test_search_with_a_nul_is_refused(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/customers", params={"find": "\x00"})).status_code == 400
+
+
+async def test_page_and_export_have_all_that_trigger_stores(client: httpx2.AsyncClient, installed: Database) -> None:
+    page = (await client.get("/customer/trigger", params={"id": ["c1", "c2"]})).raise_for_status().text
+    assert all(each in page for each in ("Ann Lee", "+79161234567", "1030", "1031", "Asked"))
+    assert "bob@shop.example" not in page
+    answer = await client.get("/v1/customer-trigger", params={"id": "c1"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="customer-trigger.json"'
+    exported = answer.json()
+    assert [(each["kind"], each["data"]["event_id"]) for each in exported["entries"]] == [("decision", "e1")]
+    assert (exported["facts"][0]["email"], exported["facts"][0]["purchases"]) == ("Ann@shop.example", 1)
+    looked = [(row.action, row.stage, row.details) for row in await audit_rows(installed)]
+    assert looked == [
+        ("GET /customer/trigger", "asked", "{}"),
+        ("GET /customer/trigger", "ended", '{"ids":2}'),
+        ("GET /v1/customer-trigger", "asked", "{}"),
+        ("GET /v1/customer-trigger", "ended", '{"ids":1}'),
+    ]
+
+
+async def test_every_ticked_id_is_erased_and_the_receipt_says_what_stays(
+    client: httpx2.AsyncClient, installed: Database
+) -> None:
+    asked = (await client.get("/customers/erase", params={"id": ["c1", "c2"]})).raise_for_status().text
+    assert ("It cannot be undone" in asked, re.findall(r'name="id" value="(\w+)"', asked)) == (True, ["c1", "c2"])
+    receipt = await client.post("/customers/erase", data={"id": ["c1", "c2"]})
+    assert (receipt.status_code, "decisions until their age is over" in receipt.text) == (200, True)
+    erased = [event.payload.key for event in await published(installed) if event.type == "respondent.erased"]
+    assert erased == ["c1", "c2"]
+    page = (await client.get("/customer/trigger", params={"id": "c1"})).text
+    assert ("Ann" in page, "erased at" in page) == (False, True)
+
+
+@pytest.mark.parametrize("ids", [[], ["c1", " "], [f"c{number}" for number in range(51)]], ids=len)
+async def test_bad_choice_erases_nobody(client: httpx2.AsyncClient, installed: Database, ids: list[str]) -> None:
+    assert (await client.post("/customers/erase", data={"id": ids})).status_code == 422
+    assert [event for event in await published(installed) if event.type == "respondent.erased"] == []
+
+
+async def test_two_officers_erase_one_person(client: httpx2.AsyncClient, installed: Database) -> None:
+    for _ in range(2):
+        assert (await client.post("/customers/erase", data={"id": ["c1"]})).status_code == 200
+    assert [each.payload.key for each in await published(installed) if each.type == "respondent.erased"] == ["c1"] * 2
+
+
+async def test_customer_with_ten_thousand_decisions_is_exported_whole(
+    client: httpx2.AsyncClient, installed: Database
+) -> None:
+    for start in range(0, 10_000, 1000):
+        await decide(installed, [purchase(f"p{n}", order=f"o{n}", customer=ANN) for n in range(start, start + 1000)])
+    exported = (await client.get("/v1/customer-trigger", params={"id": "c1"})).json()
+    assert len(exported["entries"]) == 10_001
+    page = (await client.get("/customer/trigger", params={"id": "c1"})).text
+    assert (page.count("data-at"), "Only the newest are shown here" in page) == (500, True)
