@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.repository import customers
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Row
@@ -51,10 +52,9 @@ def _attempt(row: Row) -> str:
 
 
 def _places(rows: Mapping[str, Sequence[Row]]) -> Iterator[Place]:
-    for provider, count in Counter(row["provider"] for row in rows["attempts"]).items():
-        yield Place(
-            provider, f"{count} attempts with the address", "nothing: the provider keeps what its own rules say"
-        )
+    attempts = Counter(row["provider"] for row in rows["attempts"] if row["provider"] != SendMode.MAILBOX)
+    for provider, count in attempts.items():
+        yield Place(provider, f"{count} attempts with the address", "nothing: it keeps what its own rules say")
     if tasks := [row["number"] for row in rows["crm_tasks"]]:
         yield Place("CRM, tasks", f"calls as tasks {', '.join(tasks)}", "open tasks are closed, and stay in the CRM")
     for row in rows["crm_fields"]:

@@ -10,18 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.repository import customers
 from shared.contract.events import RespondentErased
 from shared.database.db import Row
-from shared.web.customers.held_data import Entry, HeldData, Place
+from shared.web.customers.held_data import Entry, Fact, HeldData, Place
 
 
 async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
     """Read what scoring holds about respondents."""
     rows = await customers.read(session, ids, most=most)
-    facts = [{"title": f"Survey {row['id']}", **row} for row in rows["invitations"]]
-    return HeldData(facts, list(_entries(rows)), list(_places(rows)))
+    return HeldData([_fact(row) for row in rows["invitations"]], list(_entries(rows)), list(_places(rows)))
+
+
+def _fact(row: Row) -> Fact:
+    segments = ", ".join(f"{name} {value}" for name, value in row["segments"].items())
+    lines = {"Name": row["name"], "Telephone": row["phone"], "Reported by": segments, "State": row["state"]}
+    return Fact(f"Survey of {row['program']}", lines, dict(row))
 
 
 def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
-    for row in (*rows["answers"], *rows["earlier_answers"]):
+    for row in (*rows["earlier_answers"], *rows["answers"]):
         yield Entry(row["answered_at"], "answer", _answer(row), dict(row))
     for row in rows["invitations"]:
         if row["opted_out_at"] is not None:

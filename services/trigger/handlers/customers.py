@@ -17,7 +17,7 @@ from services.trigger.domain.respondents import Respondent, email_address, phone
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
 from shared.database import db
-from shared.web.customers.held_data import Entry, HeldData
+from shared.web.customers.held_data import Entry, Fact, HeldData
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +67,38 @@ async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None)
     decided = await decisions.search(session, respondents=ids, event_id=None, limit=most)
     suppressed = [_suppression(row) for row in await customers.suppressions(session, ids)]
     return HeldData(
-        facts=[*map(_facts, known), *suppressed],
+        facts=[*map(_fact, known), *suppressed],
         entries=[_entry(each) for each in decided],
     )
 
 
-def _facts(respondent: Respondent) -> Mapping[str, Any]:
-    known = msgspec.structs.asdict(respondent)
-    consent = {channel: "yes" if value else "no" for channel, value in vars(respondent.consent).items()}
-    asked = {cause: dict(times) for cause, times in respondent.last_contacts.items()}
-    return {**known, "title": respondent.id, "consent": consent, "last_contacts": asked, "has_older_id": None}
+def _fact(respondent: Respondent) -> Fact:
+    consent = {
+        channel: "unknown" if known is None else "yes" if known else "no"
+        for channel, known in vars(respondent.consent).items()
+    }
+    lines = {
+        "Name": respondent.name,
+        "E-mail": respondent.email,
+        "Telephone": respondent.phone,
+        "Language": respondent.locale,
+        "Time zone": respondent.time_zone,
+        "Consent": ", ".join(f"{channel} {known}" for channel, known in consent.items()),
+        "Attributes": ", ".join(f"{name} {value}" for name, value in respondent.attributes.items()),
+        "Purchases": str(respondent.purchases or ""),
+        "Last purchase": respondent.last_purchase_at,
+        "Last asked": respondent.last_asked_at,
+        "Last answered": respondent.last_answered_at,
+        "Addresses from": respondent.address_source,
+        "Erased": respondent.erased_at,
+    }
+    stored = {**msgspec.structs.asdict(respondent), "consent": respondent.consent.model_dump()}
+    return Fact(respondent.id, lines, stored)
 
 
-def _suppression(row: db.Row) -> Mapping[str, Any]:
-    return {"title": f"Not contacted: {row['reason'].replace('_', ' ')}", **row}
+def _suppression(row: db.Row) -> Fact:
+    lines = {"Channel": row["channel"] or "all", "Survey": row["program"] or "all", "Until": row["until"] or "for good"}
+    return Fact(f"Not contacted: {row['reason'].replace('_', ' ')}", lines, dict(row))
 
 
 def _entry(decision: StoredDecision) -> Entry:

@@ -11,6 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known: `lines` are for the page, by their labels, and `data` is what is stored."""
+
+    title: str
+    lines: Mapping[str, str | datetime | None]
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Something that happened.
 
@@ -36,11 +45,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class HeldData:
-    """`facts` are what is known, with a mapping for each id or rule; `entries` are in no order."""
+    """`entries` are in no order."""
 
-    facts: Sequence[Mapping[str, Any]] = ()
+    facts: Sequence[Fact] = ()
     entries: Sequence[Entry] = ()
     places: Sequence[Place] = ()
+
+    @property
+    def in_order(self) -> list[Entry]:
+        """The entries from the first to the last."""
+        return sorted(self.entries, key=lambda entry: entry.at)
 
 
 # reads what is held about respondents, with at most so many entries of each kind, the newest; None: all of them

@@ -63,7 +63,7 @@ class CustomerPages:
             ids=ids,
             query=query,
             facts=held.facts,
-            entries=sorted(held.entries, key=lambda entry: entry.at, reverse=True),
+            entries=held.in_order[::-1],
             places=held.places,
             others={_TITLES[each]: self.staff_pages.url(f"{routes.customer_page(each)}?{query}") for each in others},
             exports={each: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
@@ -88,9 +88,8 @@ class CustomerPages:
 
 
 def _document(held: HeldData) -> Mapping[str, object]:
-    entries = sorted(held.entries, key=lambda entry: entry.at)
     return {
-        "facts": held.facts,
-        "entries": [{"at": each.at, "kind": each.kind, "text": each.text, "data": each.data} for each in entries],
+        "facts": [fact.data for fact in held.facts],
+        "entries": [{"at": each.at, "kind": each.kind, "text": each.text, "data": each.data} for each in held.in_order],
         "places": held.places,
     }

@@ -37,6 +37,7 @@ const save = async () => {
 };
 if (exported) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Export everything as JSON" });
-  button.addEventListener("click", () => save().catch(() => (button.textContent = "A service could not be read: use the links")));
-  exported.prepend(button, " ");
+  button.addEventListener("click", () => save().catch(() => (exported.hidden = false)));
+  exported.before(button);
+  exported.hidden = true;
 }

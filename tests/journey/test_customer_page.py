@@ -1,0 +1,68 @@
+"""A privacy officer in a real browser: finds a customer, sees what all services hold, exports and erases it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser import DESKTOP, SIDEWAYS, photograph
+from tests.integration.deploy.processes import Earshot, earshot
+from tests.journey.stage import purchase
+from tests.journey.test_browser import faults_of
+from tests.journey.test_store_pages import NARROW
+from tests.staff import PROCESS_STAFF
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+
+@pytest.fixture
+async def running(urls: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Earshot]:
+    async with earshot(urls, tmp_path) as process:
+        await process.until_ready()
+        yield process
+
+
+async def looked_at(page: Page, name: str, faults: list[str]) -> None:
+    await page.wait_for_load_state()
+    for width, size in (("320", NARROW), ("1280", DESKTOP)):
+        await page.set_viewport_size(size)
+        assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
+        await photograph(page, f"{name}-{width}")
+        faults += await faults_of(page, f"{name}-{width}")
+
+
+async def test_customer_is_found_shown_exported_and_erased(running: Earshot, browser: Browser, tmp_path: Path) -> None:
+    address, faults = running.addresses["scoring"], list[str]()
+    sent = await running.web.post(f"{address}/v1/events", json=purchase(at=datetime.now(UTC)))
+    assert sent.json()["reason"] == "asked"
+    context = await browser.new_context(bypass_csp=True, accept_downloads=True)
+    name, _, ticket = PROCESS_STAFF.header().partition("=")
+    await context.add_cookies([{"name": name, "value": ticket, "url": "http://127.0.0.1"}])
+    page = await context.new_page()
+    await page.goto(f"{address}/customers")
+    await page.get_by_label("Customer").fill("olga1@example.com")
+    await page.keyboard.press("Enter")
+    await looked_at(page, "customers", faults)
+    await page.get_by_role("button", name="Show everything about them").click()
+    history = page.locator("#history")
+    await expect(history).to_have_attribute("data-whole", "yes")
+    await expect(history.get_by_text("Asked")).to_be_visible()
+    await expect(history.get_by_text("Survey of after-purchase began")).to_be_visible()
+    await looked_at(page, "customer", faults)
+    async with page.expect_download() as saving:
+        await page.get_by_role("button", name="Export everything as JSON").click()
+    await (await saving.value).save_as(tmp_path / "customer.json")
+    exported = json.loads((tmp_path / "customer.json").read_bytes())
+    assert [each["service"] for each in exported] == ["trigger", "dispatcher", "scoring"]
+    await page.get_by_role("link", name="Erase…").click()
+    await looked_at(page, "customer-erase", faults)
+    await page.get_by_role("button", name="Erase for good").click()
+    await expect(page.get_by_role("heading", name="The erasure has begun")).to_be_visible()
+    await looked_at(page, "customer-erased", faults)
+    await context.close()
+    assert faults == [], "\n".join(faults)
