@@ -22,6 +22,7 @@ from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendMode, may_leave
+from services.dispatcher.handlers.customers import read_held
 from services.dispatcher.jobs import receipts, retention
 from services.dispatcher.jobs.address_marker import AddressMarker
 from services.dispatcher.jobs.bitrix24 import Bitrix24
@@ -30,7 +31,6 @@ from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler, adopt_earlier_steps
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
 from services.dispatcher.jobs.retention import InvitationRetention
-from services.dispatcher.pages.customers import read_held
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages

@@ -25,7 +25,9 @@ from services.scoring.repository import deliveries, erasure, invitations, progra
 from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.retention import limits
 from services.scoring.repository.scores import buckets, dimensions, journeys
+from services.scoring.web import customer_data
 from shared.clock import Clock
+from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
     CallRequested,
@@ -45,7 +47,7 @@ from shared.contract.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGR
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database.audit import chain
-from shared.messaging import inbox, parking
+from shared.messaging import inbox, outbox, parking
 from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import local_day
@@ -237,9 +239,11 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
+    confirmed = [await customer_data.confirm_erasure(session, each) for each in respondents]
     ids = await erasure.lock_invitations(session, respondents)
     await calls.erase(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await webhooks.delete_deliveries(session, invitations=ids, respondents=respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])
     await chain.forget(session, respondents)
+    await outbox.add(session, [cloudevents.new(each, service=Service.SCORING, at=now) for each in confirmed])

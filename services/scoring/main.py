@@ -16,7 +16,6 @@ from services.scoring.answer_page.routes import AnswerPages
 from services.scoring.answers import calls
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answers import AnswersApi
-from services.scoring.api.customers import read_held
 from services.scoring.api.scores import ScoreApi
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import manual
@@ -43,6 +42,7 @@ from services.scoring.repository import links
 from services.scoring.repository.people import accounts
 from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
+from services.scoring.web.customer_data import read_held
 from services.scoring.web.forms import MOST_UPLOADED
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender

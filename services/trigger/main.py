@@ -68,7 +68,7 @@ from shared.web.strict_input import SingleValued, refuse_unknown
 log = structlog.get_logger()
 
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
-FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
+FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name, topics.SURVEY_ERASURES.name)
 PROGRAMS = Path(__file__).parent / "programs"
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 4_000_000  # bytes; enough for MAX_EVENTS events of 4,000 bytes

@@ -89,6 +89,16 @@ shapes = sa.Table(
     sa.Column("document", JSONB, nullable=False),
 )
 
+# which services have erased a respondent, and what they did where data had gone
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("respondent_id", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("at", _Time, nullable=False),
+    sa.Column("places", JSONB, nullable=False),
+)
+
 touchpoints = sa.Table(
     "touchpoints",
     metadata,

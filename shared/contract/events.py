@@ -403,6 +403,22 @@ class RespondentErased(SurveyPayload):
     topic = "survey.requests"
 
 
+class ErasedPlace(Part):
+    """A place to which data of the respondent had gone, without ids of there, and what was done there."""
+
+    name: Id
+    done: Text
+
+
+class ErasureConfirmed(SurveyPayload):
+    """A service has erased a respondent; the topic keeps it for longer than backups are kept."""
+
+    type = "erasure.confirmed"
+    topic = "survey.erasures"
+    service: Service
+    places: list[ErasedPlace] = _empty(list)
+
+
 class RespondentPurchased(SurveyPayload):
     """A purchase or service of a respondent asked in the 90 days before it; scoring counts returning customers.
 

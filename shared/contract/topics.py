@@ -44,6 +44,7 @@ NPS_UPDATES = Topic("nps.updates", retention=None)
 NPS_ALERTS = Topic("nps.alerts")
 SURVEY_STAFF = Topic("survey.staff", partitions=1, retention=None)
 SURVEY_AUDIT = Topic("survey.audit", retention=None)
+SURVEY_ERASURES = Topic("survey.erasures", partitions=1, retention=timedelta(days=400))  # longer than backups are kept
 
 TOPICS = (
     CRM_EVENTS,
@@ -57,6 +58,7 @@ TOPICS = (
     NPS_ALERTS,
     SURVEY_STAFF,
     SURVEY_AUDIT,
+    SURVEY_ERASURES,
 )
 
 

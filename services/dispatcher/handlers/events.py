@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.chain import after_call, merged_consent
 from services.dispatcher.domain.crm_fields import CrmFields
-from services.dispatcher.handlers import bind_addresses, close_invitations, record_results
+from services.dispatcher.handlers import bind_addresses, close_invitations, customers, record_results
 from services.dispatcher.repository import (
     addresses,
     chains,
@@ -242,6 +242,7 @@ async def on_erased(
     session: AsyncSession, respondents: Collection[str], *, address_keys: AddressKeys, now: datetime
 ) -> None:
     """Delete what is known of these people, but the fingerprints of addresses with an opt-out, complaint or STOP."""
+    confirmed = [await customers.confirm_erasure(session, each) for each in sorted(respondents)]
     await close_invitations.withdraw_respondents(session, respondents, now=now)
     await replies.wipe(session, respondents)
     await addresses.mark_of(session, respondents, address_keys)
@@ -254,6 +255,7 @@ async def on_erased(
     await consents.wipe(session, respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic])
     await chain.forget(session, list(respondents))
+    await close_invitations.publish(session, confirmed, now=now)
 
 
 _ABOUT_RESPONDENTS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDe
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
+from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.web.customers.held_data import Entry, Fact, HeldData
 
@@ -111,3 +113,22 @@ def _entry(decision: StoredDecision) -> Entry:
 
 def _stored(decision: StoredDecision) -> Mapping[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(decision).items() if name != "digest"}
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """When a service erased a respondent; `places` have `name` and `done`."""
+
+    at: datetime
+    places: Sequence[Mapping[str, str]] = ()
+
+
+async def erasures(session: AsyncSession, ids: Sequence[str]) -> dict[tuple[str, Service], Erasure]:
+    """Return what is known of the erasures of these respondents, by respondent and service."""
+    erased = {
+        (each.id, Service.TRIGGER): Erasure(each.erased_at)
+        for each in await respondents.load(session, ids)
+        if each.erased_at is not None
+    }
+    told = await customers.erasures(session, ids)
+    return erased | {(row["respondent_id"], Service(row["service"])): Erasure(row["at"], row["places"]) for row in told}

@@ -5,6 +5,7 @@ Events of different topics may arrive in any order. An answer may also start a f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -17,12 +18,14 @@ from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.touchpoints import InvitationKey, TouchpointState
 from services.trigger.handlers.deciding import decide_internal
-from services.trigger.repository import addresses, programs, respondents, suppressions, touchpoints
+from services.trigger.repository import addresses, customers, programs, respondents, suppressions, touchpoints
 from services.trigger.repository.addresses import AddressSuppressionKey
 from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerPayload,
+    ErasedPlace,
+    ErasureConfirmed,
     InvitationClosed,
     InvitationPayload,
     Payload,
@@ -34,7 +37,14 @@ from shared.contract.events import (
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome, Service, SuppressionReason, address_fingerprint
 from shared.messaging import inbox
 
-_HANDLED = (AnswerPayload, InvitationClosed, RespondentOptedOut, RespondentSuppressed, RespondentReleased)
+_HANDLED = (
+    AnswerPayload,
+    InvitationClosed,
+    RespondentOptedOut,
+    RespondentSuppressed,
+    RespondentReleased,
+    ErasureConfirmed,
+)
 
 _STATES = {
     InvitationOutcome.ANSWERED: TouchpointState.ANSWERED,
@@ -57,7 +67,21 @@ async def on_feedback(
     await _update_respondents(session, fresh, locked)
     await _apply_suppressions(session, payloads, locked)
     await _bind_addresses(session, payloads, locked, keys=settings.address_keys)
+    await _store_erasures(session, fresh)
     await _follow_up(session, fresh, locked, now=now, settings=settings)
+
+
+async def _store_erasures(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    confirmed = {
+        (event.payload.respondent_id, event.payload.service): (event.time, _as_json(event.payload.places))
+        for event in events
+        if isinstance(event.payload, ErasureConfirmed)
+    }
+    await customers.store_erasures(session, confirmed)
+
+
+def _as_json(places: Sequence[ErasedPlace]) -> str:
+    return json.dumps([place.model_dump() for place in places])
 
 
 def _is_handled(payload: Payload) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.trigger.handlers import customers, erasing
 from services.trigger.handlers.intake import EventIntake
@@ -37,6 +38,7 @@ class CustomerSearch:
         router.add_api_route("/customers", self.search, methods=["GET"], dependencies=checks)
         router.add_api_route("/customers/erase", self.ask, methods=["GET"], dependencies=checks)
         router.add_api_route("/customers/erase", self.erase, methods=["POST"])
+        router.add_api_route("/customers/erased", self.receipt, methods=["GET"], dependencies=checks)
         pages = CustomerPages(Service.TRIGGER, self.intake.sessions, self.staff_pages, customers.read_held)
         router.include_router(pages.router())
         return router
@@ -52,17 +54,21 @@ class CustomerSearch:
         """Say what an erasure does, before it is done."""
         return self._page("customer_erase.html", ids=ids, kept=KEPT_AFTER_ERASURE)
 
-    async def erase(self, request: Request) -> HTMLResponse:
+    async def erase(self, request: Request) -> RedirectResponse:
         async with request.form(max_files=0, max_fields=MOST_IDS + 1) as form:
             ids = [text for name, text in form.multi_items() if name == IDS and isinstance(text, str)]
         if not 0 < len(ids) <= MOST_IDS:
             raise Unprocessable("Nobody is chosen", f"Choose between 1 and {MOST_IDS} customers.")
         decided = await erasing.erase(self.intake, [split_respondent_id(each) for each in ids])
         note(decided[0].event_id, ids=len(ids))
-        return self._receipt(ids)
+        query = urlencode([(IDS, each) for each in ids])
+        return RedirectResponse(f"/customers/erased?{query}", HTTPStatus.SEE_OTHER)
 
-    def _receipt(self, ids: Sequence[str]) -> HTMLResponse:
-        return self._page("customer_erased.html", ids=ids, at=self.intake.clock.now(), kept=KEPT_AFTER_ERASURE)
+    async def receipt(self, ids: Ids) -> HTMLResponse:
+        """Say when each service erased these customers, and what was done at places outside."""
+        async with self.intake.sessions() as session:
+            done = await customers.erasures(session, ids)
+        return self._page("customer_erased.html", ids=ids, done=done, services=list(Service), kept=KEPT_AFTER_ERASURE)
 
     def _page(self, template: str, **values: object) -> HTMLResponse:
         return HTMLResponse(_environment.get_template(template).render(pages=self.staff_pages, **values))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.contract.vocabulary import Service
 from shared.database import db
 
 MOST_FOUND = 50
@@ -15,6 +17,11 @@ WHERE lower(email) = ANY($1::text[]) OR phone = ANY($2::text[]) ORDER BY id LIMI
 _OF_ORDER = f"SELECT DISTINCT respondent_id FROM touchpoints WHERE ref = $1 LIMIT {MOST_FOUND}"  # noqa: S608 - a number
 _SUPPRESSIONS = """SELECT respondent_id, channel, program, reason, until FROM suppressions
 WHERE respondent_id = ANY($1::text[]) ORDER BY respondent_id, reason, channel"""
+_STORE_ERASURES = """INSERT INTO erasures (respondent_id, service, at, places)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[])
+ON CONFLICT (respondent_id, service) DO UPDATE SET at = excluded.at, places = excluded.places"""
+_ERASURES = """SELECT respondent_id, service, at, places FROM erasures
+WHERE respondent_id = ANY($1::text[]) ORDER BY respondent_id, service"""
 
 
 async def with_addresses(session: AsyncSession, *, emails: Collection[str], phones: Collection[str]) -> list[str]:
@@ -31,3 +38,14 @@ async def of_order(session: AsyncSession, ref: str) -> list[str]:
 
 async def suppressions(session: AsyncSession, ids: Sequence[str]) -> list[db.Row]:
     return await db.fetch(session, _SUPPRESSIONS, list(ids))
+
+
+async def store_erasures(session: AsyncSession, confirmed: Mapping[tuple[str, Service], tuple[datetime, str]]) -> None:
+    """Store when a service erased a respondent, and the places as JSON."""
+    rows = [(*key, *confirmed[key]) for key in sorted(confirmed)]
+    if rows:
+        await db.fetch(session, _STORE_ERASURES, *map(list, zip(*rows, strict=True)))
+
+
+async def erasures(session: AsyncSession, ids: Sequence[str]) -> list[db.Row]:
+    return await db.fetch(session, _ERASURES, list(ids))

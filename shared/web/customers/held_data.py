@@ -9,6 +9,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.contract.events import ErasedPlace, ErasureConfirmed
+from shared.contract.vocabulary import Service
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -55,6 +58,12 @@ class HeldData:
     def in_order(self) -> list[Entry]:
         """The entries from the first to the last."""
         return sorted(self.entries, key=lambda entry: entry.at)
+
+
+def confirmation(service: Service, respondent: str, held: HeldData) -> ErasureConfirmed:
+    """Return the event that tells that a service has erased what it held of a respondent."""
+    places = [ErasedPlace(name=place.name, done=place.at_erasure) for place in held.places]
+    return ErasureConfirmed(respondent_id=respondent, service=service, places=places)
 
 
 # reads what is held about respondents, with at most so many entries of each kind, the newest; None: all of them

@@ -23,7 +23,9 @@ const take = async (line) => {
 };
 const lines = [...document.querySelectorAll("[data-part]")];
 Promise.all(lines.map(take)).then(() => {
-  history_.dataset.whole = document.querySelector("[data-part]") ? "no" : "yes";
+  const isWhole = !document.querySelector("[data-part]");
+  history_.dataset.whole = isWhole ? "yes" : "no";
+  document.getElementById("nowhere").hidden = !isWhole || places.children.length > 0;
 });
 
 const exported = document.getElementById("export");

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.dispatcher.domain.receipts import ReceiptKind
 from shared.contract import cloudevents
-from shared.contract.events import Consent, Contact, RespondentConsentChanged, RespondentErased
+from shared.contract.events import Consent, Contact, ErasureConfirmed, RespondentConsentChanged, RespondentErased
 from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.messaging import codec, parking
 from shared.messaging.transport import Message
@@ -54,6 +54,9 @@ async def test_erasure_leaves_no_personal_data_in_any_column(chain: Chain) -> No
     await chain.take(RespondentErased(respondent_id="r1"))
 
     assert await places(chain) == set()
+    [confirmed] = await chain.published(ErasureConfirmed.type)
+    assert (confirmed.respondent_id, confirmed.service) == ("r1", Service.DISPATCHER)
+    assert [place.name for place in confirmed.places] == ["remembering"]
 
 
 async def test_erasure_of_one_respondent_does_not_change_others(chain: Chain) -> None:

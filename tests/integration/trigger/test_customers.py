@@ -9,9 +9,13 @@ import httpx2
 import pytest
 
 from services.trigger.config import TriggerSettings
+from services.trigger.handlers.feedback import on_feedback
+from shared.contract import cloudevents
+from shared.contract.events import ErasedPlace, ErasureConfirmed
+from shared.contract.vocabulary import Service
 from shared.database.db import Database
 from tests.audit import audit_rows
-from tests.integration.trigger.samples import decide, published, purchase
+from tests.integration.trigger.samples import NOW, SETTINGS, decide, published, purchase
 
 ANN: dict[str, Any] = {"id": "c1", "name": "Ann Lee", "email": "Ann@Shop.example", "phone": "+7 916 123-45-67"}
 
@@ -33,6 +37,14 @@ async def ann(installed: Database) -> None:
             purchase("e4", order="78", customer={"id": "c9", "name": "Bob", "email": "bob@shop.example"}),
         ],
     )
+
+
+async def confirm(database: Database, service: Service, *places: ErasedPlace) -> None:
+    """Let a service tell that it has erased Ann."""
+    confirmed = ErasureConfirmed(respondent_id="c1", service=service, places=list(places))
+    async with database.sessions.begin() as session:
+        event = cloudevents.new(confirmed, service=service, at=NOW)
+        await on_feedback(session, [event], now=NOW, settings=SETTINGS)
 
 
 async def found(client: httpx2.AsyncClient, typed: str) -> list[tuple[str, bool]]:
@@ -86,8 +98,14 @@ async def test_every_ticked_id_is_erased_and_the_receipt_says_what_stays(
 ) -> None:
     asked = (await client.get("/customers/erase", params={"id": ["c1", "c2"]})).raise_for_status().text
     assert ("It cannot be undone" in asked, re.findall(r'name="id" value="(\w+)"', asked)) == (True, ["c1", "c2"])
-    receipt = await client.post("/customers/erase", data={"id": ["c1", "c2"]})
-    assert (receipt.status_code, "decisions until their age is over" in receipt.text) == (200, True)
+    pressed = await client.post("/customers/erase", data={"id": ["c1", "c2"]})
+    receipt = (await client.get(pressed.headers["location"])).raise_for_status().text
+    assert ("decisions until their age is over" in receipt, receipt.count("not confirmed yet")) == (True, 4)
+    assert receipt.count("erased 01 Mar 2026, 12:00 UTC") == 2
+    await confirm(installed, Service.DISPATCHER, ErasedPlace(name="CRM, fields", done="the fields are emptied"))
+    await confirm(installed, Service.SCORING)
+    receipt = (await client.get(pressed.headers["location"])).text
+    assert (receipt.count("not confirmed yet"), "CRM, fields: the fields are emptied" in receipt) == (2, True)
     erased = [event.payload.key for event in await published(installed) if event.type == "respondent.erased"]
     assert erased == ["c1", "c2"]
     page = (await client.get("/customer/trigger", params={"id": "c1"})).text
@@ -102,7 +120,7 @@ async def test_bad_choice_erases_nobody(client: httpx2.AsyncClient, installed: D
 
 async def test_two_officers_erase_one_person(client: httpx2.AsyncClient, installed: Database) -> None:
     for _ in range(2):
-        assert (await client.post("/customers/erase", data={"id": ["c1"]})).status_code == 200
+        assert (await client.post("/customers/erase", data={"id": ["c1"]})).status_code == 303
     assert [each.payload.key for each in await published(installed) if each.type == "respondent.erased"] == ["c1"] * 2
 
 

@@ -1,9 +1,10 @@
-"""A customer is found by e-mail address, telephone and order."""
+"""A customer is found by e-mail address, telephone and order; services tell that they have erased one."""
 
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0017"
 down_revision = "0016"
@@ -19,8 +20,16 @@ INDEXES: dict[str, tuple[str, Any]] = {
 def upgrade() -> None:
     for name, (table, column) in INDEXES.items():
         op.create_index(name, table, [column], postgresql_using="hash", postgresql_with={"fillfactor": "90"})
+    op.create_table(
+        "erasures",
+        sa.Column("respondent_id", sa.Text, primary_key=True),
+        sa.Column("service", sa.Text, primary_key=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("places", JSONB, nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("erasures")
     for name, (table, _) in INDEXES.items():
         op.drop_index(name, table)

@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.repository import customers
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.events import ErasureConfirmed
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Row
-from shared.web.customers.held_data import Entry, HeldData, Place
+from shared.web.customers.held_data import Entry, HeldData, Place, confirmation
 
+_COUNTED = 1000  # rows of each kind, to say where data went
 _CHANNELS: Mapping[str, str] = {
     ChannelKind.EMAIL.value: "E-mail",
     ChannelKind.SMS.value: "SMS",
@@ -52,15 +54,19 @@ def _attempt(row: Row) -> str:
 
 
 def _places(rows: Mapping[str, Sequence[Row]]) -> Iterator[Place]:
-    attempts = Counter(row["provider"] for row in rows["attempts"] if row["provider"] != SendMode.MAILBOX)
-    for provider, count in attempts.items():
+    messages = [row for row in rows["attempts"] if row["channel"] != ChannelKind.CALL]
+    for provider, count in Counter(row["provider"] for row in messages if row["provider"] != SendMode.MAILBOX).items():
         yield Place(provider, f"{count} attempts with the address", "nothing: it keeps what its own rules say")
     if tasks := [row["number"] for row in rows["crm_tasks"]]:
         yield Place("CRM, tasks", f"calls as tasks {', '.join(tasks)}", "open tasks are closed, and stay in the CRM")
-    for row in rows["crm_fields"]:
-        if row["written"]:
-            fields = ", ".join(row["written"])
-            yield Place(f"CRM, {row['entity']} {row['entity_id']}", f"the score in {fields}", "the fields are emptied")
+    if written := [f"{row['entity']} {row['entity_id']}" for row in rows["crm_fields"] if row["written"]]:
+        yield Place("CRM, fields", f"the score at {', '.join(written)}", "the fields are emptied")
+
+
+async def confirm_erasure(session: AsyncSession, respondent: str) -> ErasureConfirmed:
+    """Return the event that tells of an erasure, before it is done."""
+    held = await read_held(session, [respondent], _COUNTED)
+    return confirmation(Service.DISPATCHER, respondent, held)
 
 
 def _channel(row: Row) -> str:

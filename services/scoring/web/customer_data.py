@@ -8,15 +8,24 @@ from urllib.parse import urlsplit
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.repository import customers
-from shared.contract.events import RespondentErased
+from shared.contract.events import ErasureConfirmed, RespondentErased
+from shared.contract.vocabulary import Service
 from shared.database.db import Row
-from shared.web.customers.held_data import Entry, Fact, HeldData, Place
+from shared.web.customers.held_data import Entry, Fact, HeldData, Place, confirmation
+
+_COUNTED = 1000  # rows of each kind, to say where data went
 
 
 async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
     """Read what scoring holds about respondents."""
     rows = await customers.read(session, ids, most=most)
     return HeldData([_fact(row) for row in rows["invitations"]], list(_entries(rows)), list(_places(rows)))
+
+
+async def confirm_erasure(session: AsyncSession, respondent: str) -> ErasureConfirmed:
+    """Return the event that tells of an erasure, before it is done."""
+    held = await read_held(session, [respondent], _COUNTED)
+    return confirmation(Service.SCORING, respondent, held)
 
 
 def _fact(row: Row) -> Fact:
