@@ -18,7 +18,6 @@ from services.dispatcher.repository import (
     addresses,
     chains,
     consents,
-    crm_fields,
     invitations,
     mailbox,
     open_calls,
@@ -26,6 +25,7 @@ from services.dispatcher.repository import (
     replies,
     steps,
 )
+from services.dispatcher.repository.crm import crm_fields
 from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import (

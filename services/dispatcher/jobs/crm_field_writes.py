@@ -14,8 +14,8 @@ import structlog
 
 from services.dispatcher.domain.crm_fields import CrmEntity, CrmFields
 from services.dispatcher.jobs.bitrix24 import Bitrix24, EntityGone, Unanswered
-from services.dispatcher.repository import crm_fields
-from services.dispatcher.repository.crm_fields import CrmFieldsRow
+from services.dispatcher.repository.crm import crm_fields
+from services.dispatcher.repository.crm.crm_fields import CrmFieldsRow
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.isolated import isolated

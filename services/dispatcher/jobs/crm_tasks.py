@@ -11,8 +11,8 @@ from services.dispatcher.handlers import close_invitations
 from services.dispatcher.jobs.bitrix24 import Bitrix24, Bitrix24Task, EntityGone, Unanswered
 from services.dispatcher.messages.composer import about
 from services.dispatcher.messages.texts import texts_of
-from services.dispatcher.repository import crm_tasks
-from services.dispatcher.repository.crm_tasks import CrmTask
+from services.dispatcher.repository.crm import crm_tasks
+from services.dispatcher.repository.crm.crm_tasks import CrmTask
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import Service

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.dispatcher.repository import crm_tasks, receipts, replies
+from services.dispatcher.repository import receipts, replies
+from services.dispatcher.repository.crm import crm_tasks
 from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest, WebhookVerifier
 from shared import metrics
 from shared.contract.vocabulary import Service
