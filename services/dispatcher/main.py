@@ -22,7 +22,6 @@ from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendMode, may_leave
-from services.dispatcher.handlers.customers import read_held
 from services.dispatcher.jobs import receipts, retention
 from services.dispatcher.jobs.address_marker import AddressMarker
 from services.dispatcher.jobs.bitrix24 import Bitrix24
@@ -31,6 +30,7 @@ from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler, adopt_earlier_steps
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
 from services.dispatcher.jobs.retention import InvitationRetention
+from services.dispatcher.pages.customers import read_held
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages
@@ -101,7 +101,9 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     for router in _staff_routers(settings, database.sessions, clock, accounts):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
     app.include_router(
-        CustomerPages(Service.DISPATCHER, database.sessions, StaffPages.of(settings), read_held).router()
+        CustomerPages(
+            Service.DISPATCHER, database.sessions, StaffPages.of(settings, Service.DISPATCHER), read_held
+        ).router()
     )
     app.include_router(UnsubscribePages(database.sessions, clock).router())
     app.include_router(WebhookRoutes(database.sessions, wiring.verifiers(settings)).router())

@@ -22,6 +22,7 @@ from services.scoring.dashboard import manual
 from services.scoring.dashboard.live import Live
 from services.scoring.dashboard.routes import Dashboard
 from services.scoring.dashboard.settings import SettingsForms
+from services.scoring.desk.customers import read_held
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
 from services.scoring.files.uploads import MOST_BYTES
@@ -42,7 +43,6 @@ from services.scoring.repository import links
 from services.scoring.repository.people import accounts
 from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
-from services.scoring.web.customer_data import read_held
 from services.scoring.web.forms import MOST_UPLOADED
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender

@@ -102,7 +102,7 @@ def build_app(
     app.include_router(SourceWebhooks(intake, sources).router())  # a vendor may add parameters
     for router in _routers(settings, database, intake, sources=sources):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
-    app.include_router(CustomerSearch(intake, StaffPages.of(settings)).router())
+    app.include_router(CustomerSearch(intake, StaffPages.of(settings, Service.TRIGGER)).router())
     app.add_api_route("/", _root, include_in_schema=False)
     return app
 

@@ -13,9 +13,10 @@ from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
+from shared.languages.current import mark
 from shared.web.qr import qr_svg
 
-KEPT_AFTER_ERASURE = (
+KEPT_AFTER_ERASURE = mark(
     "If the customer opted out, complained or said STOP, a keyed fingerprint of that address is kept, only to "
     "contact it no more. Trigger keeps the customer's id, when the customer was last asked, and the decisions until "
     "their age is over: a late event would bring the addresses back. Scoring keeps the scores under a random id."

@@ -32,6 +32,7 @@ from shared.contract.vocabulary import (
     CallOutcome,
     Category,
     ChannelKind,
+    ErasedAt,
     InvitationOutcome,
     Service,
     SuppressionReason,
@@ -407,7 +408,7 @@ class ErasedPlace(Part):
     """A place to which data of the respondent had gone, without ids of there, and what was done there."""
 
     name: Id
-    done: Text
+    done: ErasedAt
 
 
 class ErasureConfirmed(SurveyPayload):

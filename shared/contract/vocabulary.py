@@ -144,6 +144,16 @@ class SuppressionReason(StrEnum):
     DO_NOT_CALL = "do_not_call"
 
 
+class ErasedAt(StrEnum):
+    """What was done at a place outside of Earshot to which data of an erased respondent had gone."""
+
+    EMPTIED = "emptied"  # the fields that Earshot had written
+    CLOSED = "closed"  # open tasks, which stay there
+    TOLD = "told"  # by an event
+    NOT_TOLD = "not_told"  # the place does not take the event
+    NOTHING = "nothing"  # a provider keeps what its own rules say
+
+
 def category_of(score: int) -> Category:
     if score >= 9:
         return Category.PROMOTER

@@ -18,7 +18,7 @@ from shared.languages.current import lookup, mark
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 
-_OUTCOMES = {
+OUTCOMES = {
     "open": mark("open"),
     "answered": mark("answered"),
     "declined": mark("the customer does not want to be asked"),
@@ -57,7 +57,7 @@ _REASONS = {
     "smtp_timeout": mark("the mail server did not reply in time"),
     "smtp_disconnected": mark("no connection to the mail server"),
 }
-_STATES = {  # of invitations, steps and attempts
+STATES = {  # of invitations, steps and attempts
     "open": mark("open"),
     "answered": mark("answered"),
     "declined": mark("declined"),
@@ -107,8 +107,8 @@ class InvitationPages:
             pages=self.staff_pages,
             customer=customer,
             outcome=outcome,
-            outcomes=_OUTCOMES,
-            states=_STATES,
+            outcomes=OUTCOMES,
+            states=STATES,
             found=found,
             refused=refused,
         )
@@ -121,13 +121,13 @@ class InvitationPages:
             "invitation.html",
             pages=self.staff_pages,
             history=shown,
-            explain=_explained,
-            outcomes=_OUTCOMES,
-            states=_STATES,
+            explain=explained,
+            outcomes=OUTCOMES,
+            states=STATES,
         )
 
 
-def _explained(reason: str) -> str:
+def explained(reason: str) -> str:
     """Describe the reason of a step or an attempt; a provider's own code follows in brackets."""
     kind, _, code = reason.partition(" ")
     text = lookup(_REASONS[kind]) if kind in _REASONS else kind.replace("_", " ")

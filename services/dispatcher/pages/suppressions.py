@@ -22,7 +22,7 @@ from shared.web.staff.menu import StaffPages
 _SHOWN = 100
 _LIFTED = mark("The suppression is lifted: this customer and the address may be asked again.")
 _NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
-_REASONS = {
+REASONS = {
     SuppressionReason.OPT_OUT: mark("opted out of surveys"),
     SuppressionReason.STOP: mark("replied STOP"),
     SuppressionReason.COMPLAINT: mark("reported a mail as spam"),
@@ -68,6 +68,6 @@ class SuppressionPages:
             pages=self.staff_pages,
             customer=customer,
             suppressions=[schemas.suppressed(each) for each in found],
-            reasons=_REASONS,
+            reasons=REASONS,
             result=result,
         )

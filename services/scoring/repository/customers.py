@@ -32,15 +32,20 @@ ORDER BY t.due_at DESC LIMIT $2""",
 FROM call_attempts c JOIN call_tasks t ON t.task_id = c.task_id
 WHERE t.invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
 ORDER BY c.at DESC LIMIT $2""",
-    "webhooks": """SELECT e.id, e.url, e.types, count(*) AS events, max(d.created_at) AS last_at
+}
+_WEBHOOKS = """SELECT e.id, e.url, e.types, count(*) AS events
 FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id
 WHERE d.tries > 0 AND d.subject = ANY($1::text[] || ARRAY(
     SELECT id::text FROM invitations WHERE respondent_id = ANY($1::text[])))
-GROUP BY e.id ORDER BY e.id LIMIT $2""",
-}
+GROUP BY e.id ORDER BY e.id"""
 
 
 async def read(session: AsyncSession, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
     """Read the newest rows of each kind about these respondents, all of them where `most` is None."""
     given = list(respondents), most
     return {kind: await db.fetch(session, statement, *given) for kind, statement in _STATEMENTS.items()}
+
+
+async def webhooks(session: AsyncSession, respondents: Sequence[str]) -> list[db.Row]:
+    """Return the webhooks that were sent events about these respondents, with how many."""
+    return await db.fetch(session, _WEBHOOKS, list(respondents))

@@ -18,8 +18,10 @@ from services.trigger.domain.respondents import Respondent, email_address, phone
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
 from shared.contract.vocabulary import Service
-from shared.database import db
-from shared.web.customers.held_data import Entry, Fact, HeldData
+from shared.languages.current import gettext, lookup, mark
+from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
+
+_CHANNELS = {"email": mark("E-mail"), "sms": mark("SMS"), "call": mark("Call")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,51 +66,43 @@ async def _load(session: AsyncSession, ids: Collection[str], *, shares: bool = F
 
 
 async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
-    """Read what trigger holds about respondents: details, suppressions and decisions."""
+    """Read what trigger holds about respondents: details and decisions."""
     known = await respondents.load(session, ids)
     decided = await decisions.search(session, respondents=ids, event_id=None, limit=most)
-    suppressed = [_suppression(row) for row in await customers.suppressions(session, ids)]
-    return HeldData(
-        facts=[*map(_fact, known), *suppressed],
-        entries=[_entry(each) for each in decided],
-    )
+    return HeldData([_fact(each) for each in known], [_entry(each) for each in decided])
 
 
 def _fact(respondent: Respondent) -> Fact:
-    consent = {
-        channel: "unknown" if known is None else "yes" if known else "no"
-        for channel, known in vars(respondent.consent).items()
-    }
+    known = {None: gettext("unknown"), True: gettext("yes"), False: gettext("no")}
+    consent = [
+        f"{lookup(_CHANNELS[channel])} {known[given]}" for channel, given in respondent.consent.model_dump().items()
+    ]
     lines = {
-        "Name": respondent.name,
-        "E-mail": respondent.email,
-        "Telephone": respondent.phone,
-        "Language": respondent.locale,
-        "Time zone": respondent.time_zone,
-        "Consent": ", ".join(f"{channel} {known}" for channel, known in consent.items()),
-        "Attributes": ", ".join(f"{name} {value}" for name, value in respondent.attributes.items()),
-        "Purchases": str(respondent.purchases or ""),
-        "Last purchase": respondent.last_purchase_at,
-        "Last asked": respondent.last_asked_at,
-        "Last answered": respondent.last_answered_at,
-        "Addresses from": respondent.address_source,
-        "Erased": respondent.erased_at,
+        gettext("Name"): respondent.name,
+        gettext("E-mail"): respondent.email,
+        gettext("Telephone"): respondent.phone,
+        gettext("Language"): respondent.locale,
+        gettext("Time zone"): respondent.time_zone,
+        gettext("Consent"): ", ".join(consent),
+        gettext("Attributes"): ", ".join(f"{name} {value}" for name, value in respondent.attributes.items()),
+        gettext("Purchases"): str(respondent.purchases or ""),
+        gettext("Last purchase"): respondent.last_purchase_at,
+        gettext("Last asked"): respondent.last_asked_at,
+        gettext("Last answered"): respondent.last_answered_at,
+        gettext("Addresses from"): respondent.address_source,
+        gettext("Erased"): respondent.erased_at,
     }
     stored = {**msgspec.structs.asdict(respondent), "consent": respondent.consent.model_dump()}
     return Fact(respondent.id, lines, stored)
 
 
-def _suppression(row: db.Row) -> Fact:
-    lines = {"Channel": row["channel"] or "all", "Survey": row["program"] or "all", "Until": row["until"] or "for good"}
-    return Fact(f"Not contacted: {row['reason'].replace('_', ' ')}", lines, dict(row))
-
-
 def _entry(decision: StoredDecision) -> Entry:
-    outcome = "Decided before" if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
-    about = f" about {decision.subject}" if decision.subject else ""
-    text = f"{decision.type}{about} from {decision.source}: {outcome}"
+    outcome = (
+        gettext("Decided before") if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
+    )
+    about = [decision.type, *([decision.subject] if decision.subject else []), decision.source]
     path = f"/decisions?{urlencode({'event': decision.event_id})}"
-    return Entry(decision.event_time, "decision", text, _stored(decision), path)
+    return Entry(decision.event_time, Kind.DECISION, f"{outcome} ({', '.join(about)})", _stored(decision), path)
 
 
 def _stored(decision: StoredDecision) -> Mapping[str, Any]:

@@ -17,13 +17,14 @@ from services.trigger.schemas import KEPT_AFTER_ERASURE
 from shared.contract.vocabulary import Service, split_respondent_id
 from shared.web import routes
 from shared.web.audit.acts import note
+from shared.web.customers.held_data import ERASED_AT
 from shared.web.customers.pages import IDS, MOST_IDS, CustomerPages, Ids
 from shared.web.problems import Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
 
-_environment = template_environment(Path(__file__).parents[1] / "templates", lstrip_blocks=True)
+_environment = template_environment(Path(__file__).parents[1] / "templates", styles="customers", lstrip_blocks=True)
 _LONGEST = 400
 
 
@@ -68,7 +69,8 @@ class CustomerSearch:
         """Say when each service erased these customers, and what was done at places outside."""
         async with self.intake.sessions() as session:
             done = await customers.erasures(session, ids)
-        return self._page("customer_erased.html", ids=ids, done=done, services=list(Service), kept=KEPT_AFTER_ERASURE)
+        shown = {"ids": ids, "done": done, "services": list(Service), "erased_at": ERASED_AT}
+        return self._page("customer_erased.html", kept=KEPT_AFTER_ERASURE, **shown)
 
     def _page(self, template: str, **values: object) -> HTMLResponse:
         return HTMLResponse(_environment.get_template(template).render(pages=self.staff_pages, **values))

@@ -15,8 +15,6 @@ MOST_FOUND = 50
 _WITH_ADDRESSES = f"""SELECT id FROM respondents
 WHERE lower(email) = ANY($1::text[]) OR phone = ANY($2::text[]) ORDER BY id LIMIT {MOST_FOUND}"""  # noqa: S608 - a number
 _OF_ORDER = f"SELECT DISTINCT respondent_id FROM touchpoints WHERE ref = $1 LIMIT {MOST_FOUND}"  # noqa: S608 - a number
-_SUPPRESSIONS = """SELECT respondent_id, channel, program, reason, until FROM suppressions
-WHERE respondent_id = ANY($1::text[]) ORDER BY respondent_id, reason, channel"""
 _STORE_ERASURES = """INSERT INTO erasures (respondent_id, service, at, places)
 SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[])
 ON CONFLICT (respondent_id, service) DO UPDATE SET at = excluded.at, places = excluded.places"""
@@ -34,10 +32,6 @@ async def with_addresses(session: AsyncSession, *, emails: Collection[str], phon
 async def of_order(session: AsyncSession, ref: str) -> list[str]:
     """Return the ids of respondents with an order or service that has this id."""
     return [row["respondent_id"] for row in await db.fetch(session, _OF_ORDER, ref)]
-
-
-async def suppressions(session: AsyncSession, ids: Sequence[str]) -> list[db.Row]:
-    return await db.fetch(session, _SUPPRESSIONS, list(ids))
 
 
 async def store_erasures(session: AsyncSession, confirmed: Mapping[tuple[str, Service], tuple[datetime, str]]) -> None:

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.events import ErasedPlace, ErasureConfirmed
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import ErasedAt, Service
+from shared.languages.current import mark
+
+ERASED_AT: Mapping[ErasedAt, str] = {
+    ErasedAt.EMPTIED: mark("the fields are emptied"),
+    ErasedAt.CLOSED: mark("open tasks are closed, and stay there"),
+    ErasedAt.TOLD: mark("the erasure is told there by an event"),
+    ErasedAt.NOT_TOLD: mark("nothing: the event of an erasure is not among those that go there"),
+    ErasedAt.NOTHING: mark("nothing: what is kept there follows its own rules"),
+}
+
+
+class Kind(StrEnum):
+    """What an entry is about."""
+
+    ANSWER = "answer"
+    CALL = "call"
+    CONTACT = "contact"
+    DECISION = "decision"
+    MESSAGE = "message"
+    OPT_OUT = "opt-out"
+    PAGE = "page"
+    REPLY = "reply"
+    SUPPRESSION = "suppression"
+    SURVEY = "survey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +51,11 @@ class Fact:
 class Entry:
     """Something that happened.
 
-    `kind` is a word such as "answer", `text` a sentence for the page, `path` a staff page with more, and `data` what is
-    stored.
+    `text` is a sentence for the page, `path` a staff page with more, and `data` what is stored.
     """
 
     at: datetime
-    kind: str
+    kind: Kind
     text: str
     data: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
@@ -39,11 +63,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place outside of Earshot to which data of the customer went; `at_erasure` says what is done there."""
+    """A place outside of Earshot to which data of the customer went, and what is done there at an erasure."""
 
     name: str
     what: str
-    at_erasure: str
+    at_erasure: ErasedAt
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +84,10 @@ class HeldData:
         return sorted(self.entries, key=lambda entry: entry.at)
 
 
-def confirmation(service: Service, respondent: str, held: HeldData) -> ErasureConfirmed:
-    """Return the event that tells that a service has erased what it held of a respondent."""
-    places = [ErasedPlace(name=place.name, done=place.at_erasure) for place in held.places]
-    return ErasureConfirmed(respondent_id=respondent, service=service, places=places)
+def confirmation(service: Service, respondent: str, places: Iterable[Place]) -> ErasureConfirmed:
+    """Return the event that tells that a service has erased a respondent."""
+    erased = [ErasedPlace(name=place.name, done=place.at_erasure) for place in places]
+    return ErasureConfirmed(respondent_id=respondent, service=service, places=erased)
 
 
 # reads what is held about respondents, with at most so many entries of each kind, the newest; None: all of them

@@ -18,9 +18,10 @@ from fastapi.responses import HTMLResponse
 
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
+from shared.languages.current import mark
 from shared.web import routes
 from shared.web.audit.acts import note
-from shared.web.customers.held_data import HeldData, ReadHeld
+from shared.web.customers.held_data import ERASED_AT, HeldData, Kind, ReadHeld
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
@@ -29,11 +30,23 @@ MOST_IDS = 50
 SHOWN = 500  # entries of each kind on a page; an export has all of them
 IDS = "id"
 _TITLES = {
-    Service.TRIGGER: "What was decided",
-    Service.DISPATCHER: "What was sent",
-    Service.SCORING: "What was answered",
+    Service.TRIGGER: mark("What was decided"),
+    Service.DISPATCHER: mark("What was sent"),
+    Service.SCORING: mark("What was answered"),
 }
-_environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
+_KINDS = {
+    Kind.ANSWER: mark("answer"),
+    Kind.CALL: mark("call"),
+    Kind.CONTACT: mark("contact"),
+    Kind.DECISION: mark("decision"),
+    Kind.MESSAGE: mark("message"),
+    Kind.OPT_OUT: mark("opt-out"),
+    Kind.PAGE: mark("page"),
+    Kind.REPLY: mark("reply"),
+    Kind.SUPPRESSION: mark("suppression"),
+    Kind.SURVEY: mark("survey"),
+}
+_environment = template_environment(Path(__file__).parent / "templates", styles="customers", lstrip_blocks=True)
 Ids = Annotated[
     list[Annotated[str, Query(min_length=1, max_length=400)]], Query(alias=IDS, min_length=1, max_length=MOST_IDS)
 ]
@@ -69,7 +82,8 @@ class CustomerPages:
             exports={each: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
             may_erase=self.service is Service.TRIGGER and self.staff_pages.may_write("/customers"),
             whole=self.staff_pages.url(f"{routes.customer_page(Service.TRIGGER)}?{query}"),
-            is_whole=self.service is Service.TRIGGER,
+            kinds=_KINDS,
+            erased_at=ERASED_AT,
             most=SHOWN,
         )
         return HTMLResponse(page)

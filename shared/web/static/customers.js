@@ -18,7 +18,7 @@ const take = async (line) => {
     history_.append(...[...history_.children].sort(inOrder));
     line.remove();
   } catch {
-    line.append(" It could not be read here.");
+    line.querySelector("span").hidden = false;
   }
 };
 const lines = [...document.querySelectorAll("[data-part]")];
@@ -38,7 +38,7 @@ const save = async () => {
   URL.revokeObjectURL(link.href);
 };
 if (exported) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Export everything as JSON" });
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: exported.dataset.label });
   button.addEventListener("click", () => save().catch(() => (exported.hidden = false)));
   exported.before(button);
   exported.hidden = true;

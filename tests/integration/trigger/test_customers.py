@@ -12,7 +12,7 @@ from services.trigger.config import TriggerSettings
 from services.trigger.handlers.feedback import on_feedback
 from shared.contract import cloudevents
 from shared.contract.events import ErasedPlace, ErasureConfirmed
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import ErasedAt, Service
 from shared.database.db import Database
 from tests.audit import audit_rows
 from tests.integration.trigger.samples import NOW, SETTINGS, decide, published, purchase
@@ -102,10 +102,10 @@ async def test_every_ticked_id_is_erased_and_the_receipt_says_what_stays(
     receipt = (await client.get(pressed.headers["location"])).raise_for_status().text
     assert ("decisions until their age is over" in receipt, receipt.count("not confirmed yet")) == (True, 4)
     assert receipt.count("erased 01 Mar 2026, 12:00 UTC") == 2
-    await confirm(installed, Service.DISPATCHER, ErasedPlace(name="CRM, fields", done="the fields are emptied"))
+    await confirm(installed, Service.DISPATCHER, ErasedPlace(name="CRM", done=ErasedAt.EMPTIED))
     await confirm(installed, Service.SCORING)
     receipt = (await client.get(pressed.headers["location"])).text
-    assert (receipt.count("not confirmed yet"), "CRM, fields: the fields are emptied" in receipt) == (2, True)
+    assert (receipt.count("not confirmed yet"), "CRM: the fields are emptied" in receipt) == (2, True)
     erased = [event.payload.key for event in await published(installed) if event.type == "respondent.erased"]
     assert erased == ["c1", "c2"]
     page = (await client.get("/customer/trigger", params={"id": "c1"})).text

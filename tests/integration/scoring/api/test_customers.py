@@ -16,7 +16,7 @@ async def test_all_that_a_customer_answered_is_shown_and_exported(client: httpx2
     await scoring.score(mine, 2, comment="Waited 40 minutes")
     await scoring.score(other, 9, comment="Words of another")
     page = (await client.get("/customer/scoring", params={"id": "c-1"})).raise_for_status().text
-    for shown in ("2, “Waited 40 minutes”", "3, “Waited” · version 1, replaced", "Call due"):
+    for shown in ("2, “Waited 40 minutes”", "3, “Waited” · version 1, replaced", "A call is due"):
         assert (shown, shown in page) == (shown, True)
     exported = (await client.get("/v1/customer-scoring", params={"id": "c-1"})).json()
     answers = [each["data"] for each in exported["entries"] if each["kind"] == "answer"]
