@@ -14,12 +14,16 @@ from tests.journey.test_browser import faults_of
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 NARROW: ViewportSize = {"width": 320, "height": 640}
-ENGLISH = re.compile(r"\b(the|and|of|no|is|are|not|with|what|who|this)\b", re.IGNORECASE)
+ENGLISH = re.compile(r"\b(the|and|of|no|is|are|not|with|what|who|this|about)\b", re.IGNORECASE)
 PAGES = {
     "dashboard": "/",
     "stores": "/stores",
     "store": "/stores/edit",
     "suspects": "/suspects",
+    "customers": "/customers?find=customer-1",
+    "customer": "/customer/trigger?id=customer-1",
+    "erase": "/customers/erase?id=customer-1",
+    "erased": "/customers/erased?id=customer-1",
     "decisions": "/decisions",
     "invitations": "/invitations",
     "replies": "/replies",

@@ -22,7 +22,7 @@ async def test_all_that_was_sent_to_a_customer_is_shown_and_exported(chain: Chai
     await chain.tick()
     await Receiver(chain).told(ReceiptKind.COMPLAINT, sent)
     page = (await client.get("/customer/dispatcher", params={"id": "r1"})).raise_for_status().text
-    for shown in ("Survey of", "E-mail, step 1: ", "kept in the mailbox", "Not contacted", "complaint"):
+    for shown in ("Survey of", "E-mail, step 1: ", "kept in the mailbox", "Not contacted: reported a mail as spam"):
         assert (shown, shown in page) == (shown, True)
     exported = (await client.get("/v1/customer-dispatcher", params={"id": "r1"})).json()
     requests = [each["data"]["request"] for each in exported["entries"] if "request" in each["data"]]
