@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import uuid4
 
 import msgspec
@@ -36,6 +36,7 @@ from shared.contract.events import (
     Payload,
     PlanStep,
     ProgramPublished,
+    RespondentConsentChanged,
     RespondentErased,
     RespondentPurchased,
     SurveyRequested,
@@ -78,8 +79,8 @@ class Handlers:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
         fresh = await _without_dropped(session, [event.payload for event in unseen])
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
-        erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
-        await invitations.lock(session, invitation_ids, respondents=erased)
+        respondents = [p.respondent_id for p in fresh if isinstance(p, RespondentErased) or _changes_offers(p)]
+        await invitations.lock(session, invitation_ids, respondents=respondents)
         changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
@@ -97,6 +98,7 @@ class Handlers:
             (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
             (SurveyRequested, self._tell_links),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
+            (RespondentConsentChanged, on_consent_changed),
             (RespondentPurchased, journeys.store_purchases),
             (CallRequested, partial(calls.add_requested, now=now)),
             (CallWithdrawn, partial(calls.withdraw_requested, now=now)),
@@ -110,6 +112,10 @@ class Handlers:
         """Queue webhooks with the links that shops show themselves."""
         shown = [(each, step) for each in requested for step in each.plan if not step.channel.contacts]
         await webhooks.queue(session, [_link_ready(*each, self._link_secrets, self._public_url) for each in shown])
+
+
+def _changes_offers(payload: Payload) -> TypeGuard[RespondentConsentChanged]:
+    return isinstance(payload, RespondentConsentChanged) and payload.offers is not None
 
 
 async def _without_dropped(session: AsyncSession, payloads: Sequence[Payload]) -> list[Payload]:
@@ -179,7 +185,7 @@ async def on_requested(
         session, [value for request in requested for value in segment_values(request.program.id, request.segments)]
     )
     new = [
-        LinkedInvitation(_invitation(request, zones, known), _fingerprint(request, link_secrets))
+        LinkedInvitation(_invitation(request, zones, known), _fingerprint(request, link_secrets), request.offers)
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
@@ -233,6 +239,11 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
     for key, tally in answered_series(uncounted):
         changes.tallies[key] += -tally
     await journeys.mark_pending(session, [each.id for each in uncounted])
+
+
+async def on_consent_changed(session: AsyncSession, changed: Sequence[RespondentConsentChanged]) -> None:
+    """Store in open invitations over which channels their customers allow offers; surveys are dispatcher's."""
+    await invitations.change_offers(session, {p.respondent_id: p.offers for p in changed if p.offers is not None})
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:

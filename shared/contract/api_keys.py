@@ -24,6 +24,7 @@ class KeyScope(StrEnum):
     DECISIONS_READ = "decisions:read"
     PROGRAMS_READ = "programs:read"
     PROGRAMS_WRITE = "programs:write"
+    CONSENT_READ = "consent:read"
     RESPONDENTS_ERASE = "respondents:erase"
     SCORES_READ = "scores:read"
     ANSWERS_READ = "answers:read"

@@ -61,6 +61,11 @@ class ChannelKind(StrEnum):
 CONTACT_CHANNELS = tuple(channel for channel in ChannelKind if channel.contacts)
 
 
+class ConsentPurpose(StrEnum):
+    SURVEY = "survey"
+    OFFERS = "offers"  # also requests for a review
+
+
 class Category(StrEnum):
     """Reichheld's three groups: 9-10, 7-8, 0-6."""
 

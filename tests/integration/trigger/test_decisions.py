@@ -210,6 +210,27 @@ async def test_changed_consent_is_published(installed: Database) -> None:
     assert event.payload.consent.model_dump() == {"email": False, "sms": True, "call": None}
 
 
+RECORD = {"given": True, "at": NOW.isoformat(), "source": "shop.example/join", "text": "Yes, write me."}
+
+
+async def test_change_of_offers_alone_is_published_and_a_request_names_the_channels(installed: Database) -> None:
+    offers = {**CUSTOMER, "consent": {"email": {**RECORD, "purposes": ["survey", "offers"]}}}
+    await decide(installed, [purchase("e1", customer=offers)])
+    (asked,) = await published(installed)
+    assert isinstance(asked.payload, SurveyRequested)
+    assert (asked.payload.offers, asked.payload.assumed) == ([ChannelKind.EMAIL], [])
+    assert "write me" not in asked.payload.model_dump_json()
+    withdrawn = {**CUSTOMER, "consent": {"email": {"given": False, "purposes": ["offers"]}}}
+    await decide(installed, [body("customer.updated", "e2", at=later(hours=1), customer=withdrawn)], now=later(hours=1))
+    *_, event = await published(installed)
+    assert isinstance(event.payload, RespondentConsentChanged)
+    assert event.payload.model_dump() == {
+        "respondent_id": "c1",
+        "consent": {"email": True, "sms": None, "call": None},
+        "offers": [],
+    }
+
+
 async def test_erased_customer_leaves_no_address_and_old_events_bring_none_back(installed: Database) -> None:
     await decide(installed, [purchase("e1"), body("customer.erased", "e2", customer={"id": "c1"})])
     *_, event = await published(installed)

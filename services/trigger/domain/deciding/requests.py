@@ -31,7 +31,7 @@ from shared.contract.events import (
     SurveyRequested,
     Thanks,
 )
-from shared.contract.vocabulary import CONTACT_CHANNELS
+from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
 
 
 class EventReference(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +81,8 @@ class SurveyRequest(msgspec.Struct, frozen=True, gc=False):
     contact_caps: Sequence[ContactCap]
     contact: Addresses
     consent: Consent
+    assumed: Sequence[ChannelKind]
+    offers: Sequence[ChannelKind]
     segments: Mapping[str, str]
     test: bool
     link_key: str
@@ -116,6 +118,8 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         contact_caps=document.contact_caps,
         contact=Addresses(respondent.email, respondent.phone),
         consent=_consent(*(consent_to(program, respondent, channel) for channel in CONTACT_CHANNELS)),
+        assumed=case.assumed,
+        offers=respondent.offers,
         segments=case.segments,
         test=False,
         link_key=link_key,
