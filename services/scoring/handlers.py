@@ -67,13 +67,17 @@ class CounterChanges:
 class Handlers:
     """Handles batches of consumed events.
 
-    `link_secrets` are the secrets of answer links, by link key; answer pages are below `public_url`.
+    `link_secrets` are the secrets of answer links, by link key; answer pages are below `public_url`. Scores are counted
+    per employee, too, only if `employees` is set.
     """
 
-    def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock, public_url: str = "") -> None:
+    def __init__(
+        self, *, link_secrets: Mapping[str, str], clock: Clock, public_url: str = "", employees: bool = False
+    ) -> None:
         self._link_secrets = link_secrets
         self._clock = clock
         self._public_url = public_url
+        self._employees = employees
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
@@ -95,7 +99,7 @@ class Handlers:
         now = self._clock.now()
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
-            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
+            (SurveyRequested, partial(self._on_requested, changes=changes)),
             (SurveyRequested, self._tell_links),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
             (RespondentConsentChanged, on_consent_changed),
@@ -107,6 +111,12 @@ class Handlers:
         for kind, handle in in_order:
             if of_kind := [payload for payload in payloads if isinstance(payload, kind)]:
                 await handle(session, of_kind)
+
+    async def _on_requested(
+        self, session: AsyncSession, requested: Sequence[SurveyRequested], *, changes: CounterChanges
+    ) -> None:
+        secrets, employees = self._link_secrets, self._employees
+        await on_requested(session, requested, link_secrets=secrets, employees=employees, changes=changes)
 
     async def _tell_links(self, session: AsyncSession, requested: Sequence[SurveyRequested]) -> None:
         """Queue webhooks with the links that shops show themselves."""
@@ -177,15 +187,25 @@ async def on_requested(
     requested: Sequence[SurveyRequested],
     *,
     link_secrets: Mapping[str, str],
+    employees: bool,
     changes: CounterChanges,
 ) -> None:
     """Store invitations with their link fingerprints and count them on the day of `send_at`; raises UnknownLinkKey."""
     zones = await programs.program_zones(session)
     known = await dimensions.admit(
-        session, [value for request in requested for value in segment_values(request.program.id, request.segments)]
+        session,
+        [
+            value
+            for request in requested
+            for value in segment_values(request.program.id, request.segments, employees=employees)
+        ],
     )
     new = [
-        LinkedInvitation(_invitation(request, zones, known), _fingerprint(request, link_secrets), request.offers)
+        LinkedInvitation(
+            _invitation(request, zones, known, employees=employees),
+            _fingerprint(request, link_secrets),
+            request.offers,
+        )
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
@@ -200,7 +220,9 @@ def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> b
     return links.fingerprint(links.token(link_secrets, request.link_key, Purpose.ANSWER, request.invitation_id))
 
 
-def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[DimensionValue]) -> Invitation:
+def _invitation(
+    request: SurveyRequested, zones: Mapping[str, str], known: set[DimensionValue], *, employees: bool
+) -> Invitation:
     program_zone = zones.get(request.program.id, request.time_zone)
     return Invitation(
         id=request.invitation_id,
@@ -216,7 +238,11 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[D
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
         dimensions=counted_dimensions(
-            request.program.id, request.segments, version=request.program.version, known=known
+            request.program.id,
+            request.segments,
+            version=request.program.version,
+            known=known,
+            employees=employees,
         ),
         expires_at=request.expires_at,
         invited_day=local_day(request.send_at, program_zone),

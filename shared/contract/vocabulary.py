@@ -61,6 +61,9 @@ class ChannelKind(StrEnum):
 CONTACT_CHANNELS = tuple(channel for channel in ChannelKind if channel.contacts)
 
 
+EMPLOYEE = "employee"  # the segment with the code of who served the customer
+
+
 class ConsentPurpose(StrEnum):
     SURVEY = "survey"
     OFFERS = "offers"  # also requests for a review

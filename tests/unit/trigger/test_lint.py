@@ -53,6 +53,7 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ({"texts": {"en": {"reasons": {"other": SIX}}}}, "texts.en.reasons.other: 6 items"),
         ({"texts": {"en": {"extra_questions": [{"id": "a", "text": "Is it?"}]}}}, "extra_questions.0.text: a yes/no"),
         ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent has none"),
+        ({"segments": [{"name": "clerk", "field": "touchpoint.employee"}]}, "segments.0: every answer says who served"),
         ({"assume_consent": ["email", "call"]}, "assume_consent: call without a recorded consent"),
         ({"caps": [{"name": "a", "days": 90}]}, "caps.0: has no effect, quarantine is 90 days"),
         (

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from services.trigger.domain.deciding.cases import Case, consent_to
 from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.domain.programs.segments import reported_segments
 from services.trigger.domain.touchpoints import TriggerPayload
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
@@ -120,7 +121,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         consent=_consent(*(consent_to(program, respondent, channel) for channel in CONTACT_CHANNELS)),
         assumed=case.assumed,
         offers=respondent.offers,
-        segments=case.segments,
+        segments=reported_segments(document.segments, case.segments),
         test=False,
         link_key=link_key,
     )
