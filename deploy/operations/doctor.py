@@ -33,6 +33,7 @@ from deploy.operations.secret_findings import problems_of_secrets
 from services.dispatcher import repository as dispatcher
 from services.dispatcher.channels.sms import EVERYWHERE
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.repository import stalled as stalled_invitations
 from services.scoring.config import ScoringSettings
 from services.scoring.repository import webhooks
@@ -77,6 +78,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
         yield finding
     async for finding in address_findings.examine(settings.dispatcher):
         yield finding
+    async for finding in mail_domains(settings.dispatcher):
+        yield finding
     async for finding in database_findings.examine(base):
         yield finding
     yield await _events(base)
@@ -85,6 +88,16 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in _schema_registry(settings.trigger):
         yield finding
     async for finding in _data(settings):
+        yield finding
+
+
+async def mail_domains(settings: DispatcherSettings) -> AsyncIterator[Finding]:
+    """Look up the domains of our senders, where mail is sent."""
+    if settings.send is SendMode.MAILBOX or not settings.mail_accounts:
+        return
+    from deploy.operations.mail_domains import findings  # noqa: PLC0415 - loads a DNS library
+
+    async for finding in findings.examine(settings):
         yield finding
 
 
