@@ -109,11 +109,14 @@ def _is_plain(told: CustomerConsent) -> bool:
 
 
 def _has_one_time(known: Consent, told: CustomerConsent, before: datetime, at: datetime) -> bool:
-    """Whether all that is known after a newer event was stated in that event, or in one of the same time."""
-    if at <= before:
-        return at == before
+    """Whether all that is known after a newer event was stated in that event, or in one of the same time.
+
+    A plain no outlives a plain yes: it was to everything.
+    """
     pairs = ((known.email, told.email), (known.sms, told.sms), (known.call, told.call))
-    return all(old is None or new is not None for old, new in pairs)
+    if at < before or any(old is False and new for old, new in pairs):
+        return False
+    return at == before or all(old is None or new is not None for old, new in pairs)
 
 
 def _plainly_merged(known: KnownConsent, told: CustomerConsent) -> KnownConsent:

@@ -79,6 +79,7 @@ def test_a_consent_has_purposes_and_a_plain_yes_is_to_surveys(consent: Any, know
         ([(2, False), (3, record(at=1))], (False, False)),
         ([(2, True), (3, record(given=False, at=1))], (True, False)),
         ([(0, record(at=5)), (1, False)], (False, False)),
+        ([(1, False), (2, True), (0, record(**BOTH))], (True, False)),
     ],
 )
 def test_the_newest_statement_about_a_purpose_counts(statements: list[tuple[int, Any]], known: Any) -> None:
