@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+from datetime import time
 from typing import Any
 from uuid import UUID
 
 from services.trigger.domain.deciding.batch import DecisionBatch
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from shared.contract.events import RespondentConsentChanged, RespondentErased, SurveyRequested, SurveyWithdrawn
+from shared.contract.events import (
+    RespondentConsentChanged,
+    RespondentErased,
+    SurveyRequested,
+    SurveyWithdrawn,
+    Window,
+)
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Database
 from tests.integration.trigger.samples import (
@@ -58,7 +65,8 @@ async def test_purchase_asks_and_publishes_the_whole_request(installed: Database
         (ChannelKind.SMS, 2 * 86400),
         (ChannelKind.CALL, 2 * 86400),
     ]
-    assert [step.window is None for step in request.plan] == [True, True, False, False]
+    mail, phone = Window(start=time(8)), Window(start=time(9))
+    assert [step.window for step in request.plan] == [mail, mail, phone, phone]
     assert request.link_key == "dev"
 
 
