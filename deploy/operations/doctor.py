@@ -39,6 +39,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.repository import webhooks
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
+from services.trigger.domain.programs.lint import demands_of_production
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.repository import programs
 from shared.clock import open_clock
@@ -251,6 +252,9 @@ async def _programs(settings: TriggerSettings) -> AsyncIterator[Finding]:
     for program in current.values():
         if program.document.assume_consent:
             yield _assumed_consent(program, settings)
+        if settings.environment == "production" and program.document.active:
+            for lack in demands_of_production(program.document):
+                yield Finding.fail(f"program {program.id}: {lack}", "set it, and apply the program again")
         if program.document.time_zone == NO_ZONE:
             yield Finding.note(
                 f"program {program.id} has no time zone: it uses UTC where the customer's is unknown",

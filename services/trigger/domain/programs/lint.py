@@ -23,6 +23,13 @@ def lint(document: ProgramDocument) -> list[str]:
     return sorted(set(warnings), key=warnings.index)
 
 
+def demands_of_production(document: ProgramDocument) -> list[str]:
+    """Return what a document lacks that production demands, each with its field."""
+    if document.brand.privacy_url:
+        return []
+    return ["brand.privacy_url: not set; mails and pages must lead to what becomes of the answers"]
+
+
 def _texts(document: ProgramDocument) -> Iterator[str]:
     for locale, texts in document.texts.items():
         for where, question in _questions(texts):
