@@ -42,7 +42,7 @@ READING_TIME_S = 4.0
 CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
 STORE_QUALITY = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
 REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
-ZONES = ("Europe/Moscow", "America/New_York", "Asia/Vladivostok")  # at any hour somebody in one of them may be called
+ZONES = ("Europe/Moscow", "America/New_York", "Asia/Vladivostok")  # at any hour somebody in one of them may be asked
 STAFF = ("Anna", "Boris", "Vera", "Gleb")
 DECLINING_STORE, DECLINE, DECLINES_AFTER = "Khimki", 0.4, timedelta(days=25)
 ANNOTATION = f"{DECLINING_STORE}: new opening hours"
@@ -54,7 +54,7 @@ PROGRAM = {
     "quarantine": "30d",
     "target": 40,
     "segments": [
-        *("store", "region", "channel", "employee"),
+        *("store", "region", "channel"),
         {"name": "age", "field": "customer.attributes.age", "ranges": [18, 25, 35, 50, 65]},
     ],
 }

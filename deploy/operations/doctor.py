@@ -33,11 +33,14 @@ from deploy.operations.secret_findings import problems_of_secrets
 from services.dispatcher import repository as dispatcher
 from services.dispatcher.channels.sms import EVERYWHERE
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.repository import stalled as stalled_invitations
 from services.scoring.config import ScoringSettings
 from services.scoring.repository import webhooks
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
+from services.trigger.domain.programs.lint import demands_of_production
+from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.repository import programs
 from shared.clock import open_clock
 from shared.config import Settings, is_loopback
@@ -76,6 +79,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
         yield finding
     async for finding in address_findings.examine(settings.dispatcher):
         yield finding
+    async for finding in mail_domains(settings.dispatcher):
+        yield finding
     async for finding in database_findings.examine(base):
         yield finding
     yield await _events(base)
@@ -84,6 +89,16 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in _schema_registry(settings.trigger):
         yield finding
     async for finding in _data(settings):
+        yield finding
+
+
+async def mail_domains(settings: DispatcherSettings) -> AsyncIterator[Finding]:
+    """Look up the domains of our senders, where mail is sent."""
+    if settings.send is SendMode.MAILBOX or not settings.mail_accounts:
+        return
+    from deploy.operations.mail_domains import findings  # noqa: PLC0415 - loads a DNS library
+
+    async for finding in findings.examine(settings):
         yield finding
 
 
@@ -230,21 +245,32 @@ async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncS
         yield session
 
 
-async def _programs(settings: Settings) -> AsyncIterator[Finding]:
+async def _programs(settings: TriggerSettings) -> AsyncIterator[Finding]:
     """Report programs that contact people whose consent was never recorded, or at the hours of UTC."""
     async with _session(settings, Service.TRIGGER) as session:
         current = await programs.current(session)
     for program in current.values():
-        if channels := ", ".join(program.document.assume_consent):
-            yield Finding.note(
-                f"program {program.id} assumes consent to {channels} when an event does not state it",
-                "state consent in your events, or set assume_consent: [] in the program",
-            )
+        if program.document.assume_consent:
+            yield _assumed_consent(program, settings)
+        if settings.environment == "production" and program.document.active:
+            for lack in demands_of_production(program.document):
+                yield Finding.fail(f"program {program.id}: {lack}", "set it, and apply the program again")
         if program.document.time_zone == NO_ZONE:
             yield Finding.note(
                 f"program {program.id} has no time zone: it uses UTC where the customer's is unknown",
                 "set time_zone in the program, such as Europe/Moscow; Etc/UTC if it is UTC",
             )
+
+
+def _assumed_consent(program: CompiledProgram, settings: TriggerSettings) -> Finding:
+    """Say which consent a program assumes; in production it must have a ground."""
+    channels, ground = ", ".join(program.document.assume_consent), settings.installation.consent_ground
+    what = f"program {program.id} assumes consent to {channels} when an event does not state it"
+    cure = "name the ground in EARSHOT_CONSENT_GROUND, or state consent in your events and set assume_consent: []"
+    if ground:
+        return Finding.note(f"{what}; ground: {ground}")
+    is_running = settings.environment == "production" and program.document.active
+    return Finding.fail(f"{what}, and no ground is named", cure) if is_running else Finding.note(what, cure)
 
 
 async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:

@@ -65,7 +65,8 @@ class InvitationHistory(BaseModel):
     locale: str
     time_zone: str
     contact: Contact
-    consent: Consent
+    consent: Consent = Field(description="Consent to surveys, as it is now.")
+    assumed: list[ChannelKind] = Field(description="Channels to which consent was assumed when the survey was made.")
     steps: list[StepHistory]
 
 
@@ -173,6 +174,7 @@ def invitation_history(
         time_zone=request.time_zone,
         contact=Contact(email=masked(request.contact.email), phone=masked(request.contact.phone)),
         consent=request.consent,
+        assumed=request.assumed,
         steps=[
             StepHistory(
                 step=step.number,

@@ -24,6 +24,7 @@ class ScoringSettings(Settings):
     answer_client_burst: int = Field(default=1000, ge=1)
     # invitations with answers, attempts, page views and calls, from when they were made and answered; 0: for ever
     answers_kept_days: int = Field(default=400, ge=0, le=36_500)
+    employee_figures: bool = False  # count scores per employee, and show them to managers
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
     scanner_reading_s: float = Field(default=1, ge=0)  # nobody reads and sends the form in less
     scanner_links_s: float = Field(default=10, ge=0)  # several links of one mail fetched within this time

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import uuid4
 
 import msgspec
@@ -38,6 +38,7 @@ from shared.contract.events import (
     Payload,
     PlanStep,
     ProgramPublished,
+    RespondentConsentChanged,
     RespondentErased,
     RespondentPurchased,
     SurveyRequested,
@@ -68,20 +69,24 @@ class CounterChanges:
 class Handlers:
     """Handles batches of consumed events.
 
-    `link_secrets` are the secrets of answer links, by link key; answer pages are below `public_url`.
+    `link_secrets` are the secrets of answer links, by link key; answer pages are below `public_url`. Scores are counted
+    per employee, too, only if `employees` is set.
     """
 
-    def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock, public_url: str = "") -> None:
+    def __init__(
+        self, *, link_secrets: Mapping[str, str], clock: Clock, public_url: str = "", employees: bool = False
+    ) -> None:
         self._link_secrets = link_secrets
         self._clock = clock
         self._public_url = public_url
+        self._employees = employees
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
         fresh = await _without_dropped(session, [event.payload for event in unseen])
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
-        erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
-        await invitations.lock(session, invitation_ids, respondents=erased)
+        respondents = [p.respondent_id for p in fresh if isinstance(p, RespondentErased) or _changes_offers(p)]
+        await invitations.lock(session, invitation_ids, respondents=respondents)
         changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
@@ -96,9 +101,10 @@ class Handlers:
         now = self._clock.now()
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
-            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
+            (SurveyRequested, partial(self._on_requested, changes=changes)),
             (SurveyRequested, self._tell_links),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
+            (RespondentConsentChanged, on_consent_changed),
             (RespondentPurchased, journeys.store_purchases),
             (CallRequested, partial(calls.add_requested, now=now)),
             (CallWithdrawn, partial(calls.withdraw_requested, now=now)),
@@ -108,10 +114,20 @@ class Handlers:
             if of_kind := [payload for payload in payloads if isinstance(payload, kind)]:
                 await handle(session, of_kind)
 
+    async def _on_requested(
+        self, session: AsyncSession, requested: Sequence[SurveyRequested], *, changes: CounterChanges
+    ) -> None:
+        secrets, employees = self._link_secrets, self._employees
+        await on_requested(session, requested, link_secrets=secrets, employees=employees, changes=changes)
+
     async def _tell_links(self, session: AsyncSession, requested: Sequence[SurveyRequested]) -> None:
         """Queue webhooks with the links that shops show themselves."""
         shown = [(each, step) for each in requested for step in each.plan if not step.channel.contacts]
         await webhooks.queue(session, [_link_ready(*each, self._link_secrets, self._public_url) for each in shown])
+
+
+def _changes_offers(payload: Payload) -> TypeGuard[RespondentConsentChanged]:
+    return isinstance(payload, RespondentConsentChanged) and payload.offers is not None
 
 
 async def _without_dropped(session: AsyncSession, payloads: Sequence[Payload]) -> list[Payload]:
@@ -173,15 +189,25 @@ async def on_requested(
     requested: Sequence[SurveyRequested],
     *,
     link_secrets: Mapping[str, str],
+    employees: bool,
     changes: CounterChanges,
 ) -> None:
     """Store invitations with their link fingerprints and count them on the day of `send_at`; raises UnknownLinkKey."""
     zones = await programs.program_zones(session)
     known = await dimensions.admit(
-        session, [value for request in requested for value in segment_values(request.program.id, request.segments)]
+        session,
+        [
+            value
+            for request in requested
+            for value in segment_values(request.program.id, request.segments, employees=employees)
+        ],
     )
     new = [
-        LinkedInvitation(_invitation(request, zones, known), _fingerprint(request, link_secrets))
+        LinkedInvitation(
+            _invitation(request, zones, known, employees=employees),
+            _fingerprint(request, link_secrets),
+            request.offers,
+        )
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
@@ -196,7 +222,9 @@ def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> b
     return links.fingerprint(links.token(link_secrets, request.link_key, Purpose.ANSWER, request.invitation_id))
 
 
-def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[DimensionValue]) -> Invitation:
+def _invitation(
+    request: SurveyRequested, zones: Mapping[str, str], known: set[DimensionValue], *, employees: bool
+) -> Invitation:
     program_zone = zones.get(request.program.id, request.time_zone)
     return Invitation(
         id=request.invitation_id,
@@ -212,7 +240,11 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[D
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
         dimensions=counted_dimensions(
-            request.program.id, request.segments, version=request.program.version, known=known
+            request.program.id,
+            request.segments,
+            version=request.program.version,
+            known=known,
+            employees=employees,
         ),
         expires_at=request.expires_at,
         invited_day=local_day(request.send_at, program_zone),
@@ -235,6 +267,11 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
     for key, tally in answered_series(uncounted):
         changes.tallies[key] += -tally
     await journeys.mark_pending(session, [each.id for each in uncounted])
+
+
+async def on_consent_changed(session: AsyncSession, changed: Sequence[RespondentConsentChanged]) -> None:
+    """Store in open invitations over which channels their customers allow offers; surveys are dispatcher's."""
+    await invitations.change_offers(session, {p.respondent_id: p.offers for p in changed if p.offers is not None})
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:

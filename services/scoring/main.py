@@ -140,7 +140,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(manual.router(staff_pages))
     app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
     app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
-    app.include_router(ScoreApi(sessions, clock).router())
+    app.include_router(ScoreApi(sessions, clock, employees=settings.employee_figures).router())
     app.include_router(SettingsForms(sessions).router())
     app.include_router(StorePages(sessions, staff_pages).router())
     app.include_router(StoresApi(sessions).router())
@@ -154,7 +154,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
     app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
-    app.include_router(Dashboard(sessions, clock, staff_pages).router())
+    app.include_router(Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
     return app
 
@@ -173,7 +173,12 @@ def _limits(settings: ScoringSettings, clients: ClientAddress) -> RateLimits:
 
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
-    handlers = Handlers(link_secrets=settings.link_secrets, clock=clock, public_url=settings.public_url)
+    handlers = Handlers(
+        link_secrets=settings.link_secrets,
+        clock=clock,
+        public_url=settings.public_url,
+        employees=settings.employee_figures,
+    )
     keys = LinkKeys(settings.link_secrets, database.sessions)
     return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers, decode=keys.parse)
 

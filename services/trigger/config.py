@@ -45,6 +45,7 @@ class TriggerSettings(Settings):
     events_per_second: float = Field(default=500.0, gt=0)  # average per API key; a burst may have 1,000 events
     phone_region: str = ""  # country of numbers without a country code, such as RU; empty: they are invalid
     store_zones: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # store:Asia/Omsk,…
+    consent_ground: Annotated[str, Field(max_length=300)] = ""  # on which programs assume consent; shown in decisions
     decisions_kept_days: Annotated[int, Field(ge=0, le=36_500)] = 400  # and their touchpoints; 0: for ever
     cadence_tick_s: float = Field(default=5.0, gt=0)  # seconds between two runs of the job of relational programs
 
@@ -60,6 +61,7 @@ class TriggerSettings(Settings):
             store_zones=self.store_zones,
             address_keys=self.address_fingerprints,
             shared_address_ids=self.shared_address_ids,
+            consent_ground=self.consent_ground.strip(),
         )
 
     @field_validator("schema_registry_url")

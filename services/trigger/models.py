@@ -58,6 +58,8 @@ respondents = sa.Table(
     # the default holds for rows of before this column, and of a release that does not know it yet
     sa.Column("has_older_id", sa.Boolean, nullable=False, server_default=sa.true()),
     # of compact rows
+    # what was stated of consent, by channel, where it is more than a letter, or of another time than `known_at`
+    sa.Column("consent_statements", JSONB),
     sa.Column("consents", sa.Text),  # a letter for each channel: y, n, or - for unknown
     sa.Column("program_id", sa.Text),  # of one of the last invitations
     sa.Column("invited_at", _Time),

@@ -13,6 +13,8 @@ from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.domain.respondents import Respondent
+from shared.contract.vocabulary import CONTACT_CHANNELS, ConsentPurpose
 from shared.languages.current import mark
 from shared.web.qr import qr_svg
 
@@ -76,6 +78,39 @@ class Erased(Decided):
         KEPT_AFTER_ERASURE,
         description="What outlives the erasure, in words.",
     )
+
+
+class StatementView(BaseModel):
+    """A yes or a no to these purposes, with its proof, if the event had one."""
+
+    given: bool
+    at: datetime
+    purposes: list[ConsentPurpose]
+    source: str | None
+    text: str | None
+
+
+class ConsentView(BaseModel):
+    """What was stated about the consent of a customer."""
+
+    customer: str
+    consent: dict[str, list[StatementView]] = Field(description="What holds, by channel; each purpose is named once.")
+
+    @classmethod
+    def of(cls, respondent: Respondent) -> Self:
+        made = {each.value: respondent.statements_about(each) for each in CONTACT_CHANNELS}
+        return cls(
+            customer=respondent.id,
+            consent={
+                channel: [StatementView.model_validate(one, from_attributes=True) for one in statements]
+                for channel, statements in made.items()
+                if statements
+            },
+        )
+
+
+class Consents(BaseModel):
+    customers: list[ConsentView]
 
 
 class RuleView(BaseModel):

@@ -25,6 +25,7 @@ class KeyScope(StrEnum):
     PROGRAMS_READ = "programs:read"
     PROGRAMS_WRITE = "programs:write"
     RESPONDENTS_READ = "respondents:read"
+    CONSENT_READ = "consent:read"
     RESPONDENTS_ERASE = "respondents:erase"
     SCORES_READ = "scores:read"
     ANSWERS_READ = "answers:read"

@@ -32,6 +32,7 @@ from shared.contract.vocabulary import (
     CallOutcome,
     Category,
     ChannelKind,
+    ConsentPurpose,
     ErasedAt,
     InvitationOutcome,
     Service,
@@ -93,8 +94,30 @@ class Payload(Part):
 # --- crm.events: what happened to a customer; any system may write them, with any message key
 
 
-class Consent(Part):
-    """Consent to each channel: true, false, or null for unknown."""
+class ConsentRecord(Part):
+    """Consent with its proof: when it was given or refused, where, and by which words.
+
+    Without `purposes`, yes is to surveys only and no is to everything; a yes to no purpose is a no to everything.
+    Without `at`, it is as old as the event.
+    """
+
+    given: bool
+    at: Instant | None = None
+    source: Name | None = None
+    text: Text | None = None
+    purposes: Annotated[list[ConsentPurpose], Field(max_length=10)] | None = None
+
+
+class CustomerConsent(Part):
+    """Consent to each channel: a record, true (to surveys), false (to everything), or null for unknown."""
+
+    email: bool | ConsentRecord | None = None
+    sms: bool | ConsentRecord | None = None
+    call: bool | ConsentRecord | None = None
+
+
+class Consent(CustomerConsent):
+    """Consent to surveys over each channel: true, false, or null for unknown."""
 
     email: bool | None = None
     sms: bool | None = None
@@ -114,7 +137,7 @@ class Customer(CustomerRef):
     phone: Name | None = None
     locale: Name | None = None
     time_zone: Name | None = None
-    consent: Consent = Consent()
+    consent: CustomerConsent = CustomerConsent()
     attributes: Attributes | None = _empty(dict)
 
 
@@ -342,7 +365,10 @@ class Contact(Part):
 
 
 class SurveyRequested(InvitationPayload):
-    """A survey of one respondent about one event, with everything that is needed to ask and to answer it."""
+    """A survey of one respondent about one event, with everything that is needed to ask and to answer it.
+
+    `assumed` are the channels to which consent is assumed, `offers` those over which offers are allowed, too.
+    """
 
     type = "survey.requested"
     topic = "survey.requests"
@@ -365,6 +391,8 @@ class SurveyRequested(InvitationPayload):
     contact_caps: list[ContactCap] = _empty(list)
     contact: Contact
     consent: Consent = Consent()
+    assumed: list[ChannelKind] = _empty(list)
+    offers: list[ChannelKind] = _empty(list)
     segments: Segments = _empty(dict)
     test: bool = False
     link_key: Id
@@ -379,11 +407,15 @@ class SurveyWithdrawn(InvitationPayload):
 
 
 class RespondentConsentChanged(SurveyPayload):
-    """A respondent's consent changed; consent to a channel that is null here stays as it was."""
+    """A respondent's consent changed; consent to a channel that is null here stays as it was.
+
+    `offers` are all channels over which offers are allowed; null if that did not change.
+    """
 
     type = "respondent.consent_changed"
     topic = "survey.requests"
     consent: Consent
+    offers: list[ChannelKind] | None = None
 
 
 class RespondentContactAdded(SurveyPayload):

@@ -20,6 +20,7 @@ LABELS: Mapping[str, frozenset[str]] = {
     "highest": frozenset(),
     "send": frozenset(),
     "after": frozenset(("date",)),
+    "readers": frozenset(("brand",)),
     "privacy": frozenset(),
     "stop": frozenset(),
     "saved": frozenset(("score",)),

@@ -74,6 +74,14 @@ class ChannelKind(StrEnum):
 CONTACT_CHANNELS = tuple(channel for channel in ChannelKind if channel.contacts)
 
 
+EMPLOYEE = "employee"  # the segment with the code of who served the customer
+
+
+class ConsentPurpose(StrEnum):
+    SURVEY = "survey"
+    OFFERS = "offers"  # also requests for a review
+
+
 class Category(StrEnum):
     """Reichheld's three groups: 9-10, 7-8, 0-6."""
 

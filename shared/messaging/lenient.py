@@ -39,6 +39,7 @@ _DECIDING: frozenset[Path] = frozenset(
 )
 _CONSENT = ("customer", "consent")
 _CHANNELS = ("email", "sms", "call")
+_NOT_GIVEN = "cannot be read, counts as not given"
 _CODES = frozenset({"number", "phone", "kind", "store", "region", "channel", "employee", "device", "stage"})
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _PLACES, _DIGITS = Decimal("0.0001"), 18
@@ -160,6 +161,8 @@ def _mistakes(error: ValidationError, found: Any) -> dict[Path, str]:
     mistakes: dict[Path, str] = {}
     deciding: list[str] = []
     for each in error.errors(include_input=False, include_url=False, include_context=False):
+        if _is_other_form(each["loc"], found):
+            continue
         path = _to_repair(each["loc"])
         mistakes.setdefault(path, each["type"])
         if path in _DECIDING:
@@ -181,7 +184,14 @@ def _to_repair(location: Sequence[str | int]) -> Path:
             return ("customer", "attributes", name)
         case ("order", "items", int(index), "id", *_):
             return ("order", "items", index)
+        case ("customer", "consent", _, "bool" | "ConsentRecord", *inner):
+            return (*path[:3], *inner)
     return path
+
+
+def _is_other_form(location: Sequence[str | int], found: Any) -> bool:
+    """Whether a mistake is only that the record of a consent is not true or false."""
+    return tuple(location[:2]) == _CONSENT and location[3:] == ("bool",) and isinstance(_at(found, location[:3]), dict)
 
 
 def _from_the_end(path: Path) -> tuple[tuple[int, str], ...]:
@@ -195,17 +205,34 @@ def _repair(found: Any, path: Path, kind: str, *, is_patch: bool, left_out: dict
     value = _at(found, path)
     if path == _CONSENT and is_patch and value is None:
         place[name] = dict.fromkeys(_CHANNELS)
+    elif path[:2] == _CONSENT and len(path) > len(_CONSENT) + 1:
+        _repair_record(found, path, left_out=left_out)
     elif value is None or value in ("", [], {}) or (isinstance(value, str) and not value.strip()):
         del place[name]
     elif path[:2] == _CONSENT:
         place[name] = dict.fromkeys(_CHANNELS, False) if path == _CONSENT else False
-        left_out[IgnoredField(_dotted(path), "cannot be read, counts as not given")] = None
+        left_out[IgnoredField(_dotted(path), _NOT_GIVEN)] = None
     elif (better := _better(value, name, kind)) is not None:
         place[name] = better
     else:
         del place[name]
         why = NOT_STORABLE if isinstance(value, _NotStorable) else _WHY.get(kind, "cannot be read")
         left_out[IgnoredField(_dotted(path), why)] = None
+
+
+def _repair_record(found: Any, path: Path, *, left_out: dict[IgnoredField, None]) -> None:
+    """Repair a field of the record of a consent: one without a readable yes is a no, and so is one to no purpose."""
+    place, name, value = _at(found, path[:-1]), path[-1], _at(found, path)
+    if name == "given":
+        _at(found, _CONSENT)[path[2]] = False
+    elif name == "purposes":
+        place[name] = []
+    else:
+        del place[name]
+        if isinstance(value, str) and not value.strip():
+            return
+    why = _NOT_GIVEN if name in ("given", "purposes") else "cannot be read"
+    left_out[IgnoredField(_dotted(path), why)] = None
 
 
 def _better(value: Any, name: str | int, kind: str) -> str | None:
@@ -226,7 +253,7 @@ def _rounded(value: Any) -> str | None:
     return f"{number.normalize():f}" if len(number.as_tuple().digits) <= _DIGITS else None
 
 
-def _at(found: Any, path: Path) -> Any:
+def _at(found: Any, path: Sequence[str | int]) -> Any:
     for part in path:
         if isinstance(found, dict):
             found = found.get(part)

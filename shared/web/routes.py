@@ -180,7 +180,7 @@ TABLE = (
     _staff(
         "/v1/programs", _T, (_MANAGER, _ANALYST, _ADMIN), (_MANAGER, _ADMIN), keys=(_K.PROGRAMS_READ, _K.PROGRAMS_WRITE)
     ),
-    _staff("/v1/respondents", _T, (_PRIVACY,), (_PRIVACY,), keys=(None, _K.RESPONDENTS_ERASE)),
+    _staff("/v1/respondents", _T, (_PRIVACY,), (_PRIVACY,), keys=(_K.CONSENT_READ, _K.RESPONDENTS_ERASE)),
     _staff("/v1/invitations", _D, _CASES, keys=(_K.INVITATIONS_READ, None), scoped=_READS),
     _staff("/v1/links", _D, (_SUPERVISOR,), (_SUPERVISOR,), keys=(None, _K.LINKS_READ)),
     _staff("/v1/mailbox", _D, (_SUPERVISOR,), keys=(_K.MAILBOX_READ, None)),

@@ -31,7 +31,7 @@ PROGRAM = b"""
 id: at-once
 brand: {name: Shop}
 starts_on: [crm.purchase.completed]
-plan: [{channel: email}, {channel: email, after: 1s}]
+plan: [{channel: email, window: null}, {channel: email, after: 1s, window: null}]
 """
 HOUR_S = 3600.0
 

@@ -31,6 +31,7 @@ class DispatcherSettings(Settings):
     send_daily_ceiling: Annotated[int, Field(ge=0)] = 1000  # per account and UTC day, in live mode
     contact_caps: Annotated[tuple[ContactCap, ...], NoDecode] = ()  # such as: 4 in 30 days, sms 1 in 7 days
     mail_from: str = "Earshot <survey@localhost>"
+    dkim_selectors: Annotated[tuple[str, ...], NoDecode] = ()  # of our senders' domains; earshot doctor looks them up
     mail_texts: Path | None = None  # YAML: texts and senders per brand, locale and template
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
@@ -85,9 +86,9 @@ class DispatcherSettings(Settings):
         entries = (entry.strip().removeprefix("@") for entry in value.split(","))
         return tuple(re.sub(r"[\s()-]", "", entry) if entry.startswith("+") else entry for entry in entries if entry)
 
-    @field_validator("ses_topics", mode="before")
+    @field_validator("ses_topics", "dkim_selectors", mode="before")
     @classmethod
-    def _parse_topics(cls, value: object) -> object:
+    def _split_texts(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("sms_routes", mode="before")
@@ -234,6 +235,12 @@ class DispatcherSettings(Settings):
             reads_mail=bool(self.imap_url.get_secret_value()),
             reply_to=self.mail_reply_to,
         )
+
+    @property
+    def sender_domains(self) -> list[str]:
+        """The domains in From of our mails; the first one is that of the envelope, to which bounces go."""
+        senders = [self.mail_from, *(style.sender for style in self.styles if style.sender)]
+        return list(dict.fromkeys(envelope_sender(each).rpartition("@")[2].lower() for each in senders))
 
     @property
     def mail_accounts(self) -> list[SmtpAccountSettings]:

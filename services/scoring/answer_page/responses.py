@@ -41,8 +41,14 @@ class Link:
         return cls(f"/s/{quote(text, safe='')}", token, int(step) if re.fullmatch(r"[0-9]{1,3}", step) else 0)
 
 
-def open_page(
-    query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, open_callback: Callback | None
+def open_page(  # noqa: PLR0913 - what the pages show
+    query: Mapping[str, str],
+    opened: Link,
+    invitation: Invitation,
+    now: datetime,
+    *,
+    open_callback: Callback | None,
+    review: str | None,
 ) -> Response:
     answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.genuine_answer
     asked = score_of(query.get("score", ""))
@@ -54,9 +60,8 @@ def open_page(
         shown: dict[str, Any] = {"answer": answer, "chosen": chosen, "about": about, "until": until, "privacy": privacy}
         return form("question.html", invitation, opened, now=now, **shown)
     if "done" in query:
-        return _thanks(
-            opened, invitation, answer, texts.day(invitation, invitation.expires_at, now=now, within="change_until")
-        )
+        until = texts.day(invitation, invitation.expires_at, now=now, within="change_until")
+        return _thanks(opened, invitation, answer, until, review=review)
     offered = category_of(answer.score) is Category.DETRACTOR and invitation.content.call_back
     callback = open_callback or Callback(answer.callback_wanted, invitation.phone)
     offer = _offer(callback, known=callback.phone) if offered else None
@@ -112,10 +117,16 @@ def _offer(callback: Callback, *, known: str, wrong: str | None = None) -> dict[
     return {"callback": callback, "hint": hinted(known), "written": written, "wrong": wrong, "times": list(BestTime)}
 
 
-def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) -> Response:
-    category = category_of(answer.score)
-    review = _web_address(invitation.content.brand.review_url) if category is Category.PROMOTER else None
-    shown = {"thanks": getattr(invitation.content.thanks, category), "heading_length": HEADING_LENGTH, "until": until}
+def review_url(invitation: Invitation) -> str | None:
+    """Return the brand's page for reviews, if the answer is that of a promoter."""
+    answer = invitation.answer
+    is_promoter = answer is not None and category_of(answer.score) is Category.PROMOTER
+    return _web_address(invitation.content.brand.review_url) if is_promoter else None
+
+
+def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str, *, review: str | None) -> Response:
+    thanks = getattr(invitation.content.thanks, category_of(answer.score))
+    shown = {"thanks": thanks, "heading_length": HEADING_LENGTH, "until": until}
     return page("thanks.html", invitation, path=opened.path, answer=answer, review=review, **shown)
 
 

@@ -29,8 +29,14 @@ from services.scoring.domain.bot_detection import (
     is_prefetch,
 )
 from services.scoring.domain.calls import Callback
-from services.scoring.domain.invitations import Invitation, InvitationState, LinkVisit, ResolvedLink
-from services.scoring.repository import callbacks
+from services.scoring.domain.invitations import (
+    Invitation,
+    InvitationState,
+    LinkVisit,
+    ResolvedLink,
+    may_request_review,
+)
+from services.scoring.repository import callbacks, invitations
 from services.scoring.web import forms
 from shared.clock import Clock
 from shared.database.db import Sessions
@@ -73,8 +79,10 @@ class AnswerPages:
         opened, invitation = found[0], found[1].invitation
         if (closed := responses.closed(request, invitation, now)) is not None:
             return closed
-        open_callback = await self._open_callback(invitation)
-        response = responses.open_page(request.query_params, opened, invitation, now, open_callback=open_callback)
+        open_callback, review = await self._open_callback(invitation), await self._review_url(invitation, request)
+        response = responses.open_page(
+            request.query_params, opened, invitation, now, open_callback=open_callback, review=review
+        )
         response.background = BackgroundTask(self.page_views.add, invitation.id, _view(request, opened, now))
         return response
 
@@ -140,6 +148,15 @@ class AnswerPages:
             return None
         async with self.sessions.begin() as session:
             return await callbacks.open_callback(session, invitation.id)
+
+    async def _review_url(self, invitation: Invitation, request: Request) -> str | None:
+        """Return where to ask a promoter for a review; only customers who allow offers are asked."""
+        url = responses.review_url(invitation) if "done" in request.query_params else None
+        if url is None or invitation.answer is None:
+            return None
+        async with self.sessions.begin() as session:
+            allowed = await invitations.offers(session, invitation.id)
+        return url if may_request_review(allowed, over=invitation.answer.channel) else None
 
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
         """Redirect to the next page, also after a suspect entry, because a person may have sent it."""

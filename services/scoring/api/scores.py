@@ -27,6 +27,7 @@ from services.scoring.api.score_schemas import (
 from services.scoring.domain.changes import WHOLE
 from services.scoring.domain.comparison import difference, smallest_sample
 from services.scoring.domain.dimensions import OWN_DIMENSIONS
+from services.scoring.domain.employees import FEWEST_ANSWERS, with_enough_answers
 from services.scoring.domain.funnel import funnel, returns
 from services.scoring.domain.journeys import RETURN_WITHIN, JourneyParts
 from services.scoring.domain.periods import Days
@@ -41,9 +42,10 @@ from services.scoring.repository.scores import comparisons, dimensions, figures,
 from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS
 from services.scoring.repository.scores.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.repository.stores import listed
-from services.scoring.web.scopes import visible
+from services.scoring.web.scopes import sees_employees, visible
 from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
 from shared.clock import Clock
+from shared.contract.vocabulary import EMPLOYEE
 from shared.database.db import Sessions
 from shared.web import strict_input
 from shared.web.audit.acts import note
@@ -58,8 +60,11 @@ DEFAULT_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class ScoreApi:
+    """Scores per employee are in it only if they are counted (`employees`)."""
+
     sessions: Sessions
     clock: Clock
+    employees: bool = False
 
     def router(self) -> APIRouter:
         reading = APIRouter(dependencies=[Depends(SingleValued())])
@@ -85,11 +90,13 @@ class ScoreApi:
         split = query.by.split(",") if query.by else []
         async with self.sessions.begin() as session:
             selected = replace(await _slice(session, query), definition=query.definition)
-            await _check_dimensions(session, split, selected)
+            await self._check_dimensions(session, split, selected)
             try:
                 series = await figures.series(session, selected, dimensions=split, period=query.period)
             except TooManyToCount as error:
                 raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
+        if EMPLOYEE in (*split, selected.dimension):
+            series = with_enough_answers(series)
         whole = series or ([] if query.by or query.period else [Figure()])
         page, following = query.page(whole)
         return Nps(
@@ -137,14 +144,14 @@ class ScoreApi:
         """
         async with self.sessions.begin() as session:
             selected = await _slice(session, query)
-            return FunnelOut.of(funnel(await _read_journeys(session, selected)), of_segment=not selected.is_whole)
+            return FunnelOut.of(funnel(await self._read_journeys(session, selected)), of_segment=not selected.is_whole)
 
     async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Count those asked in the period, and who of them bought again within 90 days; `silent` did not answer."""
         if staff_scope.get().stores is not None:
             raise Forbidden("You see only some stores", "Purchases are counted in all of them.")
         async with self.sessions.begin() as session:
-            groups = returns(await _read_journeys(session, await _slice(session, query)))
+            groups = returns(await self._read_journeys(session, await _slice(session, query)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])
 
     async def annotations(self, query: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
@@ -198,29 +205,33 @@ class ScoreApi:
         today = max(local_day(self.clock.now(), zone) for zone in zones)
         return query.resolve_days(today, count=DEFAULT_DAYS)
 
+    async def _check_dimensions(self, session: AsyncSession, split: list[str], selected: Slice) -> None:
+        """Reject dimensions nothing was ever counted by: an empty result would look like a figure."""
+        if len(split) > 2 or len({*split}) < len(split):
+            raise Unprocessable(
+                INVALID_REQUEST, "by takes one dimension, or two different ones with a comma between them."
+            )
+        known = {*OWN_DIMENSIONS, *await dimensions.names(session, selected.program)}
+        known -= set() if sees_employees(counted=self.employees) else {EMPLOYEE}
+        unknown = {*split, *([selected.dimension] if selected.dimension else [])} - known
+        if unknown:
+            raise Unprocessable(
+                INVALID_REQUEST,
+                f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}.",
+            )
+        if selected.dimension == EMPLOYEE and not with_enough_answers([await figures.whole(session, selected)]):
+            raise Unprocessable("Too few answers", f"An employee has no figures below {FEWEST_ANSWERS} answers.")
+
+    async def _read_journeys(self, session: AsyncSession, selected: Slice) -> JourneyParts:
+        """Read journeys; rejects segments that only answers have: zeros would look as if nobody had been asked."""
+        await self._check_dimensions(session, [], selected)
+        if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
+            raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only answers have it.")
+        if selected.counted_as is None:
+            raise Unprocessable(INVALID_REQUEST, "You see some stores only: choose no segment, or one of these stores.")
+        return await journeys.sums(session, selected)
+
 
 async def _slice(session: AsyncSession, query: SegmentQuery) -> Slice:
     names = await listed.names(session)
     return visible(Slice(query.program, query.from_, query.to, split_segment(query.segment), stores=names))
-
-
-async def _check_dimensions(session: AsyncSession, split: list[str], selected: Slice) -> None:
-    """Reject dimensions nothing was ever counted by: an empty result would look like a figure."""
-    if len(split) > 2 or len({*split}) < len(split):
-        raise Unprocessable(INVALID_REQUEST, "by takes one dimension, or two different ones with a comma between them.")
-    known = {*OWN_DIMENSIONS, *await dimensions.names(session, selected.program)}
-    unknown = {*split, *([selected.segment[0]] if selected.segment else [])} - known
-    if unknown:
-        raise Unprocessable(
-            INVALID_REQUEST, f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}."
-        )
-
-
-async def _read_journeys(session: AsyncSession, selected: Slice) -> JourneyParts:
-    """Read journeys; rejects segments that only answers have: zeros would look as if nobody had been asked."""
-    await _check_dimensions(session, [], selected)
-    if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
-        raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only answers have it.")
-    if selected.counted_as is None:
-        raise Unprocessable(INVALID_REQUEST, "You see some stores only: choose no segment, or one of these stores.")
-    return await journeys.sums(session, selected)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.changes import REASON, ScoreChanges
 from services.scoring.domain.comparison import ScoreDifference, difference
+from services.scoring.domain.employees import with_enough_answers
 from services.scoring.domain.funnel import Funnel, ReturnGroup, funnel, reason_changes, reason_tallies, returns
 from services.scoring.domain.journeys import JourneyParts
 from services.scoring.domain.periods import Against, Days, Period
@@ -28,6 +29,7 @@ from services.scoring.repository.scores.comparisons import AnnotationEffect
 from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import DaysQuery
 from shared.contract.events import PlanStep, Reasons
+from shared.contract.vocabulary import EMPLOYEE
 from shared.web.staff.tickets import staff_scope
 from shared.zones import local_day
 
@@ -115,30 +117,39 @@ class DashboardData:
     score: ScoreData | None
 
 
-async def read(session: AsyncSession, query: DashboardQuery, *, now: datetime) -> DashboardData:
-    """Read everything the page shows; an unknown program is replaced by the most recently used one."""
+async def read(
+    session: AsyncSession, query: DashboardQuery, *, now: datetime, employees: bool = False
+) -> DashboardData:
+    """Read everything the page shows; an unknown program is replaced by the most recently used one.
+
+    Without `employees`, nothing is shown of single employees.
+    """
     scope = staff_scope.get()
     used = await programs.programs_by_use(session)
     known = {id_: each for id_, each in used.items() if scope.covers_program(id_)}
     program = query.program if query.program in known else next(iter(known), None)
     today = local_day(now, known[program].zone if program else "UTC")
     days = query.resolve_days(today, count=query.days)
-    score = await _score(session, query, program=program, days=days) if program else None
+    score = await _score(session, query, program=program, days=days, employees=employees) if program else None
     return DashboardData(query, now, today, days, known, program, score)
 
 
-async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> ScoreData:
-    selected = await _selected(session, query, program=program, days=days)
+async def _score(
+    session: AsyncSession, query: DashboardQuery, *, program: str, days: Days, employees: bool
+) -> ScoreData:
+    selected = await _selected(session, query, program=program, days=days, employees=employees)
     then = selected.during(days.against(query.against))
     whole, before = await figures.whole(session, selected), await figures.whole(session, then)
     parts, few = await journeys.sums(session, selected), whole.tally.n < FEW
-    splits = [*await dimensions.names(session, program), *ANSWER_SPLITS]
+    named = [name for name in await dimensions.names(session, program) if employees or name != EMPLOYEE]
+    splits = [*named, *ANSWER_SPLITS]
     if selected.within is not None:
         of_stores = await figures.whole(session, replace(selected, segment=None, definition=Definition.EVERY_ANSWER))
         splits = splits if of_stores.tally.n <= MOST_COUNTED else [STORE]
     by = query.by if query.by in splits else _default_split(splits)
     comment_limit = query.comments or (FEW if few else FEW_COMMENTS)
     shown = CommentFilter(query.group, query.reason)
+    values = await figures.series(session, replace(selected, segment=None), dimensions=[by])
     return ScoreData(
         selected=selected,
         whole=whole,
@@ -149,7 +160,7 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
         trend=await _trend(session, selected, days=days, period=query.period_of(days)),
         splits=splits,
         by=by,
-        values=await figures.series(session, replace(selected, segment=None), dimensions=[by]),
+        values=with_enough_answers(values) if by == EMPLOYEE else values,
         reasons=await _reasons(session, selected, parts),
         reason_texts=await programs.reason_texts(session, program),
         changes=await _changes(session, selected, parts, now=days, then=days.against(query.against)),
@@ -164,16 +175,23 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
     )
 
 
-async def _selected(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> Slice:
+async def _selected(
+    session: AsyncSession, query: DashboardQuery, *, program: str, days: Days, employees: bool
+) -> Slice:
     """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says.
 
-    Above it, who sees only some stores gets no segment of another dimension, either.
+    Above it, who sees only some stores gets no segment of another dimension, either; nobody gets one of an employee
+    without enough answers.
     """
     segment = split_segment(query.segment)
     stores = await listed.names(session)
     every_answer = Slice(program, days.first, days.last, segment, stores=stores, within=staff_scope.get().stores)
     of_stores = replace(every_answer, segment=None)
     if every_answer.counted_as is None and (await figures.whole(session, of_stores)).tally.n > MOST_COUNTED:
+        every_answer = of_stores
+    if every_answer.dimension == EMPLOYEE and not (
+        employees and with_enough_answers([await figures.whole(session, every_answer)])
+    ):
         every_answer = of_stores
     if query.definition is Definition.EVERY_ANSWER:
         return every_answer

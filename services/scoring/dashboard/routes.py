@@ -12,6 +12,7 @@ from services.scoring.dashboard.query import DashboardQuery
 from services.scoring.domain.score import FEW
 from services.scoring.repository.scores.comments import MOST_SCANNED
 from services.scoring.web import rendering
+from services.scoring.web.scopes import sees_employees
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web.staff.menu import StaffPages
@@ -19,9 +20,12 @@ from shared.web.staff.menu import StaffPages
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
+    """Shows scores per employee only if they are counted (`employees`), and only to who sees them."""
+
     sessions: Sessions
     clock: Clock
     staff_pages: StaffPages
+    employees: bool = False
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -29,8 +33,9 @@ class Dashboard:
         return router
 
     async def show(self, asked: Annotated[DashboardQuery, Query()]) -> Response:
+        employees = sees_employees(counted=self.employees)
         async with self.sessions.begin() as session:
-            data = await query.read(session, asked, now=self.clock.now())
+            data = await query.read(session, asked, now=self.clock.now(), employees=employees)
         page = rows.of(data)
         drawn = charts.svg(page)
         return rendering.page(

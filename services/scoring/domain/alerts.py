@@ -11,12 +11,13 @@ from services.scoring.domain.comparison import difference
 from services.scoring.domain.dimensions import OWN_DIMENSIONS
 from services.scoring.domain.invitations import Answer
 from services.scoring.domain.score import FEW, ScoreInterval, Tally
-from shared.contract.vocabulary import Category, category_of
+from shared.contract.vocabulary import EMPLOYEE, Category, category_of
 
 WINDOW = timedelta(days=7)
 CONFIDENCE = 0.99  # many values are compared every day: 95 % would give too many false alarms
 LAST_ZONE = timedelta(hours=12)  # a day is over in every time zone 12 hours after it is over in UTC
-NOT_CHECKED = OWN_DIMENSIONS - {WHOLE[0]}  # only the whole program and segments are checked for drops
+# only the whole program and segments are checked for drops, and no employee
+NOT_CHECKED = (OWN_DIMENSIONS - {WHOLE[0]}) | {EMPLOYEE}
 SHARE_OF_DROP = 0.25  # a reason that explains a smaller share of a drop is not named
 
 

@@ -7,10 +7,11 @@ from datetime import date
 from typing import NamedTuple
 
 from services.scoring.domain.invitations import Answer
-from shared.contract.vocabulary import AnswerMode, ChannelKind
+from shared.contract.vocabulary import EMPLOYEE, AnswerMode, ChannelKind
 
 # reserved names: a segment with one of these names is stored with the invitation, but not counted
 OWN_DIMENSIONS = frozenset({"all", "mode", "step", "version", "reason", "answering_device"})
+_WITHOUT_EMPLOYEES = OWN_DIMENSIONS | {EMPLOYEE}
 OTHER = "(other)"
 MOST_VALUES = 2000  # per dimension of a program; further values are counted as OTHER
 
@@ -30,11 +31,10 @@ class DimensionValue(NamedTuple):
     value: str
 
 
-def segment_values(program: str, segments: Mapping[str, str]) -> list[DimensionValue]:
-    """Return the values of segments as dimensions, without reserved names and empty values."""
-    return [
-        DimensionValue(program, name, value) for name, value in segments.items() if name not in OWN_DIMENSIONS and value
-    ]
+def segment_values(program: str, segments: Mapping[str, str], *, employees: bool = False) -> list[DimensionValue]:
+    """Return the values of segments as dimensions, without reserved names and empty values; employees only if asked."""
+    left_out = OWN_DIMENSIONS if employees else _WITHOUT_EMPLOYEES
+    return [DimensionValue(program, name, value) for name, value in segments.items() if name not in left_out and value]
 
 
 def admitted(
@@ -52,13 +52,14 @@ def admitted(
 
 
 def counted_dimensions(
-    program: str, segments: Mapping[str, str], *, version: int, known: set[DimensionValue]
+    program: str, segments: Mapping[str, str], *, version: int, known: set[DimensionValue], employees: bool = False
 ) -> dict[str, str]:
     """Return the value an invitation is counted under, by dimension; OTHER for a value that is not `known`.
 
     It is stored with the invitation, so that answers are counted and uncounted under the same values.
     """
-    counted = {each.dimension: each.value if each in known else OTHER for each in segment_values(program, segments)}
+    values = segment_values(program, segments, employees=employees)
+    counted = {each.dimension: each.value if each in known else OTHER for each in values}
     return {**counted, "version": str(version)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -66,6 +66,14 @@ class Content(Part):
 
     def channel_of(self, step: int) -> ChannelKind | None:
         return next((planned.channel for planned in self.plan if planned.step == step), None)
+
+
+def may_request_review(offers: Sequence[ChannelKind], *, over: ChannelKind | None) -> bool:
+    """Whether a customer who allows offers over these channels may be asked for a review after this answer.
+
+    The channel is that of the answer's step; a link that the shop shows is none of Earshot's channels.
+    """
+    return over in offers if over is not None and over.contacts else bool(offers)
 
 
 class Answer(Struct, frozen=True):

@@ -45,6 +45,11 @@ class Slice:
         return self.counted_as if dimension == "all" else None
 
     @property
+    def dimension(self) -> str | None:
+        """The dimension of the segment."""
+        return self.segment[0] if self.segment else None
+
+    @property
     def is_whole(self) -> bool:
         """Whether the slice has all answers of its program and days."""
         return self.segment is None and self.within is None

@@ -1,4 +1,4 @@
-"""Publishes one `nps.updated` for each series that changed since the last run."""
+"""Publishes one `nps.updated` for each series that changed since the last run, but for those of employees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.scoring.repository import live_sequence
 from services.scoring.repository.scores import buckets
 from services.scoring.repository.scores.buckets import ChangedBucket
 from shared.contract import cloudevents, events
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import EMPLOYEE, Service
 from shared.database.isolated import isolated
 from shared.messaging import codec
 from shared.messaging.transport import Message
@@ -27,6 +27,8 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     changed = await buckets.claim_changed(session, limit=LIMIT)
     updates: list[events.NpsUpdated] = []
     for each in changed:
+        if each.key.dimension == EMPLOYEE:
+            continue
         with isolated("stored_bucket", service=Service.SCORING, program=each.key.program, day=str(each.key.day)):
             updates.append(_updated(each))
     await publishing.publish(

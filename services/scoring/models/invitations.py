@@ -63,6 +63,7 @@ invitations = sa.Table(
     sa.Column("test", sa.Boolean),  # NULL in rows older than the column
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("opted_out_at", Moment),
+    sa.Column("offers", JSONB),  # an array of the channels over which offers are allowed; NULL if there is none
     # of values that are long and in no order: a hash index takes a third of the bytes
     sa.Index("invitations_fingerprint", "fingerprint", postgresql_using="hash", postgresql_with=_FULL_PAGES),
     sa.Index("invitations_respondent", "respondent_id", postgresql_using="hash", postgresql_with=_FULL_PAGES),

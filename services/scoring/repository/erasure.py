@@ -11,7 +11,7 @@ from shared.database import db
 
 _LOCK_INVITATIONS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
-name = '', phone = '', occasion = CASE jsonb_typeof(occasion)
+name = '', phone = '', offers = NULL, occasion = CASE jsonb_typeof(occasion)
 WHEN 'array' THEN jsonb_set(jsonb_set(occasion, '{4}', 'null'), '{7}', 'null')
 ELSE occasion || '{"subject": null, "number": null}' END
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""

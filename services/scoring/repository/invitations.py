@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
+from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.database.compact_rows import COMPACT
 from shared.messaging import codec
@@ -26,16 +27,17 @@ ON CONFLICT DO NOTHING"""
 # a row that is not compact can be read by the version before
 _ADD = f"""INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
 program_title, locale, time_zone, program_zone, occasion, content, segments, dimensions, expires_at, invited_day,
-counted, test, name, phone)
+counted, test, name, phone, offers)
 SELECT n.id, n.fingerprint, n.respondent_id, CASE WHEN NOT compact OR n.customer_id <> n.respondent_id
 THEN n.customer_id END, n.program, wide.program_version, wide.program_title, wide.locale, wide.time_zone,
 wide.program_zone, CASE WHEN compact THEN n.occasion ELSE n.named_occasion END, n.content,
 CASE WHEN NOT compact OR n.segments <> n.dimensions - 'version' THEN n.segments END, n.dimensions, n.expires_at,
-n.invited_day, n.counted, NOT n.counted, n.name, n.phone
+n.invited_day, n.counted, NOT n.counted, n.name, n.phone, n.offers
 FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::bytea[],
-$9::jsonb[], $10::jsonb[], $11::timestamptz[], $12::date[], $13::boolean[], $14::text[], $15::text[])
+$9::jsonb[], $10::jsonb[], $11::timestamptz[], $12::date[], $13::boolean[], $14::text[], $15::text[],
+$16::jsonb[])
 AS n (id, fingerprint, respondent_id, customer_id, program, occasion, named_occasion, content, segments, dimensions,
-expires_at, invited_day, counted, name, phone)
+expires_at, invited_day, counted, name, phone, offers)
 CROSS JOIN LATERAL {COMPACT} AS format (compact)
 LEFT JOIN contents wide ON wide.digest = n.content AND NOT compact
 ORDER BY n.id ON CONFLICT DO NOTHING RETURNING id"""  # noqa: S608 - a constant
@@ -43,10 +45,14 @@ ORDER BY n.id ON CONFLICT DO NOTHING RETURNING id"""  # noqa: S608 - a constant
 
 @dataclass(frozen=True, slots=True)
 class LinkedInvitation:
-    """A new invitation with the hash of its link's token; the token itself is not stored."""
+    """A new invitation with the hash of its link's token; the token itself is not stored.
+
+    `offers` are the channels over which its customer allows offers.
+    """
 
     invitation: Invitation
     fingerprint: bytes
+    offers: Sequence[ChannelKind] = ()
 
 
 async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
@@ -75,8 +81,13 @@ async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUI
         [invitation.counted for invitation in each],  # a new invitation is not counted only when it is a test
         [invitation.name for invitation in each],
         [invitation.phone for invitation in each],
+        [_array(linked.offers) for linked in new],
     )
     return {row["id"] for row in rows}
+
+
+def _array(channels: Sequence[ChannelKind]) -> str | None:
+    return json.dumps(channels) if channels else None
 
 
 _Shared = tuple[bytes, str, int, str, str, str, str]
@@ -178,6 +189,19 @@ def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
 
 async def known(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in await db.fetch(session, "SELECT id FROM invitations WHERE id = ANY($1)", list(ids))}
+
+
+async def change_offers(session: AsyncSession, changes: Mapping[str, Sequence[ChannelKind]]) -> None:
+    """Set the channels over which these respondents allow offers, in their open invitations."""
+    sql = """UPDATE invitations i SET offers = c.offers FROM unnest($1::text[], $2::jsonb[]) AS c (respondent, offers)
+WHERE i.respondent_id = c.respondent AND i.state = 'open'"""
+    await db.fetch(session, sql, list(changes), [_array(channels) for channels in changes.values()])
+
+
+async def offers(session: AsyncSession, invitation_id: UUID) -> list[ChannelKind]:
+    """Return the channels over which the customer of an invitation allows offers."""
+    rows = await db.fetch(session, "SELECT offers FROM invitations WHERE id = $1", invitation_id)
+    return [ChannelKind(channel) for row in rows for channel in row["offers"] or ()]
 
 
 async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:

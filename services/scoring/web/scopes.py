@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.scoring.domain.slices import ALL, Slice
+from shared.contract.vocabulary import Role
 from shared.languages.current import mark
 from shared.web.problems import Forbidden, Unprocessable
-from shared.web.staff.tickets import staff_scope
+from shared.web.staff.tickets import signed_in, staff_scope
 
 
 def visible_program(program: str | None) -> str | None:
@@ -23,6 +24,12 @@ def visible_program(program: str | None) -> str | None:
     if len(scope.programs) > 1:
         raise Unprocessable(mark("Name a program"), f"You see {', '.join(sorted(scope.programs))}.")
     return next(iter(scope.programs))
+
+
+def sees_employees(*, counted: bool) -> bool:
+    """Whether the person sees scores per employee, if these are counted: managers, of the stores that they see."""
+    ticket = signed_in.get()
+    return counted and ticket is not None and Role.MANAGER in ticket.roles
 
 
 def visible(asked: Slice) -> Slice:

@@ -18,6 +18,7 @@ _EN = {
     "highest": "10 certain",
     "send": "Send",
     "after": "One tap more if you like: after sending you can say why. You can change your answer until {date}.",
+    "readers": "{brand} reads your answer together with your name.",
     "privacy": "Privacy",
     "stop": "Do not ask me again",
     "saved": "Thanks, your answer {score} is saved.",
@@ -78,6 +79,7 @@ _RU = {
     "highest": "10 обязательно",
     "send": "Отправить",
     "after": "После отправки можно одним касанием сказать почему. Изменить ответ можно до {date}.",
+    "readers": "Ваш ответ вместе с вашим именем прочтёт {brand}.",  # noqa: RUF001 - Cyrillic it is
     "privacy": "Конфиденциальность",
     "stop": "Больше не спрашивать",
     "saved": "Спасибо, ваша оценка {score} сохранена.",

@@ -1,4 +1,4 @@
-"""`/v1/decisions` and the erasure of a respondent."""
+"""`/v1/decisions`, and the consent and the erasure of a respondent."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from services.trigger.handlers import erasing
 from services.trigger.handlers.identities import search_ids
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.repository import decisions, respondents
-from services.trigger.schemas import Decisions, DecisionView, Erased
+from services.trigger.schemas import Consents, ConsentView, Decisions, DecisionView, Erased
 from shared.contract.address_keys import address_in
 from shared.contract.vocabulary import NAMESPACE, split_respondent_id
 from shared.web.audit.acts import note
 
 _Search = Annotated[str | None, Query(max_length=200)]
+_Customer = Annotated[str, Path(max_length=200)]
 _Namespace = Annotated[str | None, Query(pattern=f"^{NAMESPACE.pattern}$")]
 
 
@@ -28,6 +29,7 @@ class RespondentApi:
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", tags=["respondents"])
         router.add_api_route("/decisions", self.get_decisions, methods=["GET"])
+        router.add_api_route("/respondents/{customer_id:path}/consent", self.get_consent, methods=["GET"])
         path = "/respondents/{customer_id:path}/erase"
         router.add_api_route(path, self.erase_respondent, methods=["POST"], status_code=HTTPStatus.ACCEPTED)
         return router
@@ -48,6 +50,13 @@ class RespondentApi:
             )
             found = await decisions.search(session, respondents=ids, event_id=event, limit=limit)
         return Decisions(decisions=[DecisionView.of(stored) for stored in found])
+
+    async def get_consent(self, customer_id: _Customer, namespace: _Namespace = None) -> Consents:
+        """Return who stated which consent when, where and by which words; for an address, of every guest with it."""
+        async with self.intake.sessions() as session:
+            ids = await search_ids(session, customer_id, namespace, keys=self.intake.settings.address_keys)
+            found = await respondents.load(session, ids)
+        return Consents(customers=[ConsentView.of(each) for each in found])
 
     async def erase_respondent(self, customer_id: str, namespace: _Namespace = None) -> Erased:
         """Erase a customer's data here and in the other services, as the event `crm.customer.erased` does.

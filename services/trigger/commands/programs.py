@@ -13,7 +13,7 @@ import yaml
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import ProgramDocument
-from services.trigger.domain.programs.lint import lint
+from services.trigger.domain.programs.lint import demands_of_production, lint
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from services.trigger.handlers.programs import apply_program
@@ -48,10 +48,18 @@ def apply_files(
 def lint_files(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
 ) -> None:
-    """Print errors, and warnings about probable mistakes; the exit code is 1 if there are errors."""
+    """Print errors, and warnings about probable mistakes; the exit code is 1 if there are errors.
+
+    What only production demands is an error in production.
+    """
     documents = [(path, _read(path)) for path in _files(paths)]
+    is_production = TriggerSettings().environment == "production"
+    demands = [f"{path}: {lack}" for path, document in documents for lack in demands_of_production(document)]
     warnings = [f"{path}: {warning}" for path, document in documents for warning in lint(document)]
-    print("\n".join([*warnings, f"{len(documents)} read, {counted(len(warnings), 'warning')}"]))
+    errors = demands if is_production else []
+    print("\n".join([*errors, *warnings, f"{len(documents)} read, {counted(len(warnings), 'warning')}"]))
+    if errors:
+        raise typer.Exit(1)
 
 
 @app.command("diff")

@@ -13,6 +13,14 @@ import msgspec
 import phonenumbers
 from msgspec.structs import replace
 
+from services.trigger.domain.consents import (
+    ConsentStatement,
+    KnownConsent,
+    Statements,
+    made_statements,
+    merged_consent,
+    offer_channels,
+)
 from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
 from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
@@ -62,7 +70,8 @@ class Respondent(msgspec.Struct, frozen=True, gc=False):  # `replace` costs a te
     """Times are business time, UTC; `known_at` is the time of the newest event that carried customer data.
 
     `address_source` is the source of the event that its addresses come from. `cleared` has the time at which a field
-    was taken away, such as `email`, `consent.sms` or `attributes`.
+    was taken away, such as `email`, `consent.sms` or `attributes`. `consent` is that to surveys; see KnownConsent for
+    `statements`.
 
     The time of an invitation in `last_contacts` is when it goes out, so it may be in the future.
     """
@@ -87,6 +96,7 @@ class Respondent(msgspec.Struct, frozen=True, gc=False):  # `replace` costs a te
     erased_at: datetime | None = None
     cleared: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     address_source: str | None = None
+    statements: Statements = msgspec.field(default_factory=dict)
     has_older_id: bool = False  # made before the case of ids counted and namespaces existed
 
     @property
@@ -142,6 +152,18 @@ class Respondent(msgspec.Struct, frozen=True, gc=False):  # `replace` costs a te
         email, phone = self.email is None and after.email, self.phone is None and after.phone
         return Contact(email=email or None, phone=phone or None) if email or phone else None
 
+    @property
+    def offers(self) -> list[ChannelKind]:
+        return offer_channels(self.statements)
+
+    def statements_about(self, channel: ChannelKind) -> tuple[ConsentStatement, ...]:
+        """Return what was stated about the consent to a channel."""
+        return made_statements(self.known_consent, channel.value, self.known_at) if self.known_at else ()
+
+    @property
+    def known_consent(self) -> KnownConsent:
+        return KnownConsent(self.consent, self.statements)
+
     def address(self, channel: ChannelKind) -> str | None:
         if channel is _EMAIL:
             return self.email
@@ -162,7 +184,8 @@ def merge_customer(
     """Update a respondent with an event's customer; also return the fields that were not taken, and why.
 
     Absent fields keep their values; in a patch, null clears them. An event older than `known_at` only sets fields that
-    were empty and not cleared since, and an event from before an erasure changes nothing.
+    were empty and not cleared since, and an event from before an erasure changes nothing. A consent counts by its own
+    time.
     """
     if respondent.erased_at is not None and at <= respondent.erased_at:
         return respondent, []
@@ -170,11 +193,13 @@ def merge_customer(
     if respondent.known_at is not None and at < respondent.known_at:
         return _with_gaps_filled(respondent, customer, valid, at=at), ignored
     cleared = _cleared_fields(customer) if is_patch else []
+    consent = _consent_after(respondent, customer, at=at, cleared=cleared)
     values = {**valid, **{name: None for name in cleared if name in _PARSERS}} if cleared else valid
     return replace(
         respondent,
         customer_id=customer.id,
-        consent=_merged(respondent.consent, customer.consent, cleared),
+        consent=consent.surveys,
+        statements=consent.statements,
         attributes=_merged_attributes(respondent.attributes, customer.attributes, is_patch=is_patch),
         known_at=at,
         cleared={**respondent.cleared, **dict.fromkeys(cleared, at)} if cleared else respondent.cleared,
@@ -201,10 +226,11 @@ def _with_gaps_filled(
     respondent: Respondent, customer: Customer, valid: Mapping[str, str], *, at: datetime
 ) -> Respondent:
     kept = {name for name, cleared_at in respondent.cleared.items() if at <= cleared_at}
-    told = {name: known for name, known in vars(customer.consent).items() if f"consent.{name}" not in kept}
+    consent = _consent_after(respondent, customer, at=at)
     return replace(
         respondent,
-        consent=_merged(Consent(**told), respondent.consent),
+        consent=consent.surveys,
+        statements=consent.statements,
         attributes={**_known(customer.attributes), **respondent.attributes}
         if customer.attributes and "attributes" not in kept
         else respondent.attributes,
@@ -221,13 +247,17 @@ def _cleared_fields(customer: Customer) -> list[str]:
     ]
 
 
-def _merged(first: Consent, second: Consent, cleared: Collection[str] = ()) -> Consent:
-    if second.email is second.sms is second.call is None and not cleared:
-        return first
-    known = {channel: consent for channel, consent in vars(second).items() if consent is not None}
-    if cleared:
-        known |= {name.removeprefix("consent."): None for name in cleared if name.startswith("consent.")}
-    return Consent(**{**vars(first), **known}) if known else first
+def _consent_after(
+    respondent: Respondent, customer: Customer, *, at: datetime, cleared: Collection[str] = ()
+) -> KnownConsent:
+    return merged_consent(
+        respondent.known_consent,
+        customer.consent,
+        at=at,
+        known_at=respondent.known_at,
+        cleared=[name.removeprefix("consent.") for name in cleared if name.startswith("consent.")] if cleared else (),
+        cleared_at=respondent.cleared,
+    )
 
 
 def _merged_attributes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
@@ -38,7 +39,7 @@ def event_of(
     if "time" in cells:
         event["time"] = _time(cells["time"], options)
     fields = {name: value for name, value in cells.items() if name not in _ATTRIBUTES}
-    return event | {"data": _nested({name: _value(name, text, decimals) for name, text in fields.items()})}
+    return event | {"data": _nested({name: _value(name, text, options, decimals) for name, text in fields.items()})}
 
 
 def is_field(name: str) -> bool:
@@ -56,13 +57,25 @@ def _time(text: str, options: TableOptions) -> str:
     return text if options.zone is None else datetime.combine(moment, time(12), options.zone).isoformat()
 
 
-def _value(name: str, text: str, decimals: DecimalPoint) -> str | bool:
+def _value(name: str, text: str, options: TableOptions, decimals: DecimalPoint) -> str | bool | list[str]:
     try:
         if name == _AMOUNT:
             return str(decimal_of(text, point=decimals))
-        return yes_or_no(text) if name.startswith(_CONSENT) else text
+        return _consent(name.removeprefix(_CONSENT), text, options) if name.startswith(_CONSENT) else text
     except Unreadable:
         return text
+
+
+def _consent(name: str, text: str, options: TableOptions) -> str | bool | list[str]:
+    """Read a consent, such as `email`, or a field of its record, such as `email.at`."""
+    match name.partition(".")[2]:
+        case "" | "given":
+            return yes_or_no(text)
+        case "at":
+            return _time(text, options)
+        case "purposes":
+            return re.findall(r"[^\s,;]+", text)
+    return text
 
 
 def _nested(cells: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,16 +11,19 @@ from urllib.parse import urlencode
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.consents import ConsentStatement
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.explanations import title
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import ConsentPurpose, Service
+from shared.languages import formats
 from shared.languages.current import gettext, lookup, mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
+_PURPOSES = {ConsentPurpose.SURVEY: mark("surveys"), ConsentPurpose.OFFERS: mark("offers")}
 _CHANNELS = {"email": mark("E-mail"), "sms": mark("SMS"), "call": mark("Call")}
 
 
@@ -73,17 +76,16 @@ async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None)
 
 
 def _fact(respondent: Respondent) -> Fact:
-    known = {None: gettext("unknown"), True: gettext("yes"), False: gettext("no")}
-    consent = [
-        f"{lookup(_CHANNELS[channel])} {known[given]}" for channel, given in respondent.consent.model_dump().items()
-    ]
     lines = {
         gettext("Name"): respondent.name,
         gettext("E-mail"): respondent.email,
         gettext("Telephone"): respondent.phone,
         gettext("Language"): respondent.locale,
         gettext("Time zone"): respondent.time_zone,
-        gettext("Consent"): ", ".join(consent),
+        **{
+            gettext("Consent, %(channel)s", channel=lookup(label)): _consent(respondent, channel)
+            for channel, label in _CHANNELS.items()
+        },
         gettext("Attributes"): ", ".join(f"{name} {value}" for name, value in respondent.attributes.items()),
         gettext("Purchases"): str(respondent.purchases or ""),
         gettext("Last purchase"): respondent.last_purchase_at,
@@ -94,6 +96,20 @@ def _fact(respondent: Respondent) -> Fact:
     }
     stored = {**msgspec.structs.asdict(respondent), "consent": respondent.consent.model_dump()}
     return Fact(respondent.id, lines, stored)
+
+
+def _consent(respondent: Respondent, channel: str) -> str:
+    """Say what was stated about a channel, with the proof where there is one."""
+    known = {None: gettext("unknown"), True: gettext("yes"), False: gettext("no")}
+    stated = respondent.statements.get(channel, ())
+    return "; ".join(map(_statement, stated)) or known[getattr(respondent.consent, channel)]
+
+
+def _statement(stated: ConsentStatement) -> str:
+    purposes = ", ".join(lookup(_PURPOSES[purpose]) for purpose in stated.purposes)
+    given = gettext("yes") if stated.given else gettext("no")
+    proof = [each for each in (stated.source, f"“{stated.text}”" if stated.text else "") if each]
+    return ", ".join([f"{given} ({purposes})", formats.moment(stated.at), *proof])
 
 
 def _entry(decision: StoredDecision) -> Entry:

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.consents import ConsentStatement, Statements, plain_statement, surveys_of
 from services.trigger.domain.respondents import ContactCause, Respondent
 from services.trigger.domain.sampling import spread_of
 from services.trigger.repository import new_rows
@@ -28,7 +29,7 @@ _KNOWN = {letter: known for known, letter in _LETTERS.items()}
 _COLUMNS = (
     "id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at, "
     "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at, cleared, "
-    "address_source, consents, program_id, invited_at"
+    "address_source, consents, program_id, invited_at, consent_statements"
 )
 
 _SELECTED = f"{_COLUMNS}, has_older_id"
@@ -42,11 +43,11 @@ attributes = new.attributes, purchases = new.purchases, first_purchase_at = new.
 last_purchase_at = new.last_purchase_at, known_at = new.known_at, last_answered_at = new.last_answered_at,
 last_category = new.last_category, last_score = new.last_score, moments = new.moments, erased_at = new.erased_at,
 cleared = new.cleared, address_source = new.address_source, consents = new.consents,
-program_id = new.program_id, invited_at = new.invited_at
+program_id = new.program_id, invited_at = new.invited_at, consent_statements = new.consent_statements
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
 $9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
 $16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[], $20::text[], $21::text[], $22::text[],
-$23::timestamptz[])
+$23::timestamptz[], $24::jsonb[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
 
 _GUESTS = "SELECT id FROM respondents WHERE id LIKE '%guest-%' AND right(id, 32) = ANY($1::text[]) ORDER BY id"
@@ -113,6 +114,7 @@ def _compact_row(r: Respondent) -> tuple[Any, ...]:
         r.address_source,
         _letters(r.consent.email, r.consent.sms, r.consent.call),
         *(program_id, invited_at),
+        _stored_statements(r),
     )
 
 
@@ -129,6 +131,7 @@ def _wide_row(r: Respondent) -> tuple[Any, ...]:
         _text(r.cleared),
         r.address_source,
         *(None, None, None),
+        _stored_statements(r),
     )
 
 
@@ -148,10 +151,33 @@ def _consent(letters: str | None) -> Consent:
     return Consent(email=email, sms=sms, call=call)
 
 
+def _stored_statements(r: Respondent) -> str | None:
+    """Encode the statements of each channel; of one with only a plain yes or no, which another column has, the time."""
+    return _text(
+        {
+            channel: stated[0].at if stated == (plain_statement(stated[0].given, stated[0].at),) else stated
+            for channel, stated in r.statements.items()
+        }
+    )
+
+
+def _statements(stored: Mapping[str, Any], known: Consent) -> Statements:
+    """Read the statements of each channel; a consent that differs was stored by a version that does not know them."""
+    read = {channel: _stated(told, getattr(known, channel)) for channel, told in stored.items()}
+    return {channel: told for channel, told in read.items() if told and surveys_of(told) == getattr(known, channel)}
+
+
+def _stated(stored: Any, surveys: bool | None) -> tuple[ConsentStatement, ...]:  # noqa: FBT001 - as in Consent
+    if not isinstance(stored, str):
+        return msgspec.convert(stored, tuple[ConsentStatement, ...])
+    return () if surveys is None else (plain_statement(surveys, datetime.fromisoformat(stored)),)
+
+
 def _respondent(row: asyncpg.Record) -> Respondent:
     fields = dict(row)
     consent, letters, contacts = fields.pop("consent"), fields.pop("consents"), fields.pop("moments") or {}
     program_id, invited_at = fields.pop("program_id"), fields.pop("invited_at")
+    statements = fields.pop("consent_statements")
     last_contacts = {
         cause: {program: datetime.fromisoformat(at) for program, at in by_program.items()}
         for cause, by_program in contacts.items()
@@ -167,4 +193,5 @@ def _respondent(row: asyncpg.Record) -> Respondent:
     fields["attributes"] = fields["attributes"] or {}
     fields["cleared"] = {name: datetime.fromisoformat(at) for name, at in (fields["cleared"] or {}).items()}
     known = _consent(letters) if consent is None else Consent(**consent)
+    fields["statements"] = _statements(statements, known) if statements else {}
     return Respondent(**fields, consent=known, last_contacts=last_contacts)

@@ -72,6 +72,33 @@ async def test_healthy_installation_has_nothing_to_mend(
     assert any(finding.text.startswith("program after-purchase has no time zone") for finding in found)
 
 
+@pytest.mark.parametrize(
+    ("more", "right"),
+    [
+        ({"environment": "production"}, (Severity.FAIL, "does not state it, and no ground is named")),
+        ({"environment": "production", "consent_ground": " buyers "}, (Severity.NOTE, "not state it; ground: buyers")),
+        ({}, (Severity.NOTE, "does not state it")),
+    ],
+)
+async def test_assumed_consent_needs_a_ground_in_production(
+    urls: Mapping[str, str], tmp_path: Path, trigger_db: Database, more: dict[str, str], right: tuple[Severity, str]
+) -> None:
+    await install_programs(trigger_db, SystemClock())
+    [found] = [each for each in await findings(own(urls, tmp_path, **more)) if "assumes consent to email" in each.text]
+    assert (found.severity, found.text[-len(right[1]) :]) == right
+    assert ("EARSHOT_CONSENT_GROUND" in found.cure) is ("consent_ground" not in more)
+
+
+async def test_production_needs_a_page_about_privacy(
+    urls: Mapping[str, str], tmp_path: Path, trigger_db: Database
+) -> None:
+    await install_programs(trigger_db, SystemClock())
+    lacks = "program after-purchase: brand.privacy_url: not set"
+    for environment, severities in (("production", [Severity.FAIL]), ("development", [])):
+        found = await findings(own(urls, tmp_path, environment=environment))
+        assert [each.severity for each in found if each.text.startswith(lacks)] == severities
+
+
 async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:
     databases = {f"{service}_database_url": urls[service] for service in Service}
     settings = AllSettings.for_demo(**databases, database_url=urls["transport"])

@@ -12,6 +12,7 @@ import pytest
 from services.trigger.handlers.mapped_events import read_message
 from shared.clock import ManualClock
 from shared.contract.events import ProgramPublished, SurveyRequested
+from shared.database import db
 from shared.database.db import Database
 from shared.messaging.codec import InvalidEvent
 from tests.integration.trigger.samples import (
@@ -210,6 +211,35 @@ async def test_decisions_are_searched_by_customer_or_event(client: httpx2.AsyncC
     assert [(one["id"], one["reason"], one["subject"]) for one in by_event] == [("e3", "asked", "order of e3")]
     assert len((await client.get("/v1/decisions", params={"limit": 1})).json()["decisions"]) == 1
     assert (await client.get("/v1/decisions", params={"limit": 0})).status_code == 422
+
+
+async def test_proof_of_a_consent_is_shown_until_the_erasure(
+    client: httpx2.AsyncClient, clock: ManualClock, installed: Database
+) -> None:
+    proof = {"at": "2026-02-01T09:00:00Z", "source": "till 7", "text": "Да, пишите мне"}
+    told = {"email": {"given": "yes", **proof}, "sms": False}
+    await client.post(EVENTS, json=purchase("e1", customer={**CUSTOMER, "id": "a/b", "consent": told}))
+    clock.moment = later(days=1)
+    await client.post(EVENTS, json=purchase("e2", at=later(days=1), customer={"id": "a/b"}))
+    path = "/v1/respondents/a%2Fb/consent"
+    plain = {"given": False, "at": "2026-03-01T12:00:00Z", "purposes": ["survey", "offers"]}
+    assert (await client.get(path)).json() == {
+        "customers": [
+            {
+                "customer": "a/b",
+                "consent": {
+                    "email": [{"given": True, "purposes": ["survey"], **proof}],
+                    "sms": [{**plain, "source": None, "text": None}],
+                },
+            }
+        ]
+    }
+    assert (await client.get("/v1/respondents/nobody/consent")).json() == {"customers": []}
+    await client.post("/v1/respondents/a%2Fb/erase")
+    assert (await client.get(path)).json() == {"customers": [{"customer": "a/b", "consent": {}}]}
+    async with installed.sessions() as session:
+        rows = await db.fetch(session, "SELECT consent_statements FROM respondents")
+    assert [row["consent_statements"] for row in rows] == [None]
 
 
 async def test_erasing_a_respondent_is_an_event_like_another(client: httpx2.AsyncClient, installed: Database) -> None:

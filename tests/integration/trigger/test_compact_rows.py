@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from deploy.databases import MIGRATIONS
 from services.trigger.domain.addresses import AddressRecord
+from services.trigger.domain.consents import ConsentStatement, plain_statement
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import (
@@ -26,6 +27,7 @@ from services.trigger.repository import addresses, respondents, touchpoints
 from shared import migrations
 from shared.clock import ManualClock
 from shared.contract.events import Consent
+from shared.contract.vocabulary import ChannelKind, ConsentPurpose
 from shared.database import db, embedded
 from shared.database.db import Database
 from tests.integration.trigger.samples import (
@@ -72,6 +74,17 @@ PEOPLE = {
     ),
     "answered_only": replace(BOUGHT, last_contacts={"answer": {"shop": NOW}}),
     "no_consent_known": replace(BOUGHT, consent=Consent()),
+    "consented_before": replace(BOUGHT, statements={"email": (plain_statement(True, later(days=-1)),)}),
+    "allows_offers": replace(
+        BOUGHT,
+        statements={
+            "email": (
+                ConsentStatement(given=True, at=NOW, purposes=(ConsentPurpose.SURVEY,), source="till"),
+                ConsentStatement(given=False, at=later(days=-1), purposes=(ConsentPurpose.OFFERS,)),
+            ),
+            "sms": (ConsentStatement(given=True, at=NOW, purposes=(ConsentPurpose.OFFERS,)),),
+        },
+    ),
 }
 _WIDE = "SELECT customer_id, consent, attributes, first_purchase_at, last_purchase_at, moments FROM respondents"
 
@@ -98,6 +111,19 @@ async def test_respondent_is_read_as_written(trigger_db: Database, person: Respo
     async with trigger_db.sessions.begin() as session:
         await respondents.save(session, [person])
     assert await known_respondents(trigger_db) == [person]
+
+
+@pytest.mark.parametrize("consents", ["n--", "---", None])
+async def test_consent_that_the_version_before_changed_counts(trigger_db: Database, consents: str | None) -> None:
+    """It does not know the column of statements, and leaves it as it is."""
+    await set_compact(trigger_db, compact=True)
+    async with trigger_db.sessions.begin() as session:
+        await respondents.add(session, [PEOPLE["allows_offers"]])
+        await db.fetch(session, "UPDATE respondents SET consents = $1", consents)
+    [known] = await known_respondents(trigger_db)
+    assert known.consent == Consent(email=False if consents == "n--" else None)
+    assert known.offers == [ChannelKind.SMS]
+    assert "email" not in known.statements
 
 
 @pytest.mark.parametrize("person", PEOPLE.values(), ids=PEOPLE)

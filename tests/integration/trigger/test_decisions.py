@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+from datetime import time
 from typing import Any
 from uuid import UUID
 
 from services.trigger.domain.deciding.batch import DecisionBatch
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from shared.contract.events import RespondentConsentChanged, RespondentErased, SurveyRequested, SurveyWithdrawn
+from shared.contract.events import (
+    RespondentConsentChanged,
+    RespondentErased,
+    SurveyRequested,
+    SurveyWithdrawn,
+    Window,
+)
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Database
 from tests.integration.trigger.samples import (
@@ -58,7 +65,8 @@ async def test_purchase_asks_and_publishes_the_whole_request(installed: Database
         (ChannelKind.SMS, 2 * 86400),
         (ChannelKind.CALL, 2 * 86400),
     ]
-    assert [step.window is None for step in request.plan] == [True, True, False, False]
+    mail, phone = Window(start=time(8)), Window(start=time(9))
+    assert [step.window for step in request.plan] == [mail, mail, phone, phone]
     assert request.link_key == "dev"
 
 
@@ -208,6 +216,27 @@ async def test_changed_consent_is_published(installed: Database) -> None:
     *_, event = await published(installed)
     assert isinstance(event.payload, RespondentConsentChanged)
     assert event.payload.consent.model_dump() == {"email": False, "sms": True, "call": None}
+
+
+RECORD = {"given": True, "at": NOW.isoformat(), "source": "shop.example/join", "text": "Yes, write me."}
+
+
+async def test_change_of_offers_alone_is_published_and_a_request_names_the_channels(installed: Database) -> None:
+    offers = {**CUSTOMER, "consent": {"email": {**RECORD, "purposes": ["survey", "offers"]}}}
+    await decide(installed, [purchase("e1", customer=offers)])
+    (asked,) = await published(installed)
+    assert isinstance(asked.payload, SurveyRequested)
+    assert (asked.payload.offers, asked.payload.assumed) == ([ChannelKind.EMAIL], [])
+    assert "write me" not in asked.payload.model_dump_json()
+    withdrawn = {**CUSTOMER, "consent": {"email": {"given": False, "purposes": ["offers"]}}}
+    await decide(installed, [body("customer.updated", "e2", at=later(hours=1), customer=withdrawn)], now=later(hours=1))
+    *_, event = await published(installed)
+    assert isinstance(event.payload, RespondentConsentChanged)
+    assert event.payload.model_dump() == {
+        "respondent_id": "c1",
+        "consent": {"email": True, "sms": None, "call": None},
+        "offers": [],
+    }
 
 
 async def test_erased_customer_leaves_no_address_and_old_events_bring_none_back(installed: Database) -> None:

@@ -12,6 +12,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from services.trigger.commands import files
 from services.trigger.commands.files import process_waiting
+from services.trigger.domain.consents import ConsentStatement
 from services.trigger.domain.sources.mapping import compile_mapping
 from services.trigger.domain.sources.source import Source, SourceKind, read_mapping
 from services.trigger.files import ingest as taking_module
@@ -28,11 +30,22 @@ from services.trigger.handlers.events import EventIdConflict
 from services.trigger.handlers.intake import EventIntake, EventVerdict
 from shared.clock import ManualClock
 from shared.contract.cloudevents import Event
-from shared.contract.events import CrmPayload
+from shared.contract.events import Consent, CrmPayload
+from shared.contract.vocabulary import ConsentPurpose
 from shared.database import db
 from shared.database.db import Database
 from shared.tables.layout import TableOptions
-from tests.integration.trigger.samples import NOW, SETTINGS, count, decide, later, published, purchase, reasons
+from tests.integration.trigger.samples import (
+    NOW,
+    SETTINGS,
+    count,
+    decide,
+    known_respondents,
+    later,
+    published,
+    purchase,
+    reasons,
+)
 
 SHOP = Source("my-shop", SourceKind.GENERIC)
 
@@ -316,6 +329,24 @@ async def test_column_that_is_no_field_is_named(intake: EventIntake, tmp_path: P
     path.write_text(f"customer.id;order.id;time;Скидка;customer.emial\nc;1;{NOW.isoformat()};5%;a@b.example\n")
     report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
     assert (report.stored, dict(report.ignored_fields)) == (1, {"Скидка: no such field": 1})
+
+
+async def test_consent_and_its_proof_are_read_from_columns(
+    intake: EventIntake, installed: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    names_ = ("email.given", "email.at", "email.source", "email.purposes", "sms")
+    columns = ",".join(["customer.id,order.id,time", *(f"customer.consent.{name}" for name in names_)])
+    cells = "yes,2026-02-01 09:00,Yes,survey; offers,да"
+    path.write_text(f"{columns}\nc,1,{NOW.isoformat()},{cells}\nd,2,{NOW.isoformat()},,,,,нет\n")
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP, TableOptions(zone=ZoneInfo("UTC"))).run()
+    assert (report.stored, dict(report.ignored_fields)) == (2, {})
+    known = {each.id.rpartition(":")[2]: each for each in await known_respondents(installed)}
+    signed = datetime(2026, 2, 1, 9, tzinfo=UTC)
+    assert known["c"].statements == {
+        "email": (ConsentStatement(given=True, at=signed, purposes=tuple(ConsentPurpose), source="Yes"),)
+    }
+    assert (known["c"].consent, known["d"].consent) == (Consent(email=True, sms=True), Consent(sms=False))
 
 
 @pytest.mark.parametrize("rounded", ["7.91612E+10", "7,91612E+10", "5E+12"])

@@ -295,7 +295,7 @@ async def test_request_carries_contact_caps_and_holidays(trigger_db: Database) -
     await apply(trigger_db, plan=[{"channel": "email"}, {"channel": "call", "holidays": "RU"}], contact_caps=caps)
     await decide(trigger_db, [purchase("e1")])
     (request,) = await requests(trigger_db)
-    assert [(step.holidays, step.window is None) for step in request.plan] == [(None, True), ("RU", False)]
+    assert [(step.holidays, step.window is None) for step in request.plan] == [(None, False), ("RU", False)]
     assert [(cap.name, cap.limit) for cap in request.contact_caps] == [("a week", 1)]
 
 

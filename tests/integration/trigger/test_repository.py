@@ -8,11 +8,13 @@ from uuid import UUID
 
 from msgspec.structs import fields, replace
 
+from services.trigger.domain.consents import ConsentStatement, plain_statement
 from services.trigger.domain.deciding.stored_decision import EventKey
 from services.trigger.domain.respondents import ContactCause, Respondent
 from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TouchpointState
 from services.trigger.repository import decisions, respondents, touchpoints
 from shared.contract.events import Consent
+from shared.contract.vocabulary import ConsentPurpose
 from shared.database import db
 from shared.database.db import Database
 from shared.messaging import parking
@@ -61,6 +63,10 @@ ANN = Respondent(
     erased_at=later(days=-90),
     address_source="shop",
     cleared={"email": later(days=-2)},
+    statements={
+        "email": (ConsentStatement(given=True, at=later(days=-3), purposes=tuple(ConsentPurpose), text="Write me."),),
+        "sms": (plain_statement(False, later(days=-1)),),
+    },
 )
 
 

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from shared.contract.cloudevents import Event, place_of
-from shared.contract.events import BY_TYPE, Consent, CrmPayload, CustomerUpdated, Payload, PurchaseCompleted
+from shared.contract.events import (
+    BY_TYPE,
+    ConsentRecord,
+    CrmPayload,
+    CustomerConsent,
+    CustomerUpdated,
+    Payload,
+    PurchaseCompleted,
+)
+from shared.contract.vocabulary import ConsentPurpose
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
@@ -43,6 +52,10 @@ def read(raw: bytes | dict[str, Any]) -> tuple[PurchaseCompleted, dict[str, str]
 def purchase(*, customer: Any = None, order: Any = None, **parts: Any) -> dict[str, Any]:
     return envelope(data={"customer": {**CUSTOMER, **(customer or {})}, "order": {**ORDER, **(order or {})}, **parts})
 
+
+YES = ConsentRecord(given=True)
+TO_NOTHING = ConsentRecord(given=True, purposes=[])
+PURPOSES = "customer.consent.sms.purposes"
 
 PLAIN = read(envelope())[0]
 
@@ -193,17 +206,36 @@ def test_good_fields_beside_a_wrong_one_are_kept() -> None:
 @pytest.mark.parametrize(
     ("consent", "right", "named"),
     [
-        ({"email": "perhaps"}, Consent(email=False), ["customer.consent.email"]),
-        ({"email": True, "sms": 2}, Consent(email=True, sms=False), ["customer.consent.sms"]),
-        ({"call": {"given": True}}, Consent(call=False), ["customer.consent.call"]),
-        ("yes", Consent(email=False, sms=False, call=False), ["customer.consent"]),
-        (["email"], Consent(email=False, sms=False, call=False), ["customer.consent"]),
-        (True, Consent(email=False, sms=False, call=False), ["customer.consent"]),
-        ({"email": "\0"}, Consent(email=False), ["customer.consent.email"]),
-        ({"email": None, "sms": "yes"}, Consent(sms=True), []),
+        ({"email": "perhaps"}, CustomerConsent(email=False), ["customer.consent.email"]),
+        ({"email": True, "sms": 2}, CustomerConsent(email=True, sms=False), ["customer.consent.sms"]),
+        ({"call": [True]}, CustomerConsent(call=False), ["customer.consent.call"]),
+        ({"call": {"purposes": ["survey"]}}, CustomerConsent(call=False), ["customer.consent.call.given"]),
+        ({"call": {"given": "perhaps"}}, CustomerConsent(call=False), ["customer.consent.call.given"]),
+        ({"call": {"given": None}}, CustomerConsent(call=False), ["customer.consent.call.given"]),
+        ({"call": {"given": "yes", "at": None}}, CustomerConsent(call=YES), []),
+        ({"call": {"given": True, "at": "soon"}}, CustomerConsent(call=YES), ["customer.consent.call.at"]),
+        ({"call": {"given": True, "at": "2026-03-01"}}, CustomerConsent(call=YES), ["customer.consent.call.at"]),
+        ({"call": {"given": True, "at": " ", "more": 1}}, CustomerConsent(call=YES), []),
+        ({"call": {"given": True, "text": "x" * 4001}}, CustomerConsent(call=YES), ["customer.consent.call.text"]),
+        ({"call": {"given": True, "source": "a\0"}}, CustomerConsent(call=YES), ["customer.consent.call.source"]),
+        (
+            {"sms": {"given": True, "purposes": ["sport", "survey"]}},
+            CustomerConsent(sms=ConsentRecord(given=True, purposes=[ConsentPurpose.SURVEY])),
+            ["customer.consent.sms.purposes.0"],
+        ),
+        ({"sms": {"given": True, "purposes": "survey"}}, CustomerConsent(sms=TO_NOTHING), [PURPOSES]),
+        ({"sms": {"given": True, "purposes": {"survey": 1}}}, CustomerConsent(sms=TO_NOTHING), [PURPOSES]),
+        ({"sms": {"given": True, "purposes": ["survey"] * 11}}, CustomerConsent(sms=TO_NOTHING), [PURPOSES]),
+        ("yes", CustomerConsent(email=False, sms=False, call=False), ["customer.consent"]),
+        (["email"], CustomerConsent(email=False, sms=False, call=False), ["customer.consent"]),
+        (True, CustomerConsent(email=False, sms=False, call=False), ["customer.consent"]),
+        ({"email": "\0"}, CustomerConsent(email=False), ["customer.consent.email"]),
+        ({"email": None, "sms": "yes"}, CustomerConsent(sms=True), []),
     ],
 )
-def test_consent_that_cannot_be_read_counts_as_not_given(consent: Any, right: Consent, named: list[str]) -> None:
+def test_consent_that_cannot_be_read_counts_as_not_given(
+    consent: Any, right: CustomerConsent, named: list[str]
+) -> None:
     payload, ignored, _ = read(purchase(customer={"consent": consent}))
     assert (payload.customer.consent, list(ignored)) == (right, named)
 

@@ -200,7 +200,31 @@ def test_invalid_fields_are_named_in_the_trail() -> None:
         facts(ignored=[IgnoredField("customer.phone", "not a valid number"), IgnoredField("order", "")]),
         now=NOW,
     ).trail
-    assert trial.facts == {"channels": [ChannelKind.EMAIL], "send_at": NOW, "unusable": ["phone"]}
+    assert trial.facts == {
+        "channels": [ChannelKind.EMAIL],
+        "send_at": NOW,
+        "consent": {ChannelKind.EMAIL: "assumed (no ground is named)"},
+        "unusable": ["phone"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        (Consent(), {"email": "assumed (ground: customers of 2026)"}),
+        (Consent(sms=True), {"email": "assumed (ground: customers of 2026)"}),
+        (Consent(email=True), None),
+        (Consent(email=False, sms=True), None),
+    ],
+)
+def test_assumed_consent_is_shown_with_its_ground(known: Consent, shown: dict[str, str] | None) -> None:
+    respondent = structs.replace(REACHABLE, consent=known)
+    given = facts(respondent, consent_ground="customers of 2026")
+    (trial,) = decide(PURCHASE, [program()], given, now=NOW).trail
+    assert trial.facts.get("consent") == shown
+    request = requested(PURCHASE, program(), respondent)
+    assert request.assumed == ([ChannelKind.EMAIL] if shown else [])
+    assert request.offers == []
 
 
 def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:

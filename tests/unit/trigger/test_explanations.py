@@ -51,6 +51,11 @@ def test_what_would_have_changed_it(reason: DecisionReason, facts: dict[str, Any
     assert words in would_change(reason, facts, event_type="crm.service.completed")
 
 
+def test_assumed_consent_is_not_shown_as_a_yes() -> None:
+    shown = format_facts({"consent": {"email": "assumed (ground: customers of 2026)"}})
+    assert shown == {"consent": "email: assumed (ground: customers of 2026)"}
+
+
 def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:
     assert set(TITLES) == set(DecisionReason)
     assert set(DecisionReason) - {reason for reason, _, _ in CHANGES} == {DecisionReason.ASKED}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
+from typer.testing import CliRunner
 
+from services.trigger.commands import programs
 from services.trigger.domain.deciding.cases import DecisionFacts
 from services.trigger.domain.deciding.decide import decide
 from services.trigger.domain.programs.document import ProgramDocument
-from services.trigger.domain.programs.lint import lint
+from services.trigger.domain.programs.lint import demands_of_production, lint
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.domain.respondents import Respondent
@@ -53,6 +56,7 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ({"texts": {"en": {"reasons": {"other": SIX}}}}, "texts.en.reasons.other: 6 items"),
         ({"texts": {"en": {"extra_questions": [{"id": "a", "text": "Is it?"}]}}}, "extra_questions.0.text: a yes/no"),
         ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent has none"),
+        ({"segments": [{"name": "clerk", "field": "touchpoint.employee"}]}, "segments.0: every answer says who served"),
         ({"assume_consent": ["email", "call"]}, "assume_consent: call without a recorded consent"),
         ({"caps": [{"name": "a", "days": 90}]}, "caps.0: has no effect, quarantine is 90 days"),
         (
@@ -75,6 +79,25 @@ def test_probable_mistake_is_a_warning(written: dict[str, Any], warning: str) ->
 def test_usual_program_has_no_warnings() -> None:
     assert lint(document()) == []
     assert lint(document(cadence="90d")) == []
+
+
+@pytest.mark.parametrize("brand", [{"name": "A"}, {"name": "A", "privacy_url": "https://a.example/privacy"}])
+def test_production_demands_where_to_read_about_privacy_only(brand: dict[str, str]) -> None:
+    document = ProgramDocument.model_validate({"id": "a", "starts_on": ["survey.answered"], "brand": brand})
+    assert [lack.partition(":")[0] for lack in demands_of_production(document)] == (
+        [] if "privacy_url" in brand else ["brand.privacy_url"]
+    )
+
+
+@pytest.mark.parametrize(("environment", "code"), [("production", 1), ("development", 0)])
+def test_what_production_demands_is_an_error_only_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str, code: int
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("{id: a, brand: {name: A}, cadence: 90d, time_zone: Etc/UTC}")
+    monkeypatch.setenv("EARSHOT_ENVIRONMENT", environment)
+    result = CliRunner().invoke(programs.app, ["lint", str(path)])
+    assert (result.exit_code, "brand.privacy_url: not set" in result.output) == (code, bool(code))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

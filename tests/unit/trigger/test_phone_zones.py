@@ -121,7 +121,7 @@ def test_request_has_the_common_hours_of_the_number_and_only_there() -> None:
         for phone in ("+34612345678", "+4915112345678")
     )
     requests = [survey_request(each, invitation_id=_ID, send_at=SUMMER, link_key="k") for each in (spain, bavaria)]
-    assert [request.plan[0].window for request in requests] == [None, None]
+    assert [request.plan[0].window for request in requests] == [Window(start=time(9)), Window(start=time(8))]
     assert [request.plan[1].window for request in requests] == [Window(start=time(10)), Window()]
     for each in requests:
         written = request_json(each, spain.program)

@@ -36,7 +36,8 @@ def test_omitted_fields_have_defaults() -> None:
         ("sms", 2),
         ("call", 2),
     ]
-    assert [step.window for step in document.plan] == [None, None, Window(), Window()]
+    mail = Window(start=time(8), end=time(21))
+    assert [step.window for step in document.plan] == [mail, mail, Window(), Window()]
     assert document.texts["en"].question == "How likely are you to recommend us to a friend or colleague?"
     assert document.texts["ru"].question == "Какова вероятность того, что вы порекомендуете нас другу или коллеге?"
 
@@ -47,9 +48,9 @@ def test_holidays_are_those_of_a_country_or_a_part_of_one() -> None:
 
 
 def test_window_may_be_set_or_removed() -> None:
-    written = 'plan: [{channel: sms, window: null}, {channel: email, window: {start: 10:00, end: "21:30"}}]'
-    windows = [step.window for step in program(written).document.plan]
-    assert windows == [None, Window(start=time(10), end=time(21, 30))]
+    email = '{channel: email, window: {start: 10:00, end: "21:30"}}, {channel: email, window: null}, {channel: link}'
+    windows = [step.window for step in program(f"plan: [{{channel: sms, window: null}}, {email}]").document.plan]
+    assert windows == [None, Window(start=time(10), end=time(21, 30)), None, None]
 
 
 @pytest.mark.parametrize(

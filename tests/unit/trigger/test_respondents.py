@@ -239,7 +239,7 @@ def patched(known: Respondent = FULL, *, days: int = 1, **customer: Any) -> Resp
 def test_null_in_an_update_clears_a_field_and_an_older_event_does_not_bring_it_back(name: str) -> None:
     cleared = patched(FULL, days=1, **{name: None})
     assert getattr(cleared, name) is None
-    assert replace(cleared, **{name: getattr(FULL, name)}, known_at=NOW, cleared={}) == FULL
+    assert replace(cleared, **{name: getattr(FULL, name)}, known_at=NOW, cleared={}, statements={}) == FULL
     assert getattr(patched(cleared, days=0, **{name: getattr(FULL, name)}), name) is None
     assert getattr(patched(cleared, days=2, **{name: getattr(FULL, name)}), name) == getattr(FULL, name)
 

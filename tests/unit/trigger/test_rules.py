@@ -16,7 +16,7 @@ from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.quotas import QuotaKey
-from services.trigger.domain.programs.segments import Segment
+from services.trigger.domain.programs.segments import Segment, default_segments, reported_segments
 from services.trigger.domain.programs.timing import first_send_time
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.sampling import SPREAD, sample, spread_of
@@ -252,6 +252,28 @@ def test_quota_counts_by_the_day_of_the_program_and_not_of_the_customer(used: in
 def test_number_is_reported_by_its_range(found: object, value: str | None) -> None:
     segment = Segment(name="age", field="customer.attributes.age", ranges=[18, 25, 35, 50])
     assert segment.value({"customer.attributes.age": found}) == value  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("employee", "reported"),
+    [
+        ("e-17", {"store": "Riverside", "employee": "e-17"}),
+        (" 0042 ", {"store": "Riverside", "employee": "0042"}),
+        ("Anna", {"store": "Riverside"}),
+        ("Anna Petrova 2", {"store": "Riverside"}),
+        ("7" * 51, {"store": "Riverside"}),
+        (None, {"store": "Riverside"}),
+    ],
+)
+def test_employee_is_reported_by_a_code_and_under_one_name(employee: str | None, reported: dict[str, str]) -> None:
+    named = [Segment(name="store", field="touchpoint.store"), Segment(name="clerk", field="touchpoint.employee")]
+    values = {"store": "Riverside"} | ({} if employee is None else {"clerk": employee.strip()})
+    assert reported_segments(named, values) == reported
+    assert reported_segments(named[:1], {"store": "Riverside"}) == {"store": "Riverside"}
+
+
+def test_employee_is_no_default_segment() -> None:
+    assert [each.name for each in default_segments()] == ["store", "region", "channel", "device", "stage"]
 
 
 def test_segments_are_the_declared_ones_and_go_into_the_request() -> None:

@@ -55,7 +55,8 @@ class InstallationSettings:
 
     `link_key` is the id of the key that new links are signed with, `phone_region` the country of phone numbers without
     a country code, `store_zones` has the time zone of each store. `address_keys` makes the fingerprints of addresses;
-    an address of more than `shared_address_ids` ids is no identity of a person.
+    an address of more than `shared_address_ids` ids is no identity of a person. `consent_ground` is the ground on which
+    programs assume consent.
     """
 
     link_key: str
@@ -63,6 +64,7 @@ class InstallationSettings:
     store_zones: Mapping[str, str] = field(default_factory=dict)
     address_keys: AddressKeys = field(default_factory=lambda: AddressKeys({"none": "none"}))
     shared_address_ids: int = 10
+    consent_ground: str = ""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ class DecisionBatch:
             self.quotas_used,
             self.settings.store_zones,
             self.addresses.history_of(respondent),
+            self.settings.consent_ground,
         )
         decision = decide(event, self.programs, facts, now=self.now)
         self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]
@@ -144,8 +147,8 @@ class DecisionBatch:
                 ignored, self.clashes = [*ignored, clash], self.clashes + 1
             if self.suppressions:
                 self._lift_obsolete_suppressions(known, updated)
-            if known.known_at is not None and (consent := published_consent(known, updated)) != known.consent:
-                self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
+            if known.known_at is not None:
+                self._publish_consent(known, updated)
             if known.last_asked_at is not None and (added := known.contact_added(updated)) is not None:
                 self._publish(RespondentContactAdded(respondent_id=known.id, contact=added))
         if touchpoint is not None and touchpoint.reversed_at is None:
@@ -153,6 +156,12 @@ class DecisionBatch:
         self.addresses.updated(known, updated)
         self._record_respondent(updated, known)
         return ignored
+
+    def _publish_consent(self, before: Respondent, after: Respondent) -> None:
+        """Publish a change of consent, for open surveys."""
+        consent, offers = published_consent(before, after), after.offers if after.offers != before.offers else None
+        if consent != before.consent or offers is not None:
+            self._publish(RespondentConsentChanged(respondent_id=after.id, consent=consent, offers=offers))
 
     def _lift_obsolete_suppressions(self, before: Respondent, after: Respondent) -> None:
         """Lift suppressions of a replaced address in trigger's copy; dispatcher lifts its own at the next request."""

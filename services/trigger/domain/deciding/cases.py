@@ -21,7 +21,7 @@ from services.trigger.domain.respondents import LastContacts, Respondent
 from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, store_of, with_details
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import PlanStep
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
 from shared.zones import local_day
 
 
@@ -51,7 +51,7 @@ class DecisionFacts(msgspec.Struct, frozen=True, gc=False):
 
     `ignored` names the event's fields that could not be read, `groups` has the group of each program that belongs to
     one, `quotas_used` the counter of each quota, and `store_zones` the time zone of each store. `addresses` tells what
-    is known about the respondent's addresses under other ids.
+    is known about the respondent's addresses under other ids, `consent_ground` on which ground consent is assumed.
     """
 
     respondent: Respondent
@@ -62,6 +62,7 @@ class DecisionFacts(msgspec.Struct, frozen=True, gc=False):
     quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
     store_zones: Mapping[str, str] = msgspec.field(default_factory=dict)
     addresses: AddressHistory = msgspec.field(default_factory=AddressHistory)
+    consent_ground: str = ""
 
 
 TrialFacts = Mapping[str, Any]  # without addresses and names, because they are stored and shown to staff
@@ -181,6 +182,12 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     @_cached
     def consented(self) -> list[ChannelKind]:
         return [channel for channel in self.reachable if consent_to(self.program, self.facts.respondent, channel)]
+
+    @_cached
+    def assumed(self) -> list[ChannelKind]:
+        """The channels to which consent is assumed, because nothing is known of it."""
+        known, assumable = self.facts.respondent.consent, self.program.document.assume_consent
+        return [each for each in CONTACT_CHANNELS if each in assumable and getattr(known, each) is None]
 
     @_cached
     def planned_at(self) -> datetime:

@@ -62,7 +62,15 @@ def _try(case: Case) -> Trial:
             return _trial(case, reason, facts)
     at, delayed_by = send_at(case)
     facts = {"channels": case.consented, "send_at": at}
+    if case.assumed and (consent := _consent_facts(case)):
+        facts["consent"] = consent
     return _trial(case, DecisionReason.ASKED, {**facts, "delayed_by": delayed_by} if delayed_by else facts)
+
+
+def _consent_facts(case: Case) -> dict[str, str]:
+    """Return the channels that are used because consent to them is assumed, and the ground of that."""
+    ground = f"ground: {case.facts.consent_ground}" if case.facts.consent_ground else "no ground is named"
+    return {channel: f"assumed ({ground})" for channel in case.consented if channel in case.assumed}
 
 
 def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:

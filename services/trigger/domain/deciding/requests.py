@@ -14,6 +14,7 @@ from msgspec import structs
 
 from services.trigger.domain.deciding.cases import Case, consent_to
 from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.domain.programs.segments import reported_segments
 from services.trigger.domain.touchpoints import TriggerPayload
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
@@ -31,7 +32,7 @@ from shared.contract.events import (
     SurveyRequested,
     Thanks,
 )
-from shared.contract.vocabulary import CONTACT_CHANNELS
+from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
 
 
 class EventReference(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +82,8 @@ class SurveyRequest(msgspec.Struct, frozen=True, gc=False):
     contact_caps: Sequence[ContactCap]
     contact: Addresses
     consent: Consent
+    assumed: Sequence[ChannelKind]
+    offers: Sequence[ChannelKind]
     segments: Mapping[str, str]
     test: bool
     link_key: str
@@ -116,7 +119,9 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         contact_caps=document.contact_caps,
         contact=Addresses(respondent.email, respondent.phone),
         consent=_consent(*(consent_to(program, respondent, channel) for channel in CONTACT_CHANNELS)),
-        segments=case.segments,
+        assumed=case.assumed,
+        offers=respondent.offers,
+        segments=reported_segments(document.segments, case.segments),
         test=False,
         link_key=link_key,
     )

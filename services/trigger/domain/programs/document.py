@@ -30,6 +30,13 @@ from shared.contract.vocabulary import ChannelKind
 NO_ZONE = "UTC"  # the zone of a program that names none; one that means UTC says Etc/UTC
 
 
+DEFAULT_WINDOWS: Mapping[str, Window] = {
+    ChannelKind.EMAIL: Window(start=time(8)),
+    ChannelKind.SMS: Window(),
+    ChannelKind.CALL: Window(),
+}
+
+
 class DelayFrom(StrEnum):
     EVENT = "event"
     DELIVERY = "delivery"
@@ -55,7 +62,7 @@ class Texts(_Document):
 
 
 class StepDocument(_Document):
-    """One contact; `after` is the time since the previous one. The default window of SMS and calls is 09:00-21:00."""
+    """One contact; `after` is the time since the previous one. Without a window it is `DEFAULT_WINDOWS`."""
 
     channel: ChannelKind
     after: Duration = timedelta()
@@ -67,9 +74,8 @@ class StepDocument(_Document):
     @model_validator(mode="before")
     @classmethod
     def _default_window(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("channel") in (ChannelKind.SMS, ChannelKind.CALL):
-            return {"window": {}, **given}
-        return given
+        window = DEFAULT_WINDOWS.get(given.get("channel", "")) if isinstance(given, dict) else None
+        return given if window is None else {"window": window, **given}
 
 
 def _default_plan() -> list[StepDocument]:

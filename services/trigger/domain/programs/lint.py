@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from services.trigger.domain.programs.document import NO_ZONE, ProgramDocument, Texts
+from services.trigger.domain.programs.segments import EMPLOYEE_FIELD
 from shared.contract.vocabulary import ChannelKind
 
 MAX_QUESTION_LENGTH = 120
@@ -17,8 +18,16 @@ _YES_OR_NO = re.compile(
 
 def lint(document: ProgramDocument) -> list[str]:
     """Return the warnings, each with its field."""
-    warnings = [*_texts(document), *_channels(document), *_caps(document), *_shares(document), *_zone(document)]
+    checks = (_texts, _channels, _caps, _shares, _zone, _segments)
+    warnings = [warning for check in checks for warning in check(document)]
     return sorted(set(warnings), key=warnings.index)
+
+
+def demands_of_production(document: ProgramDocument) -> list[str]:
+    """Return what a document lacks that production demands, each with its field."""
+    if document.brand.privacy_url:
+        return []
+    return ["brand.privacy_url: not set; mails and pages must lead to what becomes of the answers"]
 
 
 def _texts(document: ProgramDocument) -> Iterator[str]:
@@ -76,6 +85,12 @@ def _shares(document: ProgramDocument) -> Iterator[str]:
         yield f"{'sample' if document.sample == 0 else 'holdout'}: asks nobody"
     if document.contact_caps and all(cap.limit == 0 for cap in document.contact_caps):
         yield "contact_caps: a limit of 0 sends nothing"
+
+
+def _segments(document: ProgramDocument) -> Iterator[str]:
+    for number, segment in enumerate(document.segments):
+        if segment.field == EMPLOYEE_FIELD:
+            yield f"segments.{number}: every answer says who served the customer; ask whether the staff know and agree"
 
 
 def _zone(document: ProgramDocument) -> Iterator[str]:

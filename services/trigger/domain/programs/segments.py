@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -11,7 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from services.trigger.domain.programs.event_fields import TOUCHPOINT_FIELDS, Fields, FieldValue, known_field
 from shared.contract.events import Id
+from shared.contract.vocabulary import EMPLOYEE
 
+EMPLOYEE_FIELD = f"touchpoint.{EMPLOYEE}"
+_CODE = re.compile(r"(?=\D*\d)[^\s,;]{1,50}")  # has a digit and no space, as names have
 _TO = "\N{EN DASH}"
 
 
@@ -47,12 +51,23 @@ class Segment(BaseModel):
 
 
 def default_segments() -> list[Segment]:
-    return [Segment.model_validate(name) for name in TOUCHPOINT_FIELDS]
+    """Return the segments of a program that names none; figures per employee are never a default."""
+    return [Segment.model_validate(name) for name in TOUCHPOINT_FIELDS if name != EMPLOYEE]
 
 
 def segments_of(segments: Sequence[Segment], fields: Fields) -> dict[str, str]:
     values = {segment.name: segment.value(fields) for segment in segments}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def reported_segments(segments: Sequence[Segment], values: Mapping[str, str]) -> dict[str, str]:
+    """Return the segments to report: the employee under one name in all programs, and only by a code, not by a name."""
+    employees = [each.name for each in segments if each.field == EMPLOYEE_FIELD]
+    if not employees:
+        return dict(values)
+    reported = {name: value for name, value in values.items() if name not in employees}
+    codes = [code for name in employees if _CODE.fullmatch(code := values.get(name, ""))]
+    return {**reported, EMPLOYEE: codes[0]} if codes else reported
 
 
 def _plain(found: FieldValue) -> str | None:

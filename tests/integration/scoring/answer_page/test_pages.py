@@ -8,7 +8,7 @@ from html import unescape
 import httpx2
 import pytest
 
-from shared.contract.events import EventRef, ExtraQuestion, Reason, RespondentErased, SurveyWithdrawn
+from shared.contract.events import Brand, EventRef, ExtraQuestion, Reason, RespondentErased, SurveyWithdrawn
 from tests.integration.scoring.stand import NOW, QUESTION, Scoring, link_of, requested
 
 
@@ -65,6 +65,20 @@ async def test_page_speaks_russian(scoring: Scoring, client: httpx2.AsyncClient)
         assert text in page
     await client.post(link_of(request.invitation_id), data={"score": "10"})
     assert "Что понравилось больше всего?" in (await client.get(link_of(request.invitation_id))).text
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en", "Kofe &amp; Co reads your answer together with your name."),
+        ("ru", "Ваш ответ вместе с вашим именем прочтёт Kofe &amp; Co."),  # noqa: RUF001 - Cyrillic it is
+    ],
+)
+async def test_question_page_says_who_reads_the_answer_with_its_name(
+    scoring: Scoring, client: httpx2.AsyncClient, locale: str, said: str
+) -> None:
+    request = await scoring.asked(locale=locale, brand=Brand(name="Kofe & Co"))
+    assert said in (await client.get(link_of(request.invitation_id))).text
 
 
 async def test_another_link_of_the_mail_shows_the_saved_answer(scoring: Scoring, client: httpx2.AsyncClient) -> None:

@@ -67,7 +67,7 @@ async def test_praise_is_not_shown_as_a_complaint(scoring: Scoring, client: http
     assert "Quick service <a" in (await client.get("/?reason=speed&group=promoter")).text
 
 
-@pytest.mark.parametrize("segment", ["store:Nowhere", "store", "planet:Mars", "employee:Gleb, Sokol"])
+@pytest.mark.parametrize("segment", ["store:Nowhere", "store", "planet:Mars", "stage:Gleb, Sokol"])
 async def test_segment_without_answers_says_so(scoring: Scoring, client: httpx2.AsyncClient, segment: str) -> None:
     await answer_all(scoring, [9] * 30)
     page = await client.get("/", params={"segment": segment})

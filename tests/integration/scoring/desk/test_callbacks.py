@@ -8,7 +8,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.contract.events import Brand, Contact, RespondentErased, RespondentOptedOut, SurveyRequested
+from shared.contract.events import (
+    Brand,
+    Consent,
+    Contact,
+    RespondentConsentChanged,
+    RespondentErased,
+    RespondentOptedOut,
+    SurveyRequested,
+)
+from shared.contract.vocabulary import ChannelKind
 from tests.integration.scoring.stand import Scoring, link_of
 
 REACHED = Contact(email="olga@example.com", phone="+79161234567")
@@ -30,7 +39,7 @@ async def test_dissatisfied_is_offered_a_call_and_a_promoter_a_review(
     scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
     brand = Brand(name="Kofe Point", review_url="https://reviews.example.com/kofe", logo_url="kofe.svg")
-    low, high = await scoring.asked(brand=brand), await scoring.asked(brand=brand)
+    low, high = [await scoring.asked(brand=brand, offers=[ChannelKind.EMAIL]) for _ in range(2)]
     await client.post(link_of(low.invitation_id), data={"score": "4"})
     await client.post(link_of(high.invitation_id), data={"score": "10"})
     page = (await client.get(link_of(low.invitation_id))).text
@@ -41,6 +50,42 @@ async def test_dissatisfied_is_offered_a_call_and_a_promoter_a_review(
     thanks = (await client.get(link_of(high.invitation_id) + "?done=1")).text
     assert 'href="https://reviews.example.com/kofe"' in thanks
     assert "reviews.example.com" not in (await client.get(link_of(low.invitation_id) + "?done=1")).text
+
+
+@pytest.mark.parametrize(
+    ("offers", "step", "asked"),
+    [([], 1, False), (["email"], 1, True), (["sms"], 1, False), (["sms"], 3, True), (["sms"], 0, True), ([], 0, False)],
+)
+async def test_only_who_allows_offers_over_the_channel_is_asked_for_a_review(
+    scoring: Scoring,
+    client: httpx2.AsyncClient,
+    offers: list[str],
+    step: int,
+    asked: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    brand = Brand(name="Kofe Point", review_url="https://reviews.example.com/kofe")
+    request = await scoring.asked(brand=brand, offers=offers)
+    link = link_of(request.invitation_id, step=step)
+    await client.post(link, data={"score": "10"})
+    thanks = await client.get(link + "?done=1")
+    assert thanks.status_code == 200
+    assert ("reviews.example.com" in thanks.text) is asked
+
+
+async def test_who_takes_the_consent_to_offers_back_is_not_asked_for_a_review(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    brand = Brand(name="Kofe Point", review_url="https://reviews.example.com/kofe")
+    request = await scoring.asked(brand=brand, offers=["email"])
+    link = link_of(request.invitation_id)
+    await client.post(link, data={"score": "10"})
+    for offers, asked in ((None, True), ([], False), ([ChannelKind.EMAIL], True)):
+        await scoring.receive(
+            RespondentConsentChanged(respondent_id=request.respondent_id, consent=Consent(email=True), offers=offers)
+        )
+        assert ("reviews.example.com" in (await client.get(link + "?done=1")).text) is asked
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    assert await scoring.rows("SELECT offers FROM invitations") == [{"offers": None}]
 
 
 async def test_program_may_offer_no_call(scoring: Scoring, client: httpx2.AsyncClient) -> None:
