@@ -20,6 +20,8 @@ import structlog
 
 from shared.config import Settings
 from shared.contract.vocabulary import Service
+from shared.languages.current import lookup
+from shared.languages.marking import mark
 from shared.mail_address import read_sender
 from shared.metrics import STAFF_MAILS
 from shared.smtp_server import SmtpServer
@@ -46,16 +48,16 @@ class Delivery(StrEnum):
     @property
     def why(self) -> str:
         """Say why the mail was not sent, "" if it was."""
-        return _WHY[self]
+        return lookup(_WHY[self]) if _WHY[self] else ""
 
 
 _WHY: Mapping[Delivery, str] = {
     Delivery.SENT: "",
-    Delivery.REFUSED: "the mail server refuses this mail or address",
-    Delivery.LOG_IN: "the mail server refuses our user name or password",
-    Delivery.UNAVAILABLE: "the mail server cannot be reached, or is too slow",
-    Delivery.UNCONFIRMED: "the mail server did not say in time whether it took the mail",
-    Delivery.CEILING: "the ceiling of mails an hour is reached",
+    Delivery.REFUSED: mark("the mail server refuses this mail or address"),
+    Delivery.LOG_IN: mark("the mail server refuses our user name or password"),
+    Delivery.UNAVAILABLE: mark("the mail server cannot be reached, or is too slow"),
+    Delivery.UNCONFIRMED: mark("the mail server did not say in time whether it took the mail"),
+    Delivery.CEILING: mark("the ceiling of mails an hour is reached"),
 }
 
 

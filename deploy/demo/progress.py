@@ -10,7 +10,8 @@ from babel.dates import format_date
 from rich.console import Console
 
 from deploy.demo.terminal import in_terminal_language
-from shared.languages.current import current, gettext, mark, ngettext
+from shared.languages.current import current, gettext, ngettext
+from shared.languages.marking import mark
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,7 +35,7 @@ class DemoProgress:
         series = await self._series()
         with in_terminal_language():
             day = format_date(self.clock.now(), "dd MMM", locale=current.get().locale)
-            contacts, score = ", ".join(self._contacts()), _score(series)
+            contacts, score = ", ".join(self._contacts()), score_text(series)
             text = mark("%(day)s: %(sold)s sold, %(contacts)s; %(score)s")
             line = gettext(text, day=day, sold=self.shop.sold, contacts=contacts, score=score)
         if line != self._last_line:
@@ -53,7 +54,8 @@ class DemoProgress:
         return next(iter(answer.raise_for_status().json()["series"]), None)
 
 
-def _score(whole: dict[str, Any] | None) -> str:
+def score_text(whole: dict[str, Any] | None) -> str:
+    """Say the score with its number of answers and its interval, in rich's markup."""
     if not whole or not whole["n"]:
         return gettext("no score yet")
     nps, low, high = (f"{each:+.0f}" for each in (whole["nps"], whole["interval"]["low"], whole["interval"]["high"]))

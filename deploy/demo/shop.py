@@ -29,7 +29,7 @@ from deploy.demo.terminal import in_terminal_language, say
 from deploy.program_ticket import ProgramTicket
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.runtime import stop_on_signals
 from shared.waiting import wait_for
 

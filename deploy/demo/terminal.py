@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rich.console import Console
 
 from shared.languages.catalogue import ENGLISH
-from shared.languages.current import current, gettext, known_in, language, match
+from shared.languages.current import gettext, known_in, language, match, speaking
 
 CATALOGUES = Path(__file__).parent.parent / "locales"
 console = Console(highlight=False)
@@ -23,14 +23,9 @@ def terminal_language(environment: Mapping[str, str] = os.environ) -> str:
     return match(locale.partition(".")[0].partition("@")[0], known_in(CATALOGUES)) or ENGLISH
 
 
-@contextmanager
-def in_terminal_language() -> Iterator[None]:
+def in_terminal_language() -> AbstractContextManager[None]:
     """Write texts in the terminal's language; the services in this process keep theirs."""
-    before = current.set(language(terminal_language(), CATALOGUES))
-    try:
-        yield
-    finally:
-        current.reset(before)
+    return speaking(language(terminal_language(), CATALOGUES))
 
 
 def say(message: str) -> None:

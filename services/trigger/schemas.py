@@ -15,7 +15,7 @@ from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDe
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.respondents import Respondent
 from shared.contract.vocabulary import CONTACT_CHANNELS, ConsentPurpose
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.qr import qr_svg
 
 KEPT_AFTER_ERASURE = mark(

@@ -8,7 +8,7 @@ import unicodedata
 from enum import StrEnum
 from functools import lru_cache
 
-from shared.languages.current import mark
+from shared.languages.marking import mark
 
 KEY_PREFIX = "esk_"  # of every API key
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")  # of customer ids

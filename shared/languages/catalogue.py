@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
@@ -90,6 +92,8 @@ def _fault(message: Message, forms: int) -> str:
             return f"its placeholders differ: {', '.join(sorted(wanted ^ found))}"
         if sorted(_TAG.findall(_source(message))) != sorted(_TAG.findall(text)):
             return "its tags differ"
+        if '"' in text and '"' not in _source(message):
+            return 'it has a ", which would end an attribute in HTML'
     return ""
 
 
@@ -119,16 +123,17 @@ def exists(language: str) -> bool:
 def translations(folders: Sequence[Path], language: str) -> NullTranslations:
     """Return the translations of a language, those of the first folder before those of the others.
 
-    They are compiled in memory. What is missing or broken stays English; what is broken is logged.
+    They are compiled in memory. What is missing or broken stays English; what is broken is logged, once in a process.
     """
     found = NullTranslations()
     for folder in reversed(folders):
-        known = _compiled(path_of(folder, language), language)
+        known = copy(_compiled(path_of(folder, language), language))
         known.add_fallback(found)
         found = known
     return found
 
 
+@lru_cache(maxsize=1000)
 def _compiled(path: Path, language: str) -> NullTranslations:
     if language == ENGLISH or not path.exists():
         return NullTranslations()

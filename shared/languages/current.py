@@ -5,7 +5,8 @@ Messages are English; `%(name)s` stands for a value and `%%` for a percent sign,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -42,9 +43,19 @@ class Language:
 current: ContextVar[Language] = ContextVar("language", default=Language())  # noqa: B039 - it is frozen
 
 
+@contextmanager
+def speaking(spoken: Language) -> Iterator[None]:
+    """Write texts in a language, in this task."""
+    before = current.set(spoken)
+    try:
+        yield
+    finally:
+        current.reset(before)
+
+
 @lru_cache(maxsize=100)
 def language(code: str, folder: Path) -> Language:
-    """Return a language with the catalogue of a folder, beside the shared one; both are read at the first use."""
+    """Return a language with the catalogue of a folder, beside the shared one; each is read once in a process."""
     return Language(code, Locale.parse(code), catalogue.translations((folder, SHARED), code))
 
 
@@ -74,11 +85,6 @@ def gettext(message: str, **values: object) -> str:
 def ngettext(one: str, many: str, num: int, **values: object) -> str:
     """Return the form for a number, which is the value `num` unless it is given."""
     return lookup_plural(one, many, num) % {"num": num, **values}
-
-
-def mark(message: str) -> str:
-    """Mark a constant as a message, which is translated where it is shown."""
-    return message
 
 
 def known() -> Sequence[str]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.tables import encodings
 from shared.tables.opening import SAMPLE, InvalidFile, detect_encoding, open_as_utf8, readable
 from shared.tables.values import DateOrder, DecimalPoint

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.contract.vocabulary import Service
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web import api_docs, routes
 from shared.web.errors.pages import error_response
 from shared.web.problems import Unavailable

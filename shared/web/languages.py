@@ -16,7 +16,8 @@ from shared.web import routes
 from shared.web.staff.tickets import StaffCookie
 
 LASTING = timedelta(days=400)  # the most that browsers keep a cookie (RFC 6265bis)
-_MOST_ASKED = 20  # languages of a header that are looked at
+_MOST_ASKED = 20  # languages of a header that are looked at …
+_LONGEST_ASKED = 500  # … in so many characters
 _FOR_PROGRAMS = ("/v1/", "/docs", "/openapi.json", "/metrics")
 
 
@@ -33,7 +34,8 @@ class Languages:
 
     def __init__(self, app: ASGIApp, *, catalogues: Path, otherwise: str, https: bool) -> None:
         self._app, self._otherwise, self._cookie = app, otherwise, language_cookie(https=https)
-        self._catalogues, self._known = catalogues, tuple(current.known())
+        self._languages = {code: current.language(code, catalogues) for code in current.known()}
+        self._known = tuple(self._languages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _is_for_staff(scope["path"]):
@@ -41,9 +43,10 @@ class Languages:
             return
         headers = Headers(scope=scope)
         chosen = self._cookie.text_in(headers.get("cookie", "")) or ""
-        chosen = chosen if chosen in self._known else ""
-        code = chosen or _negotiated(headers.get("accept-language", ""), self._otherwise, self._known)
-        choice, language = chosen_language.set(chosen), current.current.set(current.language(code, self._catalogues))
+        chosen = chosen if chosen in self._languages else ""
+        asked = headers.get("accept-language", "")[:_LONGEST_ASKED]
+        code = chosen or _negotiated(asked, self._otherwise, self._known)
+        choice, language = chosen_language.set(chosen), current.current.set(self._languages[code])
         try:
             await self._app(scope, receive, send)
         finally:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
-from shared.languages.current import mark
+from shared.languages.marking import mark
 
 INVALID_REQUEST = mark("The request is invalid")  # the title of a 422
 STAFF_ONLY = mark("Staff only")  # the title of a 401

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.problems import TooManyRequests
 
 

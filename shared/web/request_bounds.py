@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from python_multipart.multipart import parse_options_header
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.errors.pages import error_response
 from shared.web.problems import BadRequest, Problem, TooLarge, UnsupportedMediaType
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from shared.contract.api_keys import KeyScope
 from shared.contract.vocabulary import Role, Service
-from shared.languages.current import mark
+from shared.languages.marking import mark
 
 
 class Audience(StrEnum):

@@ -56,7 +56,8 @@ async def words_of(page: Page) -> str:
     text = await page.evaluate(
         """() => {
             const copy = document.querySelector("main").cloneNode(true);
-            for (const each of copy.querySelectorAll("code, iframe, svg, [lang=en], option, .acts td, .subject, .headers dd, #who")) each.remove();
+            const foreign = "code, iframe, svg, [lang=en], option, .acts td, .subject, .headers dd, #who";
+            for (const each of copy.querySelectorAll(foreign)) each.remove();
             return copy.innerText;
         }"""
     )

@@ -79,6 +79,7 @@ FAULTS = {
     'msgid "Hello %(name)s"\nmsgstr "Привет, %(name)"\n': "a placeholder is broken, or a % is not doubled",
     'msgid "Hello %(name)s"\nmsgstr "Привет, %(name)d"\n': "a placeholder is broken, or a % is not doubled",
     'msgid "Hello %(name)s"\nmsgstr "100 % привет, %(name)s"\n': "a placeholder is broken, or a % is not doubled",
+    'msgid "Hello %(name)s"\nmsgstr "\\"Привет\\", %(name)s"\n': 'it has a ", which would end an attribute in HTML',
     '#, fuzzy\nmsgid "Hello %(name)s"\nmsgstr "Привет, %(name)s"\n': "it is fuzzy",
     'msgid "Hello %(name)s"\nmsgstr ""\n': "it has no translation",
 }

@@ -13,7 +13,8 @@ from services.dispatcher.repository import customers
 from shared.contract.vocabulary import ChannelKind, SuppressionReason
 from shared.database.db import Row
 from shared.languages import formats
-from shared.languages.current import gettext, lookup, mark
+from shared.languages.current import gettext, lookup
+from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, HeldData, Kind
 
 _CHANNELS: Mapping[str, str] = {

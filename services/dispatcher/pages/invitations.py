@@ -14,7 +14,8 @@ from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
-from shared.languages.current import lookup, mark
+from shared.languages.current import lookup
+from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 
@@ -102,29 +103,16 @@ class InvitationPages:
                 session, self.address_keys, customer=customer, outcome=outcome or None, scope=staff_scope.get()
             )
             refused = await counts.refused_accounts(session, self.clock.now())
-        return page(
-            "invitations.html",
-            pages=self.staff_pages,
-            customer=customer,
-            outcome=outcome,
-            outcomes=OUTCOMES,
-            states=STATES,
-            found=found,
-            refused=refused,
-        )
+        return self._page("invitations.html", customer=customer, outcome=outcome, found=found, refused=refused)
 
     async def invitation(self, invitation_id: UUID) -> str:
         """Show an invitation's history, in the respondent's time zone."""
         async with self.sessions.begin() as session:
             shown = await history.of_invitation(session, invitation_id, scope=staff_scope.get())
-        return page(
-            "invitation.html",
-            pages=self.staff_pages,
-            history=shown,
-            explain=explained,
-            outcomes=OUTCOMES,
-            states=STATES,
-        )
+        return self._page("invitation.html", history=shown, explain=explained)
+
+    def _page(self, template: str, **values: object) -> str:
+        return page(template, pages=self.staff_pages, outcomes=OUTCOMES, states=STATES, **values)
 
 
 def explained(reason: str) -> str:

@@ -16,7 +16,7 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.pages.test_mails import SendingDisabled, send_test
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web import problems
 from shared.web.staff.menu import StaffPages
 

@@ -16,7 +16,8 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages
 
 _SHOWN = 100

@@ -20,7 +20,8 @@ from services.scoring.web import rendering
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
 from shared.languages import formats
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 
 MOST_VALUES, MORE_COMMENTS = 20, 50
 _STEP_NAMES = {

@@ -15,7 +15,8 @@ from services.scoring.repository import live_sequence
 from services.scoring.web.scopes import visible_program
 from shared.database.db import Sessions, is_transient
 from shared.health import Health
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.waiting import wait_for
 from shared.web.problems import Unavailable
 from shared.web.staff.tickets import LASTING

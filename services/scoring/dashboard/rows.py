@@ -13,7 +13,8 @@ from services.scoring.domain.periods import Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, Figure, ScoreInterval, bounds, nps
 from services.scoring.repository.programs import ProgramInUse
 from services.scoring.repository.scores.comparisons import AnnotationEffect
-from shared.languages.current import gettext, mark, ngettext
+from shared.languages.current import gettext, ngettext
+from shared.languages.marking import mark
 
 DAY_CHOICES = (7, 30, 90, 365)
 MARGINS = (5, 3)  # points on either side

@@ -10,7 +10,8 @@ from services.scoring.desk.page import LABELS
 from services.scoring.repository import customers
 from services.scoring.web.customer_data import places
 from shared.database.db import Row
-from shared.languages.current import gettext, lookup, mark
+from shared.languages.current import gettext, lookup
+from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
 _STATES = {"open": mark("open"), "answered": mark("answered"), "withdrawn": mark("withdrawn"), "erased": mark("erased")}

@@ -13,7 +13,8 @@ from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import CallDisposition
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.zones import time_zone
 
 OUTCOMES = [

@@ -17,7 +17,8 @@ from services.scoring.repository import answers
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.database.db import Sessions
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.web.problems import Conflict, NotFound
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope

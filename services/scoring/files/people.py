@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from services.scoring.files.uploads import read_upload
 from shared.contract.vocabulary import Role
+from shared.languages.marking import mark
 from shared.tables.layout import TableOptions
 
 MOST_PEOPLE = 2000
@@ -65,7 +66,7 @@ def read(content: bytes) -> PeopleFile:
 
     Raises InvalidFile.
     """
-    file = read_upload(content, _OPTIONS, most=MOST_PEOPLE)
+    file = read_upload(content, _OPTIONS, most=MOST_PEOPLE, too_many=mark("has more than %(most)s people"))
     of_scope = _SCOPE.intersection(file.names)
     rows = []
     for record in file.records:

@@ -10,6 +10,7 @@ from services.scoring.domain.stores.imports import BadLine, StoreRow
 from services.scoring.domain.stores.store import FIELDS, MOST_STORES, Store
 from services.scoring.domain.stores.texts import texts_of
 from services.scoring.files.uploads import read_upload
+from shared.languages.marking import mark
 from shared.tables.layout import TableOptions
 from shared.tables.records import FileRecord
 from shared.tables.values import ROUNDED, is_rounded
@@ -42,7 +43,7 @@ class StoreFile:
 
 def read(content: bytes) -> StoreFile:
     """Read a CSV file whatever its encoding and separator; raises InvalidFile."""
-    file = read_upload(content, _OPTIONS, most=MOST_STORES)
+    file = read_upload(content, _OPTIONS, most=MOST_STORES, too_many=mark("has more than %(most)s stores"))
     fields = [name for name in FIELDS if name in file.names]
     problems = {record.line: _problem(record) for record in file.records}
     return StoreFile(

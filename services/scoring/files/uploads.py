@@ -25,8 +25,8 @@ class Upload:
     layout: str
 
 
-def read_upload(content: bytes, options: TableOptions, *, most: int) -> Upload:
-    """Read at most `most` records; raises InvalidFile."""
+def read_upload(content: bytes, options: TableOptions, *, most: int, too_many: str) -> Upload:
+    """Read at most `most` records, with the text `too_many` for a file with more; raises InvalidFile."""
     if len(content) > MOST_BYTES:
         raise InvalidFile(gettext("has more than %(most)s bytes", most=MOST_BYTES))
     if content.startswith(b"\x1f\x8b"):
@@ -40,5 +40,5 @@ def read_upload(content: bytes, options: TableOptions, *, most: int) -> Upload:
         except InvalidFile as error:
             raise InvalidFile(str(error).removeprefix(f"{path}: ")) from None
     if len(records) > most:
-        raise InvalidFile(gettext("has more than %(most)s lines", most=most))
+        raise InvalidFile(gettext(too_many, most=most))
     return Upload(records, file.layout.names, file.layout.describe())

@@ -17,7 +17,8 @@ from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from shared.languages import current as languages
-from shared.languages.current import gettext, mark, ngettext
+from shared.languages.current import gettext, ngettext
+from shared.languages.marking import mark
 from shared.web.languages import LASTING, chosen_language, language_cookie
 from shared.web.problems import STAFF_ONLY, Unauthorized
 from shared.web.qr import qr_svg

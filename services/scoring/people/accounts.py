@@ -24,7 +24,8 @@ from services.scoring.domain.people.person import (
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.web.audit.acts import note
 
 LINK_LASTS = timedelta(days=3)

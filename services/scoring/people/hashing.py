@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from services.scoring.domain.people.passwords import LONGEST, normalized
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.problems import Unavailable
 
 MOST_WAITING = 100  # hashes; one takes some 15 ms

@@ -22,6 +22,8 @@ from shared.database.audit.rows import NOBODY, NewRow, Stage
 from shared.database.db import Sessions
 from shared.database.until_stopped import IDLE_S, Pause, until_stopped
 from shared.health import Heartbeat
+from shared.languages.current import Language, current, gettext, ngettext, speaking
+from shared.languages.marking import mark
 from shared.staff_mail import Delivery, StaffLetter, StaffMail
 from shared.web.rate_limit import RateLimit
 
@@ -49,7 +51,7 @@ class LinkMailer:
     def __init__(self, sessions: Sessions, mail: StaffMail, *, origin: str, limits: GuessLimits | None = None) -> None:
         self._sessions, self._mail, self._origin = sessions, mail, origin
         self._limits = limits or GuessLimits(login=RateLimit(per_second=1 / 600, burst=3))
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[tuple[str, Language]] = deque()
         self._asked = asyncio.Event()
 
     async def send(self, ids: Iterable[UUID]) -> list[MailedLink]:
@@ -69,7 +71,7 @@ class LinkMailer:
         if len(self._waiting) == _MOST_WAITING:
             log.warning("link_mailer.full")
         elif name:
-            self._waiting.append(name)
+            self._waiting.append((name, current.get()))
             self._asked.set()
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
@@ -83,9 +85,11 @@ class LinkMailer:
     async def send_next(self) -> float | None:
         """Mail a link to the next person who asked, unless nobody has the login; 0.0 while more are waiting."""
         if self._waiting:
-            invited = await self._invited_again(self._waiting[0])
+            login, language = self._waiting[0]
+            invited = await self._invited_again(login)
             self._waiting.popleft()
-            await self._deliver(invited, lasting=RESET_LASTS)
+            with speaking(language):
+                await self._deliver(invited, lasting=RESET_LASTS)
         return 0.0 if self._waiting else None
 
     async def _invited_again(self, login: str) -> list[Invited]:
@@ -106,23 +110,25 @@ class LinkMailer:
         person = invited.person
         return StaffLetter(
             person.email,
-            "Your password for Earshot",
-            _TEXT.format(name=person.name, login=person.login, url=invited.url(self._origin), lasts=_words(lasting)),
+            gettext("Your password for Earshot"),
+            gettext(_TEXT, name=person.name, login=person.login, url=invited.url(self._origin), lasts=_words(lasting)),
         )
 
 
-_TEXT = """\
-Hello {name},
+_TEXT = mark("""\
+Hello %(name)s,
 
 open this link to choose a password for Earshot:
 
-{url}
+%(url)s
 
-It works once and for {lasts}. Your login is {login}.
+It works once and for %(lasts)s. Your login is %(login)s.
 
 Whoever has the link can log in as you, so do not pass this mail on. If you did not expect it, tell an administrator.
-"""
+""")
 
 
 def _words(lasting: timedelta) -> str:
-    return f"{lasting.days} days" if lasting.days else f"{lasting // timedelta(hours=1)} hours"
+    if lasting.days:
+        return ngettext("%(num)s day", "%(num)s days", lasting.days)
+    return ngettext("%(num)s hour", "%(num)s hours", lasting // timedelta(hours=1))

@@ -28,7 +28,8 @@ from services.scoring.people.samples import SAMPLES, sample_person
 from services.scoring.repository.people import accounts
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Role, Service
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.addresses import is_loopback_host
 from shared.web.client_address import ClientAddress

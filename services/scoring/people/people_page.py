@@ -26,7 +26,7 @@ from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
 from shared.web.audit.acts import note_instead

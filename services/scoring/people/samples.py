@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from services.scoring.domain.people.person import Person
 from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role
-from shared.languages.current import mark
+from shared.languages.marking import mark
 
 SAMPLES: Mapping[Role, tuple[str, str]] = {  # name, and what the person does here
     Role.MANAGER: ("Maria", mark("reads the score")),

@@ -26,7 +26,8 @@ from services.scoring.stores.saving import ImportResult, StaleStore, StoreInUse
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.database.db import Sessions
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.tables.opening import InvalidFile
 from shared.web.problems import Conflict, Forbidden, NotFound
 from shared.web.staff.menu import StaffPages
@@ -130,7 +131,7 @@ class StorePages:
             if error.current is not None:
                 return self._form(texts_of(error.current), version=error.current.version, kept=True)
         except StoreInUse as error:
-            raise Conflict("The store is in use", str(error)) from None
+            raise Conflict(mark("The store is in use"), str(error)) from None
         return _back(deleted=code)
 
     async def add_spelling(self, request: Request) -> Response:
@@ -145,7 +146,7 @@ class StorePages:
 
     async def upload(self) -> Response:
         if not self.staff_pages.may_write("/stores"):
-            raise Forbidden("Your role does not allow this", "An administrator imports stores.")
+            raise Forbidden(mark("Your role does not allow this"), mark("An administrator imports stores."))
         return self._import_page()
 
     async def import_csv(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from services.scoring.files import stores as files
 from services.scoring.repository.people import accounts, revisions
 from services.scoring.repository.stores import listed
 from shared.database.db import Sessions
-from shared.languages.current import gettext
+from shared.languages.current import gettext, ngettext
 from shared.web.audit.acts import note
 
 Expected = Callable[[Store | None], bool]
@@ -25,8 +25,12 @@ class StoreInUse(Exception):
     """The scope of so many people names the store."""
 
     def __init__(self, people: int) -> None:
-        who = "1 person is" if people == 1 else f"{people} people are"
-        super().__init__(f"{who} set to see this store. Change that first: its code may be given to another store.")
+        text = ngettext(
+            "%(num)s person is set to see this store. Change that first: its code may be given to another store.",
+            "%(num)s people are set to see this store. Change that first: its code may be given to another store.",
+            people,
+        )
+        super().__init__(text)
 
 
 class StaleStore(Exception):

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.problems import Unprocessable
 
 MAX_FIELDS = 1000

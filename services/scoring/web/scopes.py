@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from services.scoring.domain.slices import ALL, Slice
 from shared.contract.vocabulary import Role
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.problems import Forbidden, Unprocessable
 from shared.web.staff.tickets import signed_in, staff_scope
 

@@ -24,7 +24,7 @@ from services.trigger.domain.consents import (
 from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
 from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.mail_address import mail_address
 from shared.zones import is_time_zone
 

@@ -20,7 +20,8 @@ from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
 from shared.contract.vocabulary import ConsentPurpose, Service
 from shared.languages import formats
-from shared.languages.current import gettext, lookup, mark
+from shared.languages.current import gettext, lookup
+from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
 _PURPOSES = {ConsentPurpose.SURVEY: mark("surveys"), ConsentPurpose.OFFERS: mark("offers")}

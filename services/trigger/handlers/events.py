@@ -25,7 +25,7 @@ from shared import metrics
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import BY_TYPE, CrmPayload, Payload
 from shared.contract.vocabulary import Service
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message

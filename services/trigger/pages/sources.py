@@ -17,7 +17,7 @@ from services.trigger.pages.rendering import page
 from services.trigger.repository import arrivals
 from services.trigger.schemas import DecisionView
 from shared.database.db import Sessions
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web.problems import NotFound
 from shared.web.staff.menu import StaffPages
 

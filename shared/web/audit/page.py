@@ -23,7 +23,8 @@ from shared.database.audit import search
 from shared.database.audit.rows import ActorKind, AuditRow
 from shared.database.audit.search import AuditFilter, RecordedAct
 from shared.database.db import Sessions
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import routes
 from shared.web.staff.menu import StaffPages

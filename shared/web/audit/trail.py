@@ -15,7 +15,7 @@ from shared.database.audit import chain
 from shared.database.audit.rows import NOBODY, Actor, ActorKind, NewRow, Stage
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter, in_transaction
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit import acts
 from shared.web.audit.acts import Act

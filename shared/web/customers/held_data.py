@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.events import ErasedPlace, ErasureConfirmed
 from shared.contract.vocabulary import ErasedAt, Service
-from shared.languages.current import mark
+from shared.languages.marking import mark
 
 ERASED_AT: Mapping[ErasedAt, str] = {
     ErasedAt.EMPTIED: mark("the fields are emptied"),

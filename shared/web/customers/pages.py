@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse
 
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.acts import note
 from shared.web.customers.held_data import ERASED_AT, HeldData, Kind, ReadHeld

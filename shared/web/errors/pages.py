@@ -9,7 +9,8 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
-from shared.languages.current import lookup, mark
+from shared.languages.current import lookup
+from shared.languages.marking import mark
 from shared.web.problems import Problem, problem_response
 from shared.web.templates import template_environment
 

@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.languages.catalogue import ENGLISH
-from shared.languages.current import mark
+from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.trail import AuditTrail
 from shared.web.errors.pages import error_response

@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 
 SHORTEST, LONGEST = 15, 128  # characters
 _SHORT = mark("it needs at least %(num)s characters; four words that do not belong together will do")

@@ -13,7 +13,8 @@ from uuid import UUID
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.domain.stores.store import Store
 from shared.contract.vocabulary import Role
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.mail_address import mail_address
 
 LONGEST = 100  # characters of a login and of a name

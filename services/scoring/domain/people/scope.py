@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from services.scoring.domain.stores.store import Store
 from shared.contract.staff_scope import StaffScope
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 
 
 @dataclass(frozen=True, slots=True)

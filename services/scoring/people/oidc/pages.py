@@ -22,7 +22,8 @@ from services.scoring.people.oidc.provider import LogInFailed, Provider, Provide
 from services.scoring.repository.people import identities, sessions
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Service
-from shared.languages.current import gettext, mark
+from shared.languages.current import gettext
+from shared.languages.marking import mark
 from shared.metrics import LOG_INS
 from shared.web.audit.acts import note
 from shared.web.problems import NotFound, TooManyRequests

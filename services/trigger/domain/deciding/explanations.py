@@ -10,7 +10,8 @@ from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
 from services.trigger.domain.deciding.rules import RULES
 from shared.contract.events import PurchaseCancelled, ServiceReopened
 from shared.languages import formats
-from shared.languages.current import gettext, mark, ngettext
+from shared.languages.current import gettext, ngettext
+from shared.languages.marking import mark
 
 
 class RuleOutcome(StrEnum):

@@ -126,7 +126,7 @@ async def printed_whole(page: Page) -> None:
     """Look at it as on paper, A4: whose score it is, and no table cut off."""
     await page.emulate_media(media="print")
     await page.set_viewport_size(PAPER)
-    await expect(page.locator(".printed")).to_have_text("After delivery, 2026-10-08 to 2026-11-18")
+    await expect(page.locator(".printed")).to_have_text("After delivery, 8 Oct to 18 Nov 2026")
     cut_off = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
     assert await page.locator(".scroll").evaluate_all(cut_off) == 0
     await page.screenshot(path=SCREENSHOTS / "score-print.png", full_page=True)

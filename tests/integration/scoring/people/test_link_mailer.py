@@ -22,6 +22,7 @@ from services.scoring.repository.people import accounts as stored_accounts
 from services.scoring.repository.people import identities
 from shared.contract.vocabulary import Role, Service
 from shared.health import Health
+from shared.languages.current import current
 from shared.smtp_server import SmtpServer
 from shared.staff_mail import StaffMail
 from shared.web.rate_limit import RateLimit
@@ -259,6 +260,17 @@ async def test_forgotten_password_is_replaced_by_a_mailed_link(
         new = "four other unrelated words"
         assert (await anna.post(mailed_link(sink), data={"password": new, "again": new})).status_code == 303
         assert (await enter(anna, "anna")).status_code == 401
+
+
+async def test_mail_is_in_the_language_of_whoever_asked(
+    opened: Open, sink: SmtpSink, link_mailer: LinkMailer, admin: httpx2.AsyncClient
+) -> None:
+    await admin.post("/people", data=ANNA)
+    async with opened() as anna:
+        await anna.post("/login/forgot", data={"login": "anna"}, headers={"accept-language": "ru"})
+    await link_mailer.send_next()
+    assert "Она сработает один раз в течение 2 часов. Ваш логин: anna." in text_of(sink)
+    assert current.get().code == "en"
 
 
 async def test_nobody_learns_from_the_answer_who_exists(
