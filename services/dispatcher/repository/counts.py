@@ -20,7 +20,7 @@ _OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel)
 _CHANNELS = list(ChannelKind)  # named, so that the index by channel is used
 _INVITATIONS = "SELECT coalesce(outcome, state) AS name, count(*) FROM invitations GROUP BY 1"
 _STEPS = """SELECT channel, state, count(*) FROM (
-    SELECT channel, 'planned' AS state FROM due
+    SELECT channel, 'planned' AS state FROM due UNION ALL SELECT channel, 'planned' FROM halted
     UNION ALL SELECT channel, CASE WHEN in_flight THEN 'in_flight' ELSE 'leased' END FROM held
     UNION ALL (SELECT DISTINCT ON (invitation_id, step) channel, state FROM attempts
     ORDER BY invitation_id, step, try DESC)

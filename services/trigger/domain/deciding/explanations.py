@@ -19,6 +19,7 @@ class RuleOutcome(StrEnum):
 
 TITLES: Mapping[DecisionReason, str] = {
     DecisionReason.NO_PROGRAM: "No program starts on this event",
+    DecisionReason.SWITCHED_OFF: "The program is switched off",
     DecisionReason.HISTORIC: "The event only adds to the history",
     DecisionReason.TOO_OLD: "The event is too old",
     DecisionReason.DUPLICATE: "This order or service was decided before",
@@ -141,6 +142,7 @@ def _suppressed(facts: TrialFacts) -> str:
 
 
 _REMEDIES: Mapping[DecisionReason, Callable[[TrialFacts], str]] = {
+    DecisionReason.SWITCHED_OFF: lambda facts: f"Switching the program on: it was {facts.get('state')}.",
     DecisionReason.HISTORIC: lambda _: "An event without attributes.historic, or an answer that was not imported.",
     DecisionReason.TOO_OLD: _too_old,
     DecisionReason.DUPLICATE: lambda _: "Nothing: each order or service is decided once.",
