@@ -90,6 +90,8 @@ def _staff(  # noqa: PLR0913 - the columns of the table
 
 _FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
 _MEASURES = (_MANAGER, _ANALYST)  # set what the figures are compared with
+_SURVEYS = (_MANAGER, _ANALYST, _SUPERVISOR, _ADMIN)  # see what programs ask and send
+_SWITCHES = (_MANAGER, _SUPERVISOR, _ADMIN)  # switch and stop them
 _CALLS = (_OPERATOR, _SUPERVISOR)
 _CASES = (_SUPERVISOR, _MANAGER, _PRIVACY, _ADMIN)  # look up what one customer was sent
 _CONTACTS = (_SUPERVISOR, _PRIVACY)  # decide who is not contacted
@@ -121,6 +123,7 @@ TABLE = (
     _staff("/desk", _S, _CALLS, _CALLS, label="Desk", scoped=_BOTH),
     _staff("/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), label="Suspects", scoped=_BOTH),
     _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), label="Stores", scoped=_READS),
+    _staff("/programs", _T, _SURVEYS, _SWITCHES, label="Programs"),
     _staff("/sources", _T, (_ADMIN,), (_ADMIN,), label="Sources"),
     _staff("/decisions", _T, (*_CASES, _ANALYST), label="Decisions"),
     _staff("/mailbox", _D, (_SUPERVISOR,), label="Mailbox"),

@@ -229,6 +229,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Desk": "http://staff.example:8000/desk",
         "Suspects": "http://staff.example:8000/suspects",
         "Stores": "http://staff.example:8000/stores",
+        "Programs": "http://trigger.example/programs",
         "Sources": "http://trigger.example/sources",
         "Decisions": "http://trigger.example/decisions",
         "Mailbox": "http://staff.example:8000/mailbox",
