@@ -35,6 +35,7 @@ from services.dispatcher.jobs.stopped_programs import StoppedProgramsJob
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages
+from services.dispatcher.pages.program_messages import ProgramMessagePages
 from services.dispatcher.pages.replies import ReplyPages
 from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
@@ -123,6 +124,7 @@ def _staff_routers(
         ReplyPages(sessions, staff_pages).router(),
         MailboxPages(sessions, clock, staff_pages).router(),
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
+        ProgramMessagePages(sessions, clock, mails).router(),
         mails.router(),
         AuditPages(Service.DISPATCHER, sessions, staff_pages, settings.address_fingerprints).router(),
     ]

@@ -15,7 +15,7 @@ from shared.database.db import Sessions
 
 EVERY_S = 1.0
 _BATCH = 500
-_PAGE = 5000
+_PAGE = 2000
 _BEFORE_ALL = PagePosition(datetime(1900, 1, 1, tzinfo=UTC), UUID(int=0))
 _REASON = "program_stopped"
 

@@ -51,8 +51,8 @@ async def test_a_program_is_said_in_words(client: httpx2.AsyncClient, installed:
     await apply(installed, **RICH)
     page = words(await client.get("/programs/shop"))
     assert (
-        "every purchase, if order.amount at least 500 and (touchpoint.channel one of a, b, c, d, e and 2 more or"
-        " not (attributes.vip is yes)) and order.amount between 1 and 2 and customer.locale is known;"
+        "every purchase, if order amount at least 500 and (touchpoint channel one of a, b, c, d, e and 2 more or"
+        " not (attributes vip is yes)) and order amount between 1 and 2 and customer locale is known;"
         " nobody more than once in 90 days; a sample of 25 %; never 5 % of the customers; at most 1,500 a day;"
         " at most 20 a day of each store; not within 365 days after a refusal;"
         " later within 100 days after another survey of this program"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,6 +38,18 @@ async def store(session: AsyncSession, published: Sequence[tuple[ProgramPublishe
         [json.dumps(program.document) for _, (program, _) in programs],
         [id_ for id_, (program, _) in programs if program.state is None],
     )
+
+
+class StoredProgram(NamedTuple):
+    """The document as trigger published it: the fields of docs/programs.md, with their defaults."""
+
+    version: int
+    document: dict[str, Any]
+
+
+async def find(session: AsyncSession, program_id: str) -> StoredProgram | None:
+    rows = await db.fetch(session, "SELECT version, document::text FROM programs WHERE id = $1", program_id)
+    return StoredProgram(rows[0]["version"], json.loads(rows[0]["document"])) if rows else None
 
 
 class StoppedPrograms(NamedTuple):
