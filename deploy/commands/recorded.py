@@ -15,8 +15,9 @@ RECORDED: Mapping[str, tuple[Service, ...]] = {
     "keys create": (_T, _D, _S),
     "keys revoke": (_T, _D, _S),
     "programs apply": (_T,),
-    "programs switch-off": (_T,),
-    "programs switch-on": (_T,),
+    "programs off": (_T,),
+    "programs on": (_T,),
+    "programs stop": (_T,),
     "ingest": (_T,),
     "backfill": (_T,),
     "suppressions import": (_D,),
@@ -78,7 +79,7 @@ UNRECORDED: Mapping[str, str] = {
 }
 
 _SUBJECTS = ("key", "endpoint", "program_id", "suppression_id")
-_DETAILS = ("role", "scope", "days", "dry_run", "good_only", "hours", "delivered_too", "reason")
+_DETAILS = ("role", "scope", "days", "dry_run", "good_only", "hours", "delivered_too", "reason", "all_", "withdraw")
 
 
 def record(command: Any, name: str) -> None:

@@ -21,7 +21,7 @@ from shared.messaging.transport import EventLog
 
 READ_TOPICS = {
     Service.TRIGGER: (*trigger.CRM_TOPICS, *trigger.FEEDBACK_TOPICS),
-    Service.DISPATCHER: dispatcher.TOPICS,
+    Service.DISPATCHER: (*dispatcher.TOPICS, *dispatcher.PROGRAM_TOPICS),
     Service.SCORING: scoring.TOPICS,
 }
 _WORK_LEFT = {

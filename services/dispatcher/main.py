@@ -22,7 +22,8 @@ from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendMode, may_leave
-from services.dispatcher.jobs import receipts, retention
+from services.dispatcher.handlers.programs import on_programs
+from services.dispatcher.jobs import receipts, retention, stopped_programs
 from services.dispatcher.jobs.address_marker import AddressMarker
 from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_field_writes import CrmFieldWrites
@@ -30,10 +31,12 @@ from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler, adopt_earlier_steps
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
 from services.dispatcher.jobs.retention import InvitationRetention
+from services.dispatcher.jobs.stopped_programs import StoppedProgramsJob
 from services.dispatcher.pages.customers import read_held
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages
+from services.dispatcher.pages.program_messages import ProgramMessagePages
 from services.dispatcher.pages.replies import ReplyPages
 from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
@@ -72,6 +75,7 @@ from shared.web.staff.shared_sessions import SharedSessions
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
+PROGRAM_TOPICS = ("survey.programs",)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -128,6 +132,7 @@ def _staff_routers(
         ReplyPages(sessions, staff_pages).router(),
         MailboxPages(sessions, clock, staff_pages).router(),
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
+        ProgramMessagePages(sessions, clock, mails).router(),
         mails.router(),
         AuditPages(Service.DISPATCHER, sessions, staff_pages, settings.address_fingerprints).router(),
     ]
@@ -153,6 +158,11 @@ def build_handler(settings: DispatcherSettings, clock: Clock) -> Handler:
 def build_consumer(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
     handler, keys = build_handler(settings, clock), LinkKeys(settings.link_secrets, database.sessions)
     return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler, decode=keys.parse)
+
+
+def program_consumer(database: Database, event_log: EventLog) -> Consumer:
+    """Return the consumer of programs: a stop waits for no backlog of other events."""
+    return Consumer(Service.DISPATCHER, PROGRAM_TOPICS, event_log, database.sessions, on_programs)
 
 
 def observe_arrival(events: Sequence[Event[Payload]]) -> None:
@@ -229,6 +239,7 @@ def jobs_of(
     jobs: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "receipts": (partial(receipts.apply_due, sessions, clock, address_keys=settings.address_fingerprints), 0.2),
         "retention": (InvitationRetention(sessions, settings.invitations_kept), retention.EVERY_S),
+        "stopped programs": (StoppedProgramsJob(sessions, clock), stopped_programs.EVERY_S),
         "earlier steps": (partial(adopt_earlier_steps, sessions), 5),
         "addresses": (AddressMarker(sessions, settings.address_fingerprints), 30),
         "suppressions": (partial(receipts.release_expired, sessions, clock, replies_kept=settings.replies_kept), 30),
@@ -289,6 +300,7 @@ class DispatcherParts:
         supervisor.watch(self.clock)
         consumer = build_consumer(self.settings, self.database, context.event_log, self.clock)
         supervisor.consume("consumer", consumer)
+        supervisor.consume("consumer.programs", program_consumer(self.database, context.event_log))
         staff = staff_consumer(Service.DISPATCHER, context.event_log, self.database.sessions)
         supervisor.consume("consumer.staff", staff)
         ledger = context.health.heartbeat("ledger")

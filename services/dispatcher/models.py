@@ -4,9 +4,9 @@ Business time: due_at, expires_at, closed_at, until, at. Machine time: leased_un
 invitation or continues its chain locks its row. Whoever changes what decides whether a step is sent increments the
 `revision` of the invitation: a step that was claimed before is then not sent, but checked again.
 
-A step is planned (a row of `due`), taken by a sender (`held`), or ended (a row of `attempts`); before that, it stands
-only in the plan of its request. `due`, `held` and `open_calls` have no foreign keys, since each check would write to
-the invitation's row.
+A step is planned (a row of `due`), taken by a sender (`held`), put aside because its program is stopped (`halted`), or
+ended (a row of `attempts`); before that, it stands only in the plan of its request. `due`, `held`, `halted` and
+`open_calls` have no foreign keys, since each check would write to the invitation's row.
 """
 
 from __future__ import annotations
@@ -110,6 +110,33 @@ sa.Table(
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("account", sa.Text),
     postgresql_with={"fillfactor": "50", **_QUEUE},  # room for the mark on the page of the row
+)
+
+# steps that became due while their program was stopped; they go back to `due` when it is no longer
+sa.Table(
+    "halted",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("due_at", _INSTANT, nullable=False),
+    sa.Column("step", sa.SmallInteger, nullable=False),
+    sa.Column("tries", sa.SmallInteger, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("account", sa.Text),
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Index("halted_program", "program"),
+)
+
+# the current version of each program and its state, as published; `published_at` is the time of the event
+sa.Table(
+    "programs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("published_at", _INSTANT, nullable=False),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Index("programs_stopped", "id", postgresql_where=sa.text("state IN ('stopped', 'withdrawn')")),
 )
 
 # calls that the desk has not closed yet
@@ -296,7 +323,7 @@ sa.Table(
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("cursor", sa.BigInteger, sa.Identity(always=True), nullable=False),
-    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE")),  # null: a test message
     sa.Column("step", sa.Integer, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("recipient", sa.Text, nullable=False),

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.answers import calls
 from services.scoring.answers.record import answered_series, invited_series
 from services.scoring.domain.dimensions import BucketKey, DimensionValue, counted_dimensions, segment_values
-from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
+from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.score import Tally
 from services.scoring.domain.webhooks import FORWARDED, LINK_READY
 from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
@@ -51,7 +51,6 @@ from shared.database.audit import chain
 from shared.messaging import inbox, outbox, parking
 from shared.web import links
 from shared.web.links import Purpose
-from shared.zones import local_day
 
 log = structlog.get_logger()
 
@@ -225,20 +224,9 @@ def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> b
 def _invitation(
     request: SurveyRequested, zones: Mapping[str, str], known: set[DimensionValue], *, employees: bool
 ) -> Invitation:
-    program_zone = zones.get(request.program.id, request.time_zone)
-    return Invitation(
-        id=request.invitation_id,
-        respondent_id=request.respondent_id,
-        customer_id=request.customer_id,
-        program=request.program.id,
-        program_version=request.program.version,
-        program_title=request.program.title,
-        locale=request.locale,
-        time_zone=request.time_zone,
-        program_zone=program_zone,
-        occasion=msgspec.convert(request.event, TriggerEvent, from_attributes=True),
-        content=Content.model_validate(request, from_attributes=True),
-        segments=request.segments,
+    return Invitation.of(
+        request,
+        program_zone=zones.get(request.program.id, request.time_zone),
         dimensions=counted_dimensions(
             request.program.id,
             request.segments,
@@ -246,14 +234,6 @@ def _invitation(
             known=known,
             employees=employees,
         ),
-        expires_at=request.expires_at,
-        invited_day=local_day(request.send_at, program_zone),
-        state=InvitationState.OPEN,
-        opted_out=False,
-        counted=not request.test,
-        answer=None,
-        name=request.customer_name or "",
-        phone=request.contact.phone or "",
     )
 
 

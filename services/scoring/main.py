@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from services.scoring.answer_page.page_views import PageViewWriter
+from services.scoring.answer_page.previews import AnswerPagePreviews
 from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.routes import AnswerPages
 from services.scoring.answers import calls
@@ -136,6 +137,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     )
     staff_pages = StaffPages.of(settings, Service.SCORING)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
+    app.include_router(AnswerPagePreviews(sessions, clock).router())
     app.include_router(Desk(sessions, writer, clock, staff_pages, settings.desk_lease).router())
     app.include_router(manual.router(staff_pages))
     app.include_router(Suspects(sessions, writer, clock, staff_pages).router())

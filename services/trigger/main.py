@@ -32,6 +32,7 @@ from services.trigger.jobs.cadence import CadenceJob
 from services.trigger.jobs.retention import RetentionJob
 from services.trigger.pages.customers import CustomerSearch
 from services.trigger.pages.decisions import DecisionPages
+from services.trigger.pages.programs import ProgramPages
 from services.trigger.pages.sources import SourcePages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
 from services.trigger.sources.schema_registry import SchemaLog, SchemaRegistry
@@ -120,6 +121,7 @@ def _routers(
         EventApi(intake, limit, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, intake.clock).router(),
+        ProgramPages(database.sessions, intake.clock, pages).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
         AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),

@@ -29,6 +29,17 @@ programs = sa.Table(
     sa.Column("applied_at", _Time, nullable=False),
 )
 
+# of programs that were ever switched, and of all together, whose row is `*`; business time
+program_states = sa.Table(
+    "program_states",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("since", _Time, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),
+    sa.Column("handed_over", sa.Integer, nullable=False, server_default="0"),
+)
+
 # In a compact row `consent`, `attributes` and `moments` are NULL where other columns or a default say the same, and so
 # are a customer's id that is the respondent's, and times of purchases that are `known_at`.
 respondents = sa.Table(

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.respondents import Respondent
-from shared.contract.vocabulary import CONTACT_CHANNELS, ConsentPurpose
+from shared.contract.vocabulary import CONTACT_CHANNELS, ConsentPurpose, ProgramState
 from shared.languages.marking import mark
 from shared.web.qr import qr_svg
 
@@ -213,18 +213,31 @@ class Decisions(BaseModel):
 class ProgramView(BaseModel):
     id: str
     version: int
+    state: ProgramState = Field(description="The stricter of its own state and that of all programs.")
     document: dict[str, Any]
 
     @classmethod
     def of(cls, program: CompiledProgram) -> Self:
-        return cls(id=program.id, version=program.version, document=program.document.model_dump(mode="json"))
+        document = program.document.model_dump(mode="json")
+        return cls(id=program.id, version=program.version, state=program.state, document=document)
+
+
+class WantedState(BaseModel):
+    """A state to set, as said by `POST /v1/programs/{id}/state`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: ProgramState
 
 
 class Programs(BaseModel):
     programs: list[ProgramView]
 
 
-class ProgramVersion(ProgramView):
+class ProgramVersion(BaseModel):
+    id: str
+    version: int
+    document: dict[str, Any]
     applied_at: datetime
 
 

@@ -35,6 +35,7 @@ from shared.contract.vocabulary import (
     ConsentPurpose,
     ErasedAt,
     InvitationOutcome,
+    ProgramState,
     Service,
     SuppressionReason,
     respondent_id,
@@ -465,13 +466,17 @@ class RespondentPurchased(SurveyPayload):
 
 
 class ProgramPublished(Payload):
-    """The whole document of a program version; the topic is compacted."""
+    """The whole document of a program version, and whether it asks and sends; the topic is compacted.
+
+    `state` is null from a publisher that does not know it: the program's state stays as it is, at first `on`.
+    """
 
     type = "program.published"
     topic = "survey.programs"
     program_id: Id
     program_version: Whole
     document: dict[str, JsonValue]
+    state: ProgramState | None = None
 
     @property
     def key(self) -> str:

@@ -58,6 +58,19 @@ _ROLE_LABELS = {
 }
 
 
+class ProgramState(StrEnum):
+    """Whether a program asks and sends, from the mildest to the strictest."""
+
+    ON = "on"
+    OFF = "off"  # asks nobody new; surveys under way go on
+    STOPPED = "stopped"  # nothing of it leaves; links that are out can be answered
+    WITHDRAWN = "withdrawn"  # stopped, and its open surveys are withdrawn
+
+    @property
+    def is_stopped(self) -> bool:
+        return self in (ProgramState.STOPPED, ProgramState.WITHDRAWN)
+
+
 class ChannelKind(StrEnum):
     EMAIL = "email"
     SMS = "sms"

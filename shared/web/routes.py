@@ -107,6 +107,8 @@ def _staff(  # noqa: PLR0913 - the columns of the table
 
 _FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
 _MEASURES = (_MANAGER, _ANALYST)  # set what the figures are compared with
+_SURVEYS = (_MANAGER, _ANALYST, _SUPERVISOR, _ADMIN)  # see what programs ask and send
+_SWITCHES = (_MANAGER, _SUPERVISOR, _ADMIN)  # switch and stop them
 _CALLS = (_OPERATOR, _SUPERVISOR)
 _CASES = (_SUPERVISOR, _MANAGER, _PRIVACY, _ADMIN)  # look up what one customer was sent
 _CONTACTS = (_SUPERVISOR, _PRIVACY)  # decide who is not contacted
@@ -149,7 +151,9 @@ TABLE = (
     _staff("/suppressions", _D, _CONTACTS, _CONTACTS, menu=(Group.CUSTOMERS, mark("Suppressions"))),
     _staff("/mailbox", _D, (_SUPERVISOR,), menu=(Group.CUSTOMERS, mark("Mailbox"))),
     _staff("/desk", _S, _CALLS, _CALLS, menu=(Group.DESK, mark("Desk")), scoped=_BOTH),
-    _staff("/mail", _D, (_MANAGER, _SUPERVISOR, _ADMIN), (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
+    _staff("/programs", _T, _SURVEYS, _SWITCHES, menu=(Group.SURVEYS, mark("Programs"))),
+    _staff("/previews", _S, _SURVEYS, menu=(Group.SURVEYS, "")),
+    _staff("/mail", _D, _SURVEYS, (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
     _staff("/sources", _T, (_ADMIN,), (_ADMIN,), menu=(Group.SURVEYS, mark("Sources"))),
     _staff("/people", _S, *_BY_ADMIN, menu=(Group.PERSON, mark("People"))),
     _staff("/audit/scoring", _S, _AUDITORS, menu=(Group.PERSON, mark("Audit"))),

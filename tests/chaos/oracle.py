@@ -29,6 +29,7 @@ ENDS = {
 _STEPS = """(SELECT DISTINCT ON (invitation_id, step) invitation_id, step, channel, state, reason FROM attempts
 ORDER BY invitation_id, step, try DESC)
 UNION ALL SELECT invitation_id, step, channel, 'planned', reason FROM due
+UNION ALL SELECT invitation_id, step, channel, 'planned', reason FROM halted
 UNION ALL SELECT invitation_id, step, channel, 'held', NULL FROM held"""
 _NOT_ASKED = """SELECT d.reason, count(*) FROM decisions d JOIN shapes s ON s.digest = d.shape
 WHERE s.document->>'type' = 'crm.purchase.completed' AND reason <> 'asked' GROUP BY 1"""

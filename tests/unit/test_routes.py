@@ -250,6 +250,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Suppressions": "http://dispatcher.example/suppressions",
         "Mailbox": "http://staff.example:8000/mailbox",
         "Desk": "http://staff.example:8000/desk",
+        "Programs": "/programs",
         "Mails": "http://dispatcher.example/mail",
         "Sources": "/sources",
         "People": "http://staff.example:8000/people",

@@ -148,12 +148,16 @@ class RequestReader:
 
 
 class SendFacts(msgspec.Struct, frozen=True):
-    """What decides whether a leased step is sent, and how many earlier steps may have reached the respondent."""
+    """What decides whether a leased step is sent, and how many earlier steps may have reached the respondent.
+
+    `stopped` is the program, if it is stopped.
+    """
 
     stored: StoredRequest
     reader: RequestReader
     suppressed: bool
     sent_before: int
+    stopped: str | None = None
 
     def request(self) -> SurveyRequested:
         """Read the request; raises if it cannot be read, which must not affect other steps."""

@@ -17,7 +17,14 @@ from services.dispatcher.domain.invitations import LockedInvitation
 from services.dispatcher.domain.suppressions import SuppressionKey, key_of
 from services.dispatcher.repository import addresses, chains, invitations, open_calls, steps, suppressions
 from shared.contract import cloudevents
-from shared.contract.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
+from shared.contract.events import (
+    CallWithdrawn,
+    InvitationClosed,
+    Payload,
+    RespondentSuppressed,
+    Suppression,
+    SurveyWithdrawn,
+)
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 from shared.database import db
 from shared.messaging import outbox
@@ -180,6 +187,26 @@ async def opt_out(
         respondent_id=respondent_id, channel=channel, program=program, reason=SuppressionReason.OPT_OUT
     )
     await suppress(session, [NewSuppression(opted_out)], now=now)
+
+
+async def withdraw(session: AsyncSession, ids: Collection[UUID], *, reason: str, now: datetime) -> None:
+    """Withdraw those of these invitations that are open, and publish that; delete what is planned of all of them."""
+    locked = await invitations.lock(session, ids)
+    open_ones = {id_: row.respondent_id for id_, row in locked.items() if row.is_open}
+    events = [
+        SurveyWithdrawn(respondent_id=respondent, invitation_id=id_, reason=reason)
+        for id_, respondent in open_ones.items()
+    ]
+    await publish(session, events, now=now)
+    await close(session, dict.fromkeys(open_ones, InvitationOutcome.WITHDRAWN), now=now)
+    await steps.stop(session, ids)
+
+
+async def recall_calls(session: AsyncSession, ids: Collection[UUID], *, reason: str, now: datetime) -> None:
+    """Recall the open calls of these invitations."""
+    locked = await invitations.lock(session, ids)
+    respondents = {id_: row.respondent_id for id_, row in locked.items()}
+    await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
 
 
 async def withdraw_respondents(session: AsyncSession, respondents: Collection[str], *, now: datetime) -> None:

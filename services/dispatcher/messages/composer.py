@@ -75,14 +75,14 @@ class Composer:
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
         link = self._answer_url(self.short_url, request, step)
-        text = fit_sms(f"{request.brand.name}: {request.question}", link)
+        text = fit_sms(f"{_mark(request)}{request.brand.name}: {request.question}", link)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
     def _mail(self, request: SurveyRequested, step: int, address: str) -> OutgoingMessage:
         template = self._template_of(request, step)
         day = _day_of(request)
         values = {name: _VALUES[name](request, day) for name in template.names}
-        subject = filled(template.subject, values)
+        subject = f"{_mark(request)}{filled(template.subject, values)}"
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
         reference = f"{request.invitation_id}.{step}"
         headers = {
@@ -162,6 +162,10 @@ class Composer:
     @cached_property
     def _domain(self) -> str:
         return self._sender.rpartition("@")[2]
+
+
+def _mark(request: SurveyRequested) -> str:
+    return "[Test] " if request.test else ""
 
 
 @lru_cache(maxsize=1)

@@ -66,6 +66,5 @@ class SampleMail(BaseModel):
             contact=Contact(email=self.address),
             consent=Consent(email=True),
             segments={"store": "Tverskaya"},
-            test=True,
             link_key=link_key,
         )

@@ -22,6 +22,8 @@ FROM unnest($1::uuid[]) AS wanted (id) JOIN invitations i USING (id)"""
 _PLANS = "SELECT digest, (document -> 'plan')::text AS plan FROM contents WHERE digest = ANY($1::bytea[])"
 _STANDING = """SELECT invitation_id, step, 'planned' AS state, due_at, tries, reason, account, false AS call_open
 FROM due WHERE invitation_id = ANY($1::uuid[])
+UNION ALL SELECT invitation_id, step, 'planned', due_at, tries, 'program_stopped', account, false
+FROM halted WHERE invitation_id = ANY($1::uuid[])
 UNION ALL SELECT invitation_id, step, CASE WHEN in_flight THEN 'in_flight' ELSE 'leased' END, due_at, tries, NULL,
     account, false
 FROM held WHERE invitation_id = ANY($1::uuid[])

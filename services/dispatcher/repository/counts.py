@@ -13,6 +13,7 @@ from shared.database import db
 _WORK_LEFT = """SELECT
     (SELECT count(*) FROM due WHERE channel = ANY($2::text[]) AND due_at <= $1)
   + (SELECT count(*) FROM held)
+  + (SELECT count(*) FROM halted h JOIN programs p ON p.id = h.program WHERE p.state IN ('on', 'off'))
   + (SELECT count(*) FROM invitations WHERE state = 'open' AND expires_at <= $1)"""
 _OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel), LATERAL (
     SELECT due_at FROM due WHERE channel = c.channel AND due_at <= $1 ORDER BY due_at LIMIT 1
@@ -20,7 +21,7 @@ _OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel)
 _CHANNELS = list(ChannelKind)  # named, so that the index by channel is used
 _INVITATIONS = "SELECT coalesce(outcome, state) AS name, count(*) FROM invitations GROUP BY 1"
 _STEPS = """SELECT channel, state, count(*) FROM (
-    SELECT channel, 'planned' AS state FROM due
+    SELECT channel, 'planned' AS state FROM due UNION ALL SELECT channel, 'planned' FROM halted
     UNION ALL SELECT channel, CASE WHEN in_flight THEN 'in_flight' ELSE 'leased' END FROM held
     UNION ALL (SELECT DISTINCT ON (invitation_id, step) channel, state FROM attempts
     ORDER BY invitation_id, step, try DESC)

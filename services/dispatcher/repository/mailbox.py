@@ -18,11 +18,14 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class MailboxMessage:
-    """A message that was kept. The body is a mail with its headers, or the text of a text message."""
+    """A message that was kept. The body is a mail with its headers, or the text of a text message.
+
+    A test message has no invitation.
+    """
 
     id: UUID
     cursor: int
-    invitation_id: UUID
+    invitation_id: UUID | None
     step: int
     channel: ChannelKind
     recipient: str
@@ -55,8 +58,32 @@ async def keep(session: AsyncSession, messages: Sequence[OutgoingMessage], *, at
     )
 
 
+_KEEP_TEST = """WITH old AS (
+    DELETE FROM mailbox WHERE invitation_id IS NULL AND at < $7::timestamptz - interval '30 days'
+)
+INSERT INTO mailbox (id, step, channel, recipient, subject, body, at) VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+
+
+async def keep_test(session: AsyncSession, message: OutgoingMessage, *, at: datetime) -> UUID:
+    """Keep a test message for 30 days, and return its id; what is kept longer goes with the next one."""
+    id_ = uuid7()
+    await db.fetch(
+        session,
+        _KEEP_TEST,
+        id_,
+        message.step,
+        message.channel,
+        message.recipient,
+        message.subject,
+        message.body,
+        at,
+    )
+    return id_
+
+
 _COLUMNS = "id, cursor, invitation_id, step, channel, recipient, subject, body, at"
-_AFTER = f"SELECT {_COLUMNS} FROM mailbox WHERE cursor > $1 ORDER BY cursor LIMIT $2"  # noqa: S608 - constants
+_AFTER = f"""SELECT {_COLUMNS} FROM mailbox WHERE cursor > $1 AND invitation_id IS NOT NULL
+ORDER BY cursor LIMIT $2"""  # noqa: S608 - constants
 _NEWEST = f"SELECT {_COLUMNS} FROM mailbox ORDER BY cursor DESC LIMIT $1"  # noqa: S608 - constants
 _ONE = f"SELECT {_COLUMNS} FROM mailbox WHERE id = $1"  # noqa: S608 - constants
 _WIPE = """DELETE FROM mailbox m USING invitations i
@@ -68,6 +95,7 @@ def _kept(row: asyncpg.Record) -> MailboxMessage:
 
 
 async def after(session: AsyncSession, cursor: int, *, limit: int) -> list[MailboxMessage]:
+    """Return messages of surveys, without test messages."""
     return [_kept(row) for row in await db.fetch(session, _AFTER, cursor, limit)]
 
 

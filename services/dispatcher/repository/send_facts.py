@@ -14,11 +14,12 @@ from services.dispatcher.domain.steps import REACHED_ATTEMPTS, LeasedStep
 from services.dispatcher.domain.stored_requests import RequestReader, SendFacts, StoredRequest
 from services.dispatcher.repository import addresses
 from services.dispatcher.repository.addresses import TargetAddress
+from services.dispatcher.repository.programs.states import STOPPED
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
-_FACTS = """SELECT i.id, i.respondent_id, i.expires_at, i.request::text, i.content, (
+_FACTS = f"""SELECT i.id, i.respondent_id, i.expires_at, i.request::text, i.content, (
     SELECT count(DISTINCT a.step) FROM attempts a
     WHERE a.invitation_id = i.id AND a.state = ANY($6::text[]) AND a.channel <> 'link'
 ) AS sent_before, EXISTS (
@@ -28,8 +29,8 @@ _FACTS = """SELECT i.id, i.respondent_id, i.expires_at, i.request::text, i.conte
       AND (s.reason <> ALL($4::text[]) OR (s.address IS NULL AND NOT EXISTS (
           SELECT FROM bound_addresses b WHERE b.suppression_id = s.id
       )))
-) AS suppressed, i.program, i.request #>> $5::text[] AS address
-FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.state = 'open' AND i.expires_at > $3"""
+) AS suppressed, i.program, i.program = ANY({STOPPED}) AS stopped, i.request #>> $5::text[] AS address
+FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.state = 'open' AND i.expires_at > $3"""  # noqa: S608 - a constant
 _CONTENTS = "SELECT digest, document::text FROM contents WHERE digest = ANY($1::bytea[])"
 
 
@@ -56,7 +57,13 @@ async def read(
     contents = await db.fetch(session, _CONTENTS, list({row["content"] for row in rows} - {None}))
     reader = RequestReader({row["digest"]: row["document"] for row in contents})
     return {
-        row["id"]: SendFacts(_stored(row), reader, row["suppressed"] or row["id"] in bound, row["sent_before"])
+        row["id"]: SendFacts(
+            _stored(row),
+            reader,
+            row["suppressed"] or row["id"] in bound,
+            row["sent_before"],
+            row["program"] if row["stopped"] else None,
+        )
         for row in rows
     }
 

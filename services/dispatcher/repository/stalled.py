@@ -20,6 +20,7 @@ from shared.ids import first_id
 _STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open'
 AND NOT EXISTS (SELECT FROM due d WHERE d.invitation_id = i.id)
 AND NOT EXISTS (SELECT FROM held h WHERE h.invitation_id = i.id)
+AND NOT EXISTS (SELECT FROM halted h WHERE h.invitation_id = i.id)
 AND NOT EXISTS (SELECT FROM calls c WHERE c.invitation_id = i.id)
 AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('planned', 'leased', 'in_flight'))
 AND (

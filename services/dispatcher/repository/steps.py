@@ -1,6 +1,7 @@
-"""Steps that wait for their time (`due`) and those that a sender has (`held`); what happened is in `attempts`.
+"""Steps that wait for their time (`due`), those that a sender has (`held`), and those of stopped programs (`halted`).
 
-An open invitation has at most one row of `due` or `held`. Leases are in machine time, due times in business time.
+What happened is in `attempts`. An open invitation has at most one row of `due`, `held` or `halted`. Leases are in
+machine time, due times in business time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.chain import first_due
 from services.dispatcher.domain.steps import LeasedStep, PlannedStep, StepResult, StepState
+from services.dispatcher.repository.programs.states import STOPPED
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
@@ -103,14 +105,16 @@ _OURS = """WITH ours AS MATERIALIZED (
 _MARK = f"""{_OURS}
 UPDATE held h SET in_flight = true, account = $3, leased_until = clock_timestamp() + $4::interval
 FROM ours WHERE h.ctid = ours.place
-    AND (SELECT i.state = 'open' AND i.revision = h.revision FROM invitations i WHERE i.id = h.invitation_id)
+    AND (SELECT i.state = 'open' AND i.revision = h.revision AND i.program <> ALL({STOPPED})
+        FROM invitations i WHERE i.id = h.invitation_id)
 RETURNING ours.number"""  # noqa: S608 - constants
 
 
 async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
     """Put leased steps in flight; return the keys of those that may be sent, and give back the others.
 
-    One may not be sent if its lease was lost, its invitation has ended, or what decides about it has changed since.
+    One may not be sent if its lease was lost, its invitation has ended, its program was stopped, or what decides about
+    it has changed since.
     """
     rows = await db.fetch(session, _MARK, *_columns(leased), account, LEASE)
     return await _give_back_others(session, leased, rows)
@@ -149,19 +153,36 @@ async def drop(session: AsyncSession, leased: Sequence[LeasedStep]) -> None:
         await db.fetch(session, _DROP, *_columns(leased))
 
 
-_STOP = """WITH planned AS (DELETE FROM due WHERE invitation_id = ANY($1::uuid[]))
+_HALT = f"""{_OURS}, halted AS (
+    DELETE FROM held h USING ours WHERE h.ctid = ours.place
+    RETURNING ours.number, h.invitation_id, h.step, h.channel, h.tries, h.due_at, h.account
+)
+INSERT INTO halted (invitation_id, step, channel, tries, due_at, account, program)
+SELECT h.invitation_id, h.step, h.channel, h.tries, h.due_at, h.account, p.program
+FROM halted h JOIN unnest($3::text[]) WITH ORDINALITY AS p (program, number) USING (number) ON CONFLICT DO NOTHING"""  # noqa: S608 - constants
+
+
+async def halt(session: AsyncSession, halted: Sequence[tuple[LeasedStep, str]]) -> None:
+    """Put aside leased steps of stopped programs, each with its program."""
+    if halted:
+        await db.fetch(session, _HALT, *_columns([step for step, _ in halted]), [program for _, program in halted])
+
+
+_STOP = """WITH planned AS (DELETE FROM due WHERE invitation_id = ANY($1::uuid[])),
+halted AS (DELETE FROM halted WHERE invitation_id = ANY($1::uuid[]))
 DELETE FROM held WHERE invitation_id = ANY($1::uuid[]) AND NOT in_flight"""
 
 
 async def stop(session: AsyncSession, invitations: Collection[UUID]) -> None:
-    """Delete the steps of closed invitations that are planned or leased. One in flight ends as its provider says."""
+    """Delete the steps of closed invitations, but those in flight, which end as their provider says."""
     await db.fetch(session, _STOP, list(invitations))
 
 
-_END = """WITH ended AS (
+_END = f"""WITH ended AS (
     DELETE FROM held h USING unnest($1::uuid[]) WITH ORDINALITY AS e (invitation_id, number)
     WHERE h.invitation_id = e.invitation_id AND h.token = ANY($2::uuid[])
-        AND (h.in_flight OR h.revision = (SELECT i.revision FROM invitations i WHERE i.id = h.invitation_id))
+        AND (h.in_flight OR (SELECT h.revision = i.revision AND i.program <> ALL({STOPPED})
+            FROM invitations i WHERE i.id = h.invitation_id))
     RETURNING h.step, h.channel, h.due_at, e.*
 ), again AS (
     INSERT INTO due (invitation_id, step, channel, tries, account, due_at, reason)
@@ -172,14 +193,14 @@ _END = """WITH ended AS (
     INSERT INTO open_calls (call_task, invitation_id, step) SELECT c.call_task, invitation_id, e.step
     FROM unnest($8::uuid[], $9::uuid[]) AS c (invitation_id, call_task) JOIN ended e USING (invitation_id)
 )
-SELECT number FROM ended"""
+SELECT number FROM ended"""  # noqa: S608 - constants
 
 
 async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple[UUID, int]]:
     """End leased steps of locked invitations, return the keys of those whose lease was still held.
 
-    One that is tried again is due again, and a call opens. A step that was not sent is not ended if what decides about
-    it has changed since its lease: it is given back.
+    One that is tried again is due again, and a call opens. A step that was not sent is not ended if its program was
+    stopped or what decides about it has changed since its lease: it is given back.
     """
     leased = [each.leased for each in results]
     again = [each for each in results if each.state is StepState.PLANNED]
@@ -203,6 +224,8 @@ _END_ADOPTED = """WITH ended AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::int[]) AS e (invitation_id, step)
 ), planned AS (
     DELETE FROM due d USING ended e WHERE d.invitation_id = e.invitation_id AND d.step <= e.step
+), halted AS (
+    DELETE FROM halted d USING ended e WHERE d.invitation_id = e.invitation_id AND d.step <= e.step
 )
 DELETE FROM held h USING ended e WHERE h.invitation_id = e.invitation_id AND h.step <= e.step"""
 
@@ -212,8 +235,13 @@ async def end_adopted(session: AsyncSession, ended: Collection[tuple[UUID, int]]
     await db.fetch(session, _END_ADOPTED, [invitation for invitation, _ in ended], [step for _, step in ended])
 
 
-_BRING = """UPDATE due d SET due_at = p.due_at
-FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
+_BRING = """WITH earlier AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
+), halted AS (
+    UPDATE halted d SET due_at = p.due_at FROM earlier p
+    WHERE d.invitation_id = p.invitation_id AND d.step = p.step AND d.due_at > p.due_at
+)
+UPDATE due d SET due_at = p.due_at FROM earlier p
 WHERE d.invitation_id = p.invitation_id AND d.step = p.step AND d.due_at > p.due_at"""
 
 

@@ -2,7 +2,8 @@
 
 The event log is not restored with the database. When its newest delivery events are missing in the ledger, no step is
 performed until a person has repaired it. The two are compared at the start, and again when the database is no longer
-the one that was compared: after a restart, a failover or a restore.
+the one that was compared: after a restart, a failover or a restore. The states of programs are read from the log then,
+so that a program that was stopped after the backup stays stopped.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.handlers.programs import on_programs
 from services.dispatcher.repository import ledger
 from services.dispatcher.repository.ledger import DatabaseIdentity
 from shared import metrics
+from shared.contract.cloudevents import Event
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload
-from shared.contract.topics import SURVEY_DELIVERIES
+from shared.contract.topics import SURVEY_DELIVERIES, SURVEY_PROGRAMS
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.health import NotReady
@@ -65,11 +68,23 @@ async def compare(sessions: Sessions, event_log: Replayable) -> LedgerDifference
     return LedgerDifference(len(lacking), len(not_closed))
 
 
+async def read_programs(sessions: Sessions, event_log: Replayable) -> None:
+    """Store the states of programs that the log has; raises TransportUnavailable."""
+    async with aclosing(event_log.history(SURVEY_PROGRAMS.name, last=COMPARED)) as batches:
+        async for messages in batches:
+            async with sessions.begin() as session:
+                await on_programs(session, _events(messages))
+
+
 def _payloads(messages: Sequence[Message]) -> list[Payload]:
+    return [event.payload for event in _events(messages)]
+
+
+def _events(messages: Sequence[Message]) -> list[Event[Payload]]:
     found = []
     for message in messages:
         try:
-            found.append(codec.parse(message).payload)
+            found.append(codec.parse(message))
         except InvalidEvent:
             log.warning("ledger.message_not_read", position=message.position)
     return found
@@ -100,6 +115,7 @@ class RestoreGuard:
         if self.is_open:
             return
         before = await self._database()
+        await read_programs(self.sessions, self.event_log)
         found = await compare(self.sessions, self.event_log)
         if found and found != self.difference:
             log.error("ledger.lacks", attempts=found.attempts, ends=found.ends, cure=CURE)

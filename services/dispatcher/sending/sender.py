@@ -134,6 +134,7 @@ class ChannelSender:
             triaged = await self._triage(session, leased, now)
             await steps.move(session, triaged.postponed)
             await steps.drop(session, triaged.dropped)
+            await steps.halt(session, triaged.halted)
         crash.point("leased")
         return triaged
 

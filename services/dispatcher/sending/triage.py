@@ -1,4 +1,4 @@
-"""Sorts claimed steps: ready to be sent, postponed, or finished without being sent."""
+"""Sorts claimed steps: ready to be sent, postponed, put aside, or finished without being sent."""
 
 from __future__ import annotations
 
@@ -56,10 +56,12 @@ class TriagedSteps:
     postponed: list[tuple[LeasedStep, datetime, str | None]] = field(default_factory=list)
     finished: list[FinishedStep] = field(default_factory=list)
     dropped: list[LeasedStep] = field(default_factory=list)  # of invitations that have ended
+    halted: list[tuple[LeasedStep, str]] = field(default_factory=list)  # with their programs, which are stopped
     next_due_at: datetime | None = None
 
     def __len__(self) -> int:
-        return len(self.ready) + len(self.postponed) + len(self.finished) + len(self.dropped)
+        others = len(self.postponed) + len(self.finished) + len(self.dropped) + len(self.halted)
+        return len(self.ready) + others
 
     def postpone(self, ready: ReadyStep, until: datetime | None, reason: MoveReason) -> None:
         """Postpone a step; one that would wait past its invitation's end is skipped, so that the next step is due."""
@@ -78,10 +80,14 @@ def triage_steps(
     """
     triaged = TriagedSteps(dropped=[step for step in leased if step.invitation_id not in facts])
     for step in leased:
-        if step.invitation_id not in facts:
+        known = facts.get(step.invitation_id)
+        if known is None:
+            continue
+        if known.stopped is not None:
+            triaged.halted.append((step, known.stopped))
             continue
         try:
-            _place(triaged, step, facts[step.invitation_id], channel=channel, now=now)
+            _place(triaged, step, known, channel=channel, now=now)
         except Exception:
             log.exception("step.not_read", invitation_id=str(step.invitation_id), step=step.step)
             result = StepResult(step, StepState.FAILED, tries=step.tries, account=None, reason="not_read")
@@ -121,7 +127,7 @@ def apply_caps(
     others are locked by another sender, which may be about to contact them: their steps are postponed if any cap
     applies.
     """
-    capped = TriagedSteps([], [*triaged.postponed], [*triaged.finished], triaged.dropped)
+    capped = TriagedSteps([], [*triaged.postponed], [*triaged.finished], triaged.dropped, triaged.halted)
     for each in triaged.ready:
         invitation = each.leased.invitation_id
         known = contacts.of(invitation)

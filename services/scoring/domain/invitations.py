@@ -8,13 +8,24 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from pydantic import Field
 
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.score import Tally
-from shared.contract.events import Brand, ExtraQuestion, Labels, Part, PlanStep, Reason, Reasons, Thanks
+from shared.contract.events import (
+    Brand,
+    ExtraQuestion,
+    Labels,
+    Part,
+    PlanStep,
+    Reason,
+    Reasons,
+    SurveyRequested,
+    Thanks,
+)
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
+from shared.zones import local_day
 
 
 class InvitationState(StrEnum):
@@ -128,6 +139,33 @@ class Invitation(Struct, frozen=True):
     answer: Answer | None
     name: str = ""
     phone: str = ""
+
+    @classmethod
+    def of(cls, request: SurveyRequested, *, program_zone: str, dimensions: Mapping[str, str]) -> Invitation:
+        """Make the invitation of a request; a test is not counted."""
+        return cls(
+            id=request.invitation_id,
+            respondent_id=request.respondent_id,
+            customer_id=request.customer_id,
+            program=request.program.id,
+            program_version=request.program.version,
+            program_title=request.program.title,
+            locale=request.locale,
+            time_zone=request.time_zone,
+            program_zone=program_zone,
+            occasion=convert(request.event, TriggerEvent, from_attributes=True),
+            content=Content.model_validate(request, from_attributes=True),
+            segments=request.segments,
+            dimensions=dimensions,
+            expires_at=request.expires_at,
+            invited_day=local_day(request.send_at, program_zone),
+            state=InvitationState.OPEN,
+            opted_out=False,
+            counted=not request.test,
+            answer=None,
+            name=request.customer_name or "",
+            phone=request.contact.phone or "",
+        )
 
     @property
     def genuine_answer(self) -> Answer | None:

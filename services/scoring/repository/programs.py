@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,6 +32,12 @@ WHERE excluded.version >= programs.version"""
 async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str]]) -> None:
     """Store program documents, each unless a newer version is stored."""
     await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
+
+
+async def document(session: AsyncSession, program: str) -> dict[str, Any] | None:
+    """Return a program's document as trigger published it."""
+    rows = await db.fetch(session, "SELECT document::text FROM programs WHERE id = $1", program)
+    return json.loads(rows[0]["document"]) if rows else None
 
 
 async def program_zones(session: AsyncSession) -> dict[str, str]:

@@ -16,12 +16,14 @@ from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.lint import demands_of_production, lint
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
-from services.trigger.handlers.programs import apply_program
+from services.trigger.domain.programs.states import ALL_PROGRAMS
+from services.trigger.handlers.programs import UnknownProgram, apply_program, switch
 from services.trigger.repository import programs as stored_programs
-from shared.contract.vocabulary import Service, counted
+from shared.contract.vocabulary import ProgramState, Service, counted
 from shared.database.compared_clock import open_command_clock
 from shared.database.db import Database
 from shared.database.opening import open_for_command
+from shared.web.audit.acts import present_actor
 
 app = typer.Typer(no_args_is_help=True, help="Programs, which define who is asked what, when and how often.")
 
@@ -86,7 +88,7 @@ def list_current() -> None:
         async with database.sessions() as session:
             for program in (await stored_programs.current(session)).values():
                 document = program.document
-                state = "" if document.active else " (off)"
+                state = "" if document.active and program.state is ProgramState.ON else f" ({_state(program)})"
                 print(f"{program.id}\tversion {program.version}\tpriority {document.priority}{state}\t{document.title}")
 
     _with_database(TriggerSettings(), work)
@@ -104,36 +106,66 @@ def show(program_id: str) -> None:
     _with_database(TriggerSettings(), work)
 
 
-@app.command("switch-off")
-def switch_off(program_id: str) -> None:
-    """Switch a program off: it starts no new surveys. Open surveys continue."""
-    _switch(program_id, active=False)
+_Named = Annotated[str, typer.Argument(help="The program's id; leave it out with --all.")]
+_All = Annotated[bool, typer.Option("--all", help="All programs, also those applied later.")]
+_Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw its open surveys too; they do not come back.")]
 
 
-@app.command("switch-on")
-def switch_on(program_id: str) -> None:
-    """Switch a program on again."""
-    _switch(program_id, active=True)
+@app.command("off")
+def off(program_id: _Named) -> None:
+    """Switch a program off: it asks nobody new. Surveys under way go on."""
+    _switch(program_id, ProgramState.OFF)
 
 
-def _switch(program_id: str, *, active: bool) -> None:
+@app.command("on")
+def on(program_id: _Named = "", *, all_: _All = False) -> None:
+    """Switch a program on; with --all, end what was stopped by --all. What waited is sent, if it has not expired."""
+    _switch(_one_or_all(program_id, all_=all_), ProgramState.ON)
+
+
+@app.command("stop")
+def stop(program_id: _Named = "", *, all_: _All = False, withdraw: _Withdraw = False) -> None:
+    """Stop a program: nothing of it leaves any more. Links that are out can be answered, unless they are withdrawn."""
+    state = ProgramState.WITHDRAWN if withdraw else ProgramState.STOPPED
+    _switch(_one_or_all(program_id, all_=all_), state)
+
+
+def _one_or_all(program_id: str, *, all_: bool) -> str:
+    if bool(program_id) is all_:
+        raise typer.BadParameter("name one program, or say --all")
+    return ALL_PROGRAMS if all_ else program_id
+
+
+def _switch(program_id: str, state: ProgramState) -> None:
     settings = TriggerSettings()
 
     async def work(database: Database) -> None:
         now = (await open_command_clock(settings.clock, database)).now()
-        async with database.sessions.begin() as session:
-            document = _find(await stored_programs.current(session), program_id).document
-            switched = document.model_copy(update={"active": active})
-            program, _ = await apply_program(session, switched, now=now)
-        print(f"{program.id} version {program.version} is {'on' if active else 'off'}")
+        try:
+            async with database.sessions.begin() as session:
+                switched = await switch(session, program_id, state, now=now, actor=present_actor())
+        except UnknownProgram:
+            raise typer.BadParameter(_unknown(program_id)) from None
+        for program in switched:
+            print(f"{program.id} version {program.version} is {program.state}")
+        if not switched:
+            print("nothing changed")
 
     _with_database(settings, work)
 
 
+def _state(program: CompiledProgram) -> str:
+    return program.state if program.document.active else "not active"
+
+
 def _find(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:
     if program_id not in current:
-        raise typer.BadParameter(f"no program {program_id}; `earshot programs list` lists them")
+        raise typer.BadParameter(_unknown(program_id))
     return current[program_id]
+
+
+def _unknown(program_id: str) -> str:
+    return f"no program {program_id}; `earshot programs list` lists them"
 
 
 def _as_yaml(document: ProgramDocument) -> str:

@@ -6,6 +6,7 @@ Events of different topics may arrive in any order. An answer may also start a f
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -15,15 +16,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger.domain.addresses import addresses_of
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
+from services.trigger.domain.programs.states import ALL_PROGRAMS
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.touchpoints import InvitationKey, TouchpointState
 from services.trigger.handlers.deciding import decide_internal
-from services.trigger.repository import addresses, customers, programs, respondents, suppressions, touchpoints
+from services.trigger.repository import (
+    addresses,
+    customers,
+    program_states,
+    programs,
+    respondents,
+    suppressions,
+    touchpoints,
+)
 from services.trigger.repository.addresses import AddressSuppressionKey
 from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerPayload,
+    ContactAttempted,
     ErasedPlace,
     ErasureConfirmed,
     InvitationClosed,
@@ -34,7 +45,14 @@ from shared.contract.events import (
     RespondentSuppressed,
     SurveyPayload,
 )
-from shared.contract.vocabulary import ChannelKind, InvitationOutcome, Service, SuppressionReason, address_fingerprint
+from shared.contract.vocabulary import (
+    AttemptState,
+    ChannelKind,
+    InvitationOutcome,
+    Service,
+    SuppressionReason,
+    address_fingerprint,
+)
 from shared.messaging import inbox
 
 _HANDLED = (
@@ -56,6 +74,7 @@ async def on_feedback(
     session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
     """Store answers, outcomes of invitations and suppressions; then decide about follow-ups to the answers."""
+    await _count_handed_over(session, events)
     handled = [event for event in events if _is_handled(event.payload)]
     fresh = await inbox.unseen(session, Service.TRIGGER.group, handled)
     if not fresh:
@@ -82,6 +101,33 @@ async def _store_erasures(session: AsyncSession, events: Sequence[Event[Payload]
 
 def _as_json(places: Sequence[ErasedPlace]) -> str:
     return json.dumps([place.model_dump() for place in places])
+
+
+async def _count_handed_over(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    """Count messages that left after their program, or all, was stopped; a survey of a cadence only for all."""
+    left = [event for event in events if _has_left(event.payload)]
+    stopped = await program_states.find_stopped(session) if left else {}
+    if not stopped:
+        return
+    fresh = await inbox.unseen(session, Service.TRIGGER.group, left)
+    attempts = [event.payload for event in fresh if isinstance(event.payload, ContactAttempted)]
+    known = await touchpoints.programs_of(session, set(map(_invitation, attempts)))
+    counts = Counter(
+        state.program
+        for attempt in attempts
+        for program in (known.get(attempt.invitation_id, ""), ALL_PROGRAMS)
+        if (state := stopped.get(program)) is not None and state.since <= attempt.at
+    )
+    await program_states.add_handed_over(session, counts)
+
+
+def _has_left(payload: Payload) -> bool:
+    return (
+        isinstance(payload, ContactAttempted)
+        and payload.revision == 1
+        and payload.channel in (ChannelKind.EMAIL, ChannelKind.SMS)
+        and payload.state in (AttemptState.SENT, AttemptState.UNKNOWN)
+    )
 
 
 def _is_handled(payload: Payload) -> bool:

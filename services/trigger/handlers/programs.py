@@ -1,4 +1,4 @@
-"""Applies programs: every version is stored, and each new one is published."""
+"""Applies programs and switches them: each new version, and each new state of a program, is published."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
-from services.trigger.repository import programs
+from services.trigger.domain.programs.states import ALL_PROGRAMS
+from services.trigger.repository import program_states, programs
 from shared.clock import Clock
 from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, ProgramPublished
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import ProgramState, Service
+from shared.database.audit.rows import Actor
 from shared.messaging import outbox
 from shared.messaging.transport import Message
 
@@ -30,15 +32,44 @@ async def apply_program(
     current = (await programs.current(session)).get(document.id)
     if current is not None and current.document == document:
         return current, False
-    program = compile_program(current.version + 1 if current else 1, document)
-    await programs.add(session, program, now=now)
+    await programs.add(session, compile_program(current.version + 1 if current else 1, document), now=now)
+    program = (await programs.current(session))[document.id]
     await outbox.add(session, [_published(program, now=now)])
     return program, True
 
 
+class UnknownProgram(LookupError):
+    """No program has this id; the caller says so."""
+
+
+async def switch(
+    session: AsyncSession, program_id: str, state: ProgramState, *, now: datetime, actor: Actor
+) -> list[CompiledProgram]:
+    """Set the state of a program, or of ALL_PROGRAMS, and publish it; return the programs whose state changed.
+
+    The state of all holds beside that of each program; the stricter one counts. Switching on a program whose document
+    says `active: false` applies a version that is active. Raises UnknownProgram.
+    """
+    await programs.lock(session)
+    before = await programs.current(session)
+    if program_id != ALL_PROGRAMS and program_id not in before:
+        raise UnknownProgram(program_id)
+    await program_states.put(session, program_id, state, now=now, changed_by=f"{actor.kind}:{actor.id}")
+    if state is ProgramState.ON and program_id in before and not before[program_id].document.active:
+        document = before[program_id].document.model_copy(update={"active": True})
+        return [(await apply_program(session, document, now=now))[0]]
+    after = await programs.current(session)
+    switched = [program for id_, program in after.items() if program.state is not before[id_].state]
+    await outbox.add(session, [_published(program, now=now) for program in switched])
+    return switched
+
+
 def _published(program: CompiledProgram, *, now: datetime) -> Event[Payload]:
     payload = ProgramPublished(
-        program_id=program.id, program_version=program.version, document=program.document.model_dump(mode="json")
+        program_id=program.id,
+        program_version=program.version,
+        document=program.document.model_dump(mode="json"),
+        state=program.state,
     )
     return cloudevents.new(payload, service=Service.TRIGGER, at=now, subject=program.id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
+from services.trigger.domain.programs.states import ALL_PROGRAMS, strictest
 from shared.database import db
 
 
@@ -18,12 +20,22 @@ async def lock(session: AsyncSession) -> None:
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", db.lock_number("trigger", "programs"))
 
 
+_CURRENT = """SELECT DISTINCT ON (p.id) p.id, p.version, p.document::text, s.state,
+    (SELECT e.state FROM program_states e WHERE e.program = $1) AS of_all
+FROM programs p LEFT JOIN program_states s ON s.program = p.id ORDER BY p.id, p.version DESC"""
+
+
 async def current(session: AsyncSession) -> Mapping[str, CompiledProgram]:
-    """Load the newest version of each program."""
-    rows = await db.fetch(
-        session, "SELECT DISTINCT ON (id) id, version, document::text FROM programs ORDER BY id, version DESC"
-    )
-    return {row["id"]: _program(row["version"], row["document"]) for row in rows}
+    """Load the newest version of each program, with the stricter of its state and that of all programs."""
+    rows = await db.fetch(session, _CURRENT, ALL_PROGRAMS)
+    return {row["id"]: _in_state(row) for row in rows}
+
+
+def _in_state(row: db.Row) -> CompiledProgram:
+    program = _program(row["version"], row["document"])
+    if row["state"] is None and row["of_all"] is None:
+        return program
+    return replace(program, state=strictest(row["state"], row["of_all"]))
 
 
 async def versions(session: AsyncSession, program_id: str) -> list[tuple[CompiledProgram, datetime]]:

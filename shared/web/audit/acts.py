@@ -40,6 +40,12 @@ class Act:
 current: ContextVar[Act | None] = ContextVar("current_act", default=None)
 
 
+def present_actor() -> Actor:
+    """Return who does what this task works for."""
+    act = current.get()
+    return NOBODY if act is None else act.actor
+
+
 def note(subject: UUID | str | None = None, *, respondent: str | None = None, **details: Detail) -> None:
     """Say on what the present act is, and how. Only `respondent` may be personal data, as it is replaced."""
     act = current.get()

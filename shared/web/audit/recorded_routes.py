@@ -14,7 +14,7 @@ from starlette.routing import compile_path
 from shared.web import routes
 
 WORDS = frozenset({"code", "name"})  # path parameters that staff chose: a store's code, a benchmark's name
-NOT_WRITTEN = frozenset({"customer_id", "secret"})
+NOT_WRITTEN = frozenset({"customer_id", "secret", "state"})
 _LONGEST = 100
 
 

@@ -20,7 +20,9 @@ from uuid_utils.compat import uuid7
 from services.dispatcher import handlers
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.handlers import apply_receipts
+from services.dispatcher.handlers.programs import on_programs
 from services.dispatcher.jobs.maintenance import reap
+from services.dispatcher.jobs.stopped_programs import StoppedProgramsJob
 from services.dispatcher.repository import chains, receipts
 from shared.clock import ManualClock
 from shared.contract import cloudevents
@@ -30,13 +32,15 @@ from shared.contract.events import (
     Consent,
     Contact,
     Payload,
+    ProgramPublished,
+    ProgramRef,
     RespondentConsentChanged,
     RespondentErased,
     RespondentOptedOut,
     SurveyRequested,
     Window,
 )
-from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
+from shared.contract.vocabulary import CallOutcome, ChannelKind, ProgramState, Service
 from shared.database import db
 from shared.messaging import codec
 from shared.messaging.relay_leadership import messages_in
@@ -45,6 +49,7 @@ from tests.integration.dispatcher.model import FINISHED, RECEIPTS, Invitation, K
 from tests.integration.dispatcher.workers import PHONES, TOGETHER, ModelDifference, Worker
 
 TRIES = 2
+PROGRAMS = ("stopped", "going on")
 OPENS = 9
 KINDS = tuple(RECEIPTS)
 CHANNELS = EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
@@ -77,6 +82,8 @@ class Act(StrEnum):
     DAYS = "three days"
     WEEKS = "three weeks"
     RECEIPTS = "receipts"
+    STOP = "stop one of two programs"
+    LIFT = "lift the stop"
 
 
 @dataclass
@@ -102,7 +109,13 @@ class History:
         respondent, nobody = f"r{number // 2}", number % 20 == 19
         # addresses of their own: a suppression holds for everybody with the address
         known = Contact(email=f"{respondent}@example.com", phone=PHONES[number // 2])
-        asked = request(respondent, time_zone="UTC", plan=steps, contact=Contact() if nobody else known)
+        asked = request(
+            respondent,
+            time_zone="UTC",
+            plan=steps,
+            contact=Contact() if nobody else known,
+            program=ProgramRef(id=PROGRAMS[number % 2], version=1),
+        )
         self.requests.append(asked)
         self.model.invitations[asked.invitation_id] = Invitation(
             id=asked.invitation_id,
@@ -119,6 +132,7 @@ class History:
             expires=asked.expires_at,
             consent={"email": True, "sms": True, "call": True},
             has_address=not nobody,
+            program=asked.program.id,
         )
 
     async def play(self, acts: Sequence[Act]) -> None:
@@ -155,6 +169,8 @@ class History:
             await self._keep()
         elif act is Act.KEEP:
             await self._keep()
+        elif act in (Act.STOP, Act.LIFT):
+            await self._switch(ProgramState.STOPPED if act is Act.STOP else ProgramState.ON)
         elif worker := self.workers.get(act.value[0]):
             await self._worker(worker, act, choices)
 
@@ -180,6 +196,19 @@ class History:
     async def _keep(self) -> None:
         await reap(self.database.sessions, self.clock)
         self.model.keep()
+
+    async def _switch(self, state: ProgramState) -> None:
+        """Stop the first program or lift its stop, and let the job finish what follows from that."""
+        published = ProgramPublished(program_id=PROGRAMS[0], program_version=1, document={}, state=state)
+        async with self.database.sessions.begin() as session:
+            await on_programs(session, [cloudevents.new(published, service=Service.TRIGGER, at=self.model.now)])
+        job = StoppedProgramsJob(self.database.sessions, self.clock)
+        while await job():
+            continue
+        if state.is_stopped:
+            self.model.stop(PROGRAMS[0])
+        else:
+            self.model.lift()
 
     async def _end_leases(self) -> None:
         sql = "UPDATE held SET leased_until = clock_timestamp() - interval '1 s'"
@@ -322,7 +351,7 @@ def _said(payload: Any) -> tuple[str, ...]:
     return (payload.type, str(payload.invitation_id))
 
 
-_TABLES = "invitations, due, held, open_calls, receipts, suppressions, consents, early, outbox, inbox"
+_TABLES = "invitations, due, held, halted, programs, open_calls, receipts, suppressions, consents, early, outbox, inbox"
 
 
 def _expected(invitation: Invitation, step: Step) -> tuple[Any, ...]:

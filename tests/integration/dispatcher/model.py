@@ -45,6 +45,7 @@ class Step:
     reason: str | None = None
     holder: object | None = None
     abandoned: bool = False  # its lease has ended
+    halted: bool = False  # put aside, because its program is stopped
     outdated: bool = False  # what decides about it has changed since it was leased
     call: bool = False
     attempt: str | None = None  # the state of its attempt in the ledger
@@ -58,6 +59,7 @@ class Invitation:
     expires: datetime
     consent: dict[str, bool]
     has_address: bool
+    program: str
     outcome: str | None = None
     here: bool = False  # its request was received
     early: str | None = None
@@ -75,6 +77,7 @@ class Model:
     suppressed: set[tuple[str, str | None, str]] = field(default_factory=set)
     said: dict[str, tuple[dict[str, bool], datetime]] = field(default_factory=dict)  # of consent, last when
     told: list[tuple[str, ...]] = field(default_factory=list)
+    stopped: str | None = None  # the program that is stopped
 
     # --- events
 
@@ -155,6 +158,18 @@ class Model:
         elif outcome != "expired" and all(s.state in FINISHED and not s.call for s in invitation.steps.values()):
             self.end(invitation, "exhausted")
 
+    def stop(self, program: str) -> None:
+        self.stopped = program
+        for invitation in self.invitations.values():
+            if invitation.program == program:
+                self.recall(invitation)
+
+    def lift(self) -> None:
+        self.stopped = None
+        for _, _, step in self.all_steps():
+            if step.halted:
+                step.halted, step.reason = False, step.reason if step.state != "planned" else None
+
     def receipts(self, told: list[tuple[Invitation, int, str]]) -> None:
         """Apply receipts to the attempt, only forward, and to the step and the chain."""
         for invitation, number, kind in told:
@@ -202,13 +217,21 @@ class Model:
         ready: list[Key] = []
         skipped: list[tuple[Key, str]] = []
         for invitation, key, step in self.all_steps():
-            if step.state != "planned" or step.channel != channel or step.due is None or step.due > self.now:
+            if (
+                step.state != "planned"
+                or step.halted
+                or step.channel != channel
+                or step.due is None
+                or step.due > self.now
+            ):
                 continue
             step.state, step.holder, step.abandoned, step.outdated, step.reason = "leased", holder, False, False, None
             if invitation.expires <= self.now:
                 step.state, step.holder = "waiting", None  # its invitation is about to be closed
                 continue
-            if reason := self._forbids(invitation, channel):
+            if invitation.program == self.stopped:
+                step.state, step.holder, step.reason, step.halted = "planned", None, "program_stopped", True
+            elif reason := self._forbids(invitation, channel):
                 skipped.append((key, reason))
             elif step.opens is not None and self.now.hour < step.opens:
                 opening = self.now.replace(hour=step.opens, minute=0)
@@ -242,7 +265,7 @@ class Model:
             step = self.step(key)
             if step.holder is not holder or step.state != "leased":
                 continue
-            if step.outdated:
+            if step.outdated or self.invitations[key.invitation].program == self.stopped:
                 self.hand_back([key], holder)
                 continue
             step.state, step.abandoned = "in_flight", False
@@ -257,7 +280,7 @@ class Model:
         invitation, step = self.invitations[key.invitation], self.step(key)
         if step.holder is not holder or step.state not in ("leased", "in_flight"):
             return
-        if step.state == "leased" and step.outdated:
+        if step.state == "leased" and (step.outdated or invitation.program == self.stopped):
             self.hand_back([key], holder)
             return
         step.holder, step.reason = None, reason

@@ -19,6 +19,8 @@ from services.dispatcher.domain import chain, retries
 from services.dispatcher.domain.steps import ChainStep, SendResult, StepState
 from services.dispatcher.handlers import record_results
 from services.dispatcher.repository import chains, invitations, open_calls, receipts, send_facts, steps
+from services.dispatcher.repository.programs import halted
+from services.dispatcher.repository.programs.states import STOPPED
 from shared.contract.vocabulary import AttemptState
 from shared.database import db
 from shared.messaging import inbox
@@ -41,8 +43,10 @@ OFTEN = (
         Act.DAYS,
     ),
 )
-STEPS_ONLY = (*(act for act in Act if act is not Act.RECEIPTS), *OFTEN, *OFTEN)
+_SWITCHING = (Act.STOP, Act.LIFT)
+STEPS_ONLY = (*(act for act in Act if act not in (Act.RECEIPTS, *_SWITCHING)), *OFTEN, *OFTEN)
 ABOUT_RECEIPTS = (*STEPS_ONLY, Act.RECEIPTS, Act.RECEIPTS, Act.RECEIPTS)
+ABOUT_STOPS = (*ABOUT_RECEIPTS, *_SWITCHING, *_SWITCHING, *_SWITCHING)
 
 
 @settings(
@@ -52,7 +56,7 @@ ABOUT_RECEIPTS = (*STEPS_ONLY, Act.RECEIPTS, Act.RECEIPTS, Act.RECEIPTS)
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(seed=st.integers(0, 2**64), acts=st.lists(st.sampled_from(ABOUT_RECEIPTS), min_size=30, max_size=40))
+@given(seed=st.integers(0, 2**64), acts=st.lists(st.sampled_from(ABOUT_STOPS), min_size=30, max_size=40))
 async def test_dispatcher_agrees_with_the_model(dispatcher_db: db.Database, seed: int, acts: list[Act]) -> None:
     await History(dispatcher_db, seed).play(acts)
 
@@ -70,8 +74,10 @@ class Bug:
     change: Callable[[Any], Any]
 
     @property
-    def is_about_receipts(self) -> bool:
-        return self.where in (receipts, chains) or self.attribute == "_BRING"
+    def acts(self) -> Sequence[Act]:
+        if "stopped program" in self.name:
+            return ABOUT_STOPS
+        return ABOUT_RECEIPTS if self.where in (receipts, chains) or self.attribute == "_BRING" else STEPS_ONLY
 
 
 def sql(name: str, attribute: str, old: str, new: str, *, where: ModuleType = steps) -> Bug:
@@ -114,7 +120,7 @@ BUGS = [
     sql("a lost sender's step is planned again", "_FREE_LEASES", "NOT in_flight AND", ""),
     sql("an end leaves leased steps alone", "_STOP", "AND NOT in_flight", "AND false"),
     sql("a suppression leaves leased steps alone", "_MARK", " AND i.revision = h.revision", ""),
-    sql("a skip outlives the reason for it", "_END", "h.revision = (", "h.revision <= ("),
+    sql("a skip outlives the reason for it", "_END", "h.revision = i.", "h.revision <= i."),
     sql("leases of the killed are kept for ever", "_FREE_LEASES", "leased_until <", NEVER),
     sql("what was in flight is forgotten", "_LOST", "leased_until <", NEVER),
     sql("a suppressed channel is asked", "_FACTS", "OR s.channel = $2", "AND $2::text <> ''", where=send_facts),
@@ -125,6 +131,10 @@ BUGS = [
     sql("a receipt moves a state back", "_ADVANCE", "array_position($4::text[], a.state) <", "0 <", where=receipts),
     Bug("a bounce leaves its step as sent", chains, "state_after", _bounced_as_sent),
     sql("a step due later is not brought forward", "_BRING", "d.due_at >", "d.due_at <"),
+    sql("a claimed batch of a stopped program is sent", "_MARK", STOPPED, "'{}'"),
+    sql("a call of a stopped program is requested", "_END", STOPPED, "'{}'"),
+    sql("a stopped program goes on", "_FACTS", STOPPED, "'{}'", where=send_facts),
+    sql("what waits of a stopped program is lost", "_GIVE_BACK", "i.state = 'open'", "false", where=halted),
     Bug("a late answer is lost", invitations, "_REVISABLE", lambda _: []),
     Bug("an unknown send is sent again", retries, "after_result", _resends_unknown),
     Bug("one try too many", retries, "after_result", _one_try_too_many),
@@ -151,11 +161,7 @@ RARE = {
 async def test_planted_bug_is_caught(dispatcher_db: db.Database, bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bug.where, bug.attribute, bug.change(getattr(bug.where, bug.attribute)))
     with pytest.raises(ModelDifference):
-        await play_some(
-            dispatcher_db,
-            RARE.get(bug.name, 0),
-            ABOUT_RECEIPTS if bug.is_about_receipts else STEPS_ONLY,
-        )
+        await play_some(dispatcher_db, RARE.get(bug.name, 0), bug.acts)
 
 
 async def play_some(database: db.Database, seed: int, choices: Sequence[Act]) -> None:

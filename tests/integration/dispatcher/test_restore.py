@@ -23,9 +23,9 @@ from services.dispatcher.sending.sender import ChannelSender
 from shared import database_url
 from shared.clock import ManualClock
 from shared.contract import cloudevents
-from shared.contract.events import Payload, RespondentOptedOut, SurveyRequested
+from shared.contract.events import Payload, ProgramPublished, RespondentOptedOut, SurveyRequested
 from shared.contract.topics import TOPICS
-from shared.contract.vocabulary import ChannelKind, Service
+from shared.contract.vocabulary import ChannelKind, ProgramState, Service
 from shared.database import db, embedded
 from shared.health import NotReady
 from shared.messaging import codec
@@ -142,6 +142,15 @@ async def restored(site: Site, postgres: embedded.Embedded, copy: str) -> AsyncI
     database = db.Database(postgres.urls(copy)["dispatcher"], schema="dispatcher")
     yield Site(Chain(database, ManualClock(site.chain.clock.now())), site.log, site.provider)
     await database.close()
+
+
+async def test_a_program_stopped_after_the_backup_is_stopped_in_the_restored_database(site: Site) -> None:
+    published = ProgramPublished(program_id="shop", program_version=1, document={}, state=ProgramState.STOPPED)
+    await site.log.append([codec.encode(cloudevents.new(published, service=Service.TRIGGER, at=NOW))])
+    assert await site.chain.rows("SELECT 1 FROM programs") == []
+    await site.guard.check()
+    assert await site.chain.rows("SELECT id, state FROM programs") == [{"id": "shop", "state": "stopped"}]
+    assert site.guard.is_open
 
 
 def mailed_twice(respondents: range) -> list[SurveyRequested]:

@@ -133,10 +133,21 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
     (tmp_path / "wrong.yaml").write_text(DOCUMENT + "delay: soon\n")
     assert "wrong.yaml: line 5: delay: expected a number and a unit" in await earshot("apply", str(tmp_path))
     assert await count(trigger_db, "programs") == 1
-    assert await earshot("switch-off", "shop") == "0 shop version 2 is off\n"
+    assert await earshot("off", "shop") == "0 shop version 1 is off\n"
     assert "priority 0 (off)" in await earshot("list")
-    assert await earshot("switch-on", "shop") == "0 shop version 3 is on\n"
-    assert (await earshot("switch-off", "none")).startswith("2 ")
+    assert await earshot("on", "shop") == "0 shop version 1 is on\n"
+    assert await earshot("on", "shop") == "0 nothing changed\n"
+    assert await earshot("stop", "--all") == "0 shop version 1 is stopped\n"
+    assert await earshot("stop", "shop", "--withdraw") == "0 shop version 1 is withdrawn\n"
+    assert await earshot("on", "shop") == "0 shop version 1 is stopped\n"
+    assert await earshot("on", "--all") == "0 shop version 1 is on\n"
+    assert (await earshot("off", "none")).startswith("2 ")
+    assert (await earshot("stop")).startswith("2 ")
+    assert (await earshot("stop", "shop", "--all")).startswith("2 ")
+    (tmp_path / "shop.yaml").write_text(DOCUMENT + "active: false\n")
+    assert "shop version 2\n" in await earshot("apply", str(tmp_path / "shop.yaml"))
+    assert "priority 0 (not active)" in await earshot("list")
+    assert await earshot("on", "shop") == "0 shop version 3 is on\n"
 
 
 async def test_start_waits_for_a_database_that_is_gone(

@@ -18,6 +18,7 @@ from services.trigger.domain.deciding.explanations import (
 
 CHANGES: list[tuple[DecisionReason, dict[str, Any], str]] = [
     (DecisionReason.NO_PROGRAM, {}, "An active program that starts on crm.service.completed."),
+    (DecisionReason.SWITCHED_OFF, {"state": "stopped"}, "Switching the program on: it was stopped."),
     (DecisionReason.HISTORIC, {"historic": True}, "without attributes.historic"),
     (DecisionReason.TOO_OLD, {"max_age_s": 604_800}, "at most 7 days old"),
     (DecisionReason.DUPLICATE, {}, "decided once"),

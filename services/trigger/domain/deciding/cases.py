@@ -29,6 +29,7 @@ class DecisionReason(StrEnum):
     """Why a survey was sent or not, in the order of the rules."""
 
     NO_PROGRAM = "no_program"
+    SWITCHED_OFF = "switched_off"
     HISTORIC = "historic"
     TOO_OLD = "too_old"
     DUPLICATE = "duplicate"

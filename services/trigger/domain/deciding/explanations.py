@@ -9,8 +9,9 @@ from enum import StrEnum
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
 from services.trigger.domain.deciding.rules import RULES
 from shared.contract.events import PurchaseCancelled, ServiceReopened
+from shared.contract.vocabulary import ProgramState
 from shared.languages import formats
-from shared.languages.current import gettext, ngettext
+from shared.languages.current import gettext, lookup, ngettext
 from shared.languages.marking import mark
 
 
@@ -20,8 +21,15 @@ class RuleOutcome(StrEnum):
     NOT_TRIED = "not_tried"
 
 
+STATES: Mapping[ProgramState, str] = {
+    ProgramState.ON: mark("on"),
+    ProgramState.OFF: mark("off"),
+    ProgramState.STOPPED: mark("stopped"),
+    ProgramState.WITHDRAWN: mark("stopped, surveys withdrawn"),
+}
 TITLES: Mapping[DecisionReason, str] = {
     DecisionReason.NO_PROGRAM: mark("No program starts on this event"),
+    DecisionReason.SWITCHED_OFF: mark("The program is switched off"),
     DecisionReason.HISTORIC: mark("The event only adds to the history"),
     DecisionReason.TOO_OLD: mark("The event is too old"),
     DecisionReason.DUPLICATE: mark("This order or service was decided before"),
@@ -168,6 +176,11 @@ def _suppressed(facts: TrialFacts) -> str:
     return gettext("Lifting one of these: %(suppressions)s.", suppressions="; ".join(lifted))
 
 
+def _switched_off(facts: TrialFacts) -> str:
+    state = ProgramState(facts.get("state", ProgramState.OFF))
+    return gettext("Switching the program on: it was %(state)s.", state=lookup(STATES[state]))
+
+
 def _holdout(facts: TrialFacts) -> str:
     text = mark("A holdout up to %(drawn)s instead of %(holdout)s.")
     return gettext(text, drawn=facts.get("drawn"), holdout=facts.get("holdout"))
@@ -211,6 +224,7 @@ _FACTS: Mapping[str, str] = {
     "wanted": mark("wanted"),
 }
 _REMEDIES: Mapping[DecisionReason, Callable[[TrialFacts], str]] = {
+    DecisionReason.SWITCHED_OFF: _switched_off,
     DecisionReason.HISTORIC: lambda _: gettext(
         "An event without attributes.historic, or an answer that was not imported."
     ),

@@ -10,7 +10,12 @@ from services.trigger.domain.programs.caps import Cap, CapScope, ends_at
 from services.trigger.domain.respondents import LastContacts, last_asked
 from services.trigger.domain.sampling import sample
 from services.trigger.domain.touchpoints import is_answer, is_completion, is_delivery, is_historic, subject_of
-from shared.contract.vocabulary import AnswerMode
+from shared.contract.vocabulary import AnswerMode, ProgramState
+
+
+def _switched_off(case: Case) -> TrialFacts | None:
+    state = case.program.state
+    return None if state is ProgramState.ON else {"state": state.value}
 
 
 def _historic(case: Case) -> TrialFacts | None:
@@ -162,6 +167,7 @@ def send_at(case: Case) -> tuple[datetime, str | None]:
 
 
 RULES: Sequence[tuple[DecisionReason, Callable[[Case], TrialFacts | None]]] = (
+    (DecisionReason.SWITCHED_OFF, _switched_off),
     (DecisionReason.HISTORIC, _historic),
     (DecisionReason.TOO_OLD, _too_old),
     (DecisionReason.DUPLICATE, _duplicate),

@@ -19,7 +19,7 @@ from shared.contract.events import (
     PurchaseCompleted,
     Window,
 )
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, ProgramState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class CompiledProgram:
     `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
     `shortest_window` the shortest contact hours of a step, `link_step` the step whose link the shop shows itself.
     `shared_json` caches, by locale, what all requests of the program have in common, see `requests.request_json`.
+    `state` is that of the program, whatever the version.
     """
 
     ref: ProgramRef
@@ -39,6 +40,7 @@ class CompiledProgram:
     channels: Sequence[ChannelKind]
     shortest_window: Window
     link_step: int | None
+    state: ProgramState = ProgramState.ON
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
     @property

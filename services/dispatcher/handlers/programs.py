@@ -1,0 +1,18 @@
+"""Stores programs as trigger publishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher.repository.programs import states
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, ProgramPublished
+
+
+async def on_programs(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    """Store the latest state and document of each program; a repeated event changes nothing."""
+    published = [(event.payload, event.time) for event in events if isinstance(event.payload, ProgramPublished)]
+    if published:
+        await states.store(session, published)

@@ -1,0 +1,154 @@
+"""The messages of a program as it sends them: previews in every language, and the whole chain as a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+from fastapi import APIRouter, Form, Query
+from fastapi import Path as PathParameter
+from fastapi.responses import HTMLResponse, Response
+
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.email import SmtpAccount
+from services.dispatcher.domain.sms_text import sms_segments
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage
+from services.dispatcher.messages import mime
+from services.dispatcher.pages.mails import MailPages
+from services.dispatcher.pages.rendering import mail_response, page
+from services.dispatcher.pages.test_mails import AccountReply
+from services.dispatcher.repository import mailbox
+from services.dispatcher.repository.programs import states
+from services.dispatcher.repository.programs.states import StoredProgram
+from shared.clock import Clock
+from shared.contract.events import Contact, SurveyRequested
+from shared.contract.samples import NoSample, sample_of_program
+from shared.contract.vocabulary import ChannelKind
+from shared.database.db import Sessions
+from shared.languages.marking import mark
+from shared.web import problems
+from shared.web.audit.acts import note
+
+_WITHIN_S = 10.0
+_MESSAGES = (ChannelKind.EMAIL, ChannelKind.SMS)
+_Id = Annotated[str, PathParameter(max_length=200)]
+_Locale = Annotated[str, Query(max_length=40)]
+_Address = Annotated[str, Form(max_length=300)]
+
+
+class ShownMessage(NamedTuple):
+    """A step's message; `text` and `segments` are of an SMS, `subject` of a mail."""
+
+    step: int
+    channel: ChannelKind
+    subject: str
+    text: str
+    segments: int
+
+    @classmethod
+    def of(cls, message: OutgoingMessage) -> ShownMessage:
+        text = message.body.decode() if message.channel is ChannelKind.SMS else ""
+        return cls(message.step, message.channel, message.subject, text, sms_segments(text))
+
+
+class TestResult(NamedTuple):
+    """What became of a test message: the result of an account, or the id under which the mailbox keeps it."""
+
+    step: int
+    what: str
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramMessagePages:
+    """Makes and sends messages as the page of mails does."""
+
+    sessions: Sessions
+    clock: Clock
+    mails: MailPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/mail/programs", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("/{program_id}", self.show, methods=["GET"])
+        router.add_api_route("/{program_id}", self.send, methods=["POST"])
+        router.add_api_route("/{program_id}/html", self.mail, methods=["GET"])
+        return router
+
+    async def show(self, program_id: _Id, locale: _Locale = "") -> str:
+        """Show every message of a program in one of its languages, at first the default one."""
+        program = await self._find(program_id)
+        return self._page(program, locale or str(program.document.get("default_locale", "")))
+
+    async def mail(self, program_id: _Id, locale: _Locale, step: int) -> Response:
+        """Show the HTML of a mail; its links open nothing in the frame."""
+        request = self._request(await self._find(program_id), locale)
+        if all(each.step != step or each.channel is not ChannelKind.EMAIL for each in request.plan):
+            raise problems.NotFound("No such mail")
+        message = self.mails.composer.compose(request, step=step, channel=ChannelKind.EMAIL)
+        _, html = mime.read_alternative(message.body)
+        return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
+
+    async def send(self, program_id: _Id, locale: _Locale, address: _Address = "", phone: _Address = "") -> str:
+        """Send every message of the plan at once, marked as a test; keep those that the settings do not let go."""
+        program = await self._find(program_id)
+        note(program_id)
+        contact = Contact(email=address.strip() or None, phone=phone.strip() or None)
+        request = self._request(program, locale, contact=contact)
+        wanted = {ChannelKind.EMAIL: contact.email, ChannelKind.SMS: contact.phone}
+        try:
+            messages = self._messages(request, [channel for channel, given in wanted.items() if given])
+        except mime.BadAddress:
+            raise problems.Unprocessable("This is not a valid mail address") from None
+        return self._page(program, locale, results=[await self._send(each) for each in messages], sent=True)
+
+    async def _send(self, message: OutgoingMessage) -> TestResult:
+        account = next((each for each in self.mails.accounts if each.channel is message.channel), None)
+        if account is None or not self.mails.may_send(message.recipient):
+            async with self.sessions.begin() as session:
+                kept = await mailbox.keep_test(session, message, at=self.clock.now())
+            return TestResult(message.step, mark("kept in the mailbox"), str(kept))
+        return TestResult(message.step, str(AccountReply(account.name, await _send_over(account, message))))
+
+    def _messages(self, request: SurveyRequested, channels: Sequence[ChannelKind]) -> list[OutgoingMessage]:
+        wanted = [step for step in request.plan if step.channel in channels]
+        return [self.mails.composer.compose(request, step=step.step, channel=step.channel) for step in wanted]
+
+    async def _find(self, program_id: str) -> StoredProgram:
+        async with self.sessions() as session:
+            found = await states.find(session, program_id)
+        if found is None:
+            raise problems.NotFound("No such program", "It may have been applied just now: try again shortly.")
+        return found
+
+    def _request(self, program: StoredProgram, locale: str, *, contact: Contact | None = None) -> SurveyRequested:
+        try:
+            return sample_of_program(
+                program.document, locale=locale, link_key=self.mails.link_key, when=self.clock.now(), contact=contact
+            )
+        except NoSample:
+            raise problems.NotFound("This program has no such language") from None
+
+    def _page(
+        self, program: StoredProgram, locale: str, *, results: Sequence[TestResult] = (), sent: bool = False
+    ) -> str:
+        request = self._request(program, locale)
+        return page(
+            "program_messages.html",
+            pages=self.mails.staff_pages,
+            program=program,
+            locale=locale,
+            plan=request.plan,
+            script=request.question,
+            messages={each.step: ShownMessage.of(each) for each in self._messages(request, _MESSAGES)},
+            may_send=self.mails.staff_pages.may_write("/mail"),
+            results=results,
+            sent=sent,
+        )
+
+
+async def _send_over(account: ChannelAccount, message: OutgoingMessage) -> Disposition:
+    """Send a message that nothing counts; a mail over a connection of its own."""
+    if isinstance(account, SmtpAccount):
+        return await account.send_apart(message, within_s=_WITHIN_S)
+    return (await account.send_all([message], within_s=_WITHIN_S))[0]

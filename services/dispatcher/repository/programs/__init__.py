@@ -1,0 +1,1 @@
+"""Programs as published, and the steps that wait because theirs is stopped."""

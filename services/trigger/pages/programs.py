@@ -1,0 +1,128 @@
+"""The pages of programs: what each asks and sends, in words, and the buttons that switch it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, NamedTuple
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from fastapi import Path as PathParameter
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from services.trigger.domain.deciding.explanations import STATES
+from services.trigger.domain.programs.lint import lint
+from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.domain.programs.states import ALL_PROGRAMS, KnownState
+from services.trigger.handlers.programs import UnknownProgram, switch
+from services.trigger.repository import program_states, programs
+from shared.clock import Clock
+from shared.contract.vocabulary import ProgramState
+from shared.database.audit.rows import ActorKind
+from shared.database.db import Sessions
+from shared.web.audit.acts import note, present_actor
+from shared.web.problems import NotFound
+from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import signed_in
+from shared.web.templates import template_environment
+
+_environment = template_environment(Path(__file__).parents[1] / "templates", styles="decisions", lstrip_blocks=True)
+_Id = Annotated[str, PathParameter(max_length=200)]
+
+
+class ShownState(NamedTuple):
+    """A state as the page says it: who set it is `person`, `key`, `command` … with a name where one is known."""
+
+    state: ProgramState
+    since: KnownState | None = None
+    by: str = ""
+    name: str = ""
+
+    @classmethod
+    def of(cls, known: KnownState | None) -> ShownState:
+        if known is None:
+            return cls(ProgramState.ON)
+        kind, _, id_ = known.changed_by.partition(":")
+        person = signed_in.get()
+        if kind == ActorKind.PERSON:
+            kind, id_ = ("you", "") if person is not None and str(person.person) == id_ else ("", "")
+        return cls(known.state, known, kind, id_ if kind == ActorKind.COMMAND else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramPages:
+    """`/programs/*` is about all programs; `switch` is one of the states."""
+
+    sessions: Sessions
+    clock: Clock
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/programs", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("", self.show_all, methods=["GET"])
+        router.add_api_route("/{program_id}", self.show, methods=["GET"])
+        router.add_api_route("/{program_id}/{state}", self.ask, methods=["GET"])
+        router.add_api_route("/{program_id}/{state}", self.press, methods=["POST"])
+        return router
+
+    async def show_all(self) -> str:
+        current, states = await self._read()
+        everything = ShownState.of(states.get(ALL_PROGRAMS))
+        return self._page(
+            "programs.html",
+            programs=list(current.values()),
+            states={id_: ShownState.of(states.get(id_)) for id_ in current},
+            everything=everything,
+        )
+
+    async def show(self, program_id: _Id) -> str:
+        current, states = await self._read()
+        program = _find(current, program_id)
+        async with self.sessions() as session:
+            versions = await programs.versions(session, program_id)
+        return self._page(
+            "program.html",
+            program=program,
+            its=ShownState.of(states.get(program_id)),
+            everything=ShownState.of(states.get(ALL_PROGRAMS)),
+            versions=[(each.version, at) for each, at in versions],
+            warnings=lint(program.document),
+        )
+
+    async def ask(self, program_id: _Id, state: ProgramState) -> str:
+        """Ask whether a program is to be switched so, and say what that does."""
+        current, states = await self._read()
+        program = None if program_id == ALL_PROGRAMS else _find(current, program_id)
+        now = ShownState.of(states.get(program_id))
+        return self._page("program_switch.html", program=program, program_id=program_id, wanted=state, now=now)
+
+    async def press(self, program_id: _Id, state: ProgramState) -> RedirectResponse:
+        try:
+            async with self.sessions.begin() as session:
+                await switch(session, program_id, state, now=self.clock.now(), actor=present_actor())
+        except UnknownProgram:
+            raise _unknown() from None
+        note(program_id, state=state)
+        path = "/programs" if program_id == ALL_PROGRAMS else f"/programs/{quote(program_id)}"
+        return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+    async def _read(self) -> tuple[Mapping[str, CompiledProgram], Mapping[str, KnownState]]:
+        async with self.sessions() as session:
+            return await programs.current(session), await program_states.find(session)
+
+    def _page(self, template: str, **values: object) -> str:
+        values |= {"pages": self.staff_pages, "may_switch": self.staff_pages.may_write("/programs")}
+        return _environment.get_template(template).render(State=ProgramState, states_in_words=STATES, **values)
+
+
+def _find(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:
+    if program_id not in current:
+        raise _unknown()
+    return current[program_id]
+
+
+def _unknown() -> NotFound:
+    return NotFound("No such program", "The page of programs lists them.")

@@ -1,0 +1,102 @@
+"""The messages of a program: previews in its languages, and the whole chain as a test."""
+
+from __future__ import annotations
+
+import re
+from email.header import decode_header, make_header
+from typing import Any
+
+import httpx2
+import pytest
+
+from services.dispatcher.handlers.programs import on_programs
+from services.trigger.domain.programs.document import ProgramDocument
+from shared.contract import cloudevents
+from shared.contract.events import ProgramPublished
+from shared.contract.vocabulary import Service
+from tests.fakes import smtp_sink
+from tests.integration.dispatcher.conftest import NOW, Chain
+from tests.integration.dispatcher.pages.test_mails import browser
+
+CHAIN = "/mail/programs/shop"
+
+
+async def publish(chain: Chain, **written: Any) -> None:
+    document = ProgramDocument.model_validate(
+        {"id": "shop", "title": "Our shop", "brand": {"name": "Riverside"}, "starts_on": ["crm.purchase.completed"]}
+        | written
+    )
+    payload = ProgramPublished(
+        program_id="shop", program_version=3, document=document.model_dump(mode="json"), state=None
+    )
+    async with chain.database.sessions.begin() as session:
+        await on_programs(session, [cloudevents.new(payload, service=Service.TRIGGER, at=NOW)])
+
+
+async def frames(client: httpx2.AsyncClient, page: str) -> list[str]:
+    sources = [source.replace("&amp;", "&") for source in re.findall(r'src="(/mail/programs/[^"]*)"', page)]
+    return [(await client.get(source)).raise_for_status().text for source in sources]
+
+
+async def test_every_message_is_shown_in_every_language(chain: Chain) -> None:
+    await publish(chain)
+    async with browser(chain) as client:
+        english = (await client.get(CHAIN)).text
+        first, reminder = await frames(client, english)
+        assert "as version 3 sends it" in english
+        assert first != reminder
+        assert all("How likely are you to recommend us" in mail and "Riverside" in mail for mail in (first, reminder))
+        assert '<base target="_blank">' in first
+        assert re.search(r"SMS · \d parts?, \d+ characters", english)
+        assert "[Test]" not in english + first
+        assert "A task for the desk" in english
+        russian = (await client.get(CHAIN, params={"locale": "ru"})).text
+        assert all("Какова вероятность" in mail for mail in await frames(client, russian))
+        assert (await client.get(CHAIN, params={"locale": "fr"})).status_code == 404
+        assert (await client.get("/mail/programs/none")).status_code == 404
+        assert (await client.get(f"{CHAIN}/html", params={"locale": "en", "step": 3})).status_code == 404
+
+
+async def test_the_whole_chain_is_kept_where_sending_is_off_and_counted_nowhere(chain: Chain) -> None:
+    await publish(chain)
+    async with browser(chain) as client:
+        sent = await client.post(f"{CHAIN}?locale=en", data={"address": "me@example.com", "phone": "+15550009"})
+        kept = re.findall(r'href="(/mailbox/[0-9a-f-]+)"', sent.text)
+        assert len(kept) == 3
+        shown = (await client.get(kept[0])).text
+        assert "[Test] " in shown
+        assert "counted nowhere" in shown
+        assert "[Test] Riverside" in (await client.get(kept[2])).text
+        assert (await client.get("/mailbox")).text.count("· test") == 3
+        assert (await client.get("/v1/mailbox")).json()["messages"] == []
+        nothing = await client.post(f"{CHAIN}?locale=en", data={"address": " "})
+        assert "Nothing was sent" in nothing.text
+        assert (await client.post(f"{CHAIN}?locale=en", data={"address": "nobody"})).status_code == 422
+    for table in ("invitations", "attempts", "outbox", "due"):
+        assert await chain.rows(f"SELECT 1 FROM {table}") == []  # noqa: S608 - constants
+
+
+async def test_the_whole_chain_goes_to_an_address_that_the_settings_allow(chain: Chain) -> None:
+    await publish(chain)
+    async with smtp_sink() as sink:
+        allowed: dict[str, Any] = {
+            "send": "allowlist",
+            "send_allowlist": "ours.test",
+            "smtp_url": f"smtp://127.0.0.1:{sink.port}",
+        }
+        async with browser(chain, **allowed) as client:
+            page = (await client.post(f"{CHAIN}?locale=en", data={"address": "me@ours.test"})).text
+    assert page.count("smtp: accepted") == 2
+    subjects = [str(make_header(decode_header(mail["Subject"]))) for mail in sink.mails]
+    assert [subject.startswith("[Test] ") for subject in subjects] == [True, True]
+
+
+@pytest.mark.parametrize("document", [{}, {"id": "shop", "texts": {}, "plan": [], "default_locale": "en"}])
+async def test_a_document_that_cannot_be_shown_is_no_error_of_the_server(
+    chain: Chain, document: dict[str, Any]
+) -> None:
+    payload = ProgramPublished(program_id="shop", program_version=1, document=document)
+    async with chain.database.sessions.begin() as session:
+        await on_programs(session, [cloudevents.new(payload, service=Service.TRIGGER, at=NOW)])
+    async with browser(chain) as client:
+        assert (await client.get(CHAIN)).status_code == 404

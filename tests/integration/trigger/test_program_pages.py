@@ -1,0 +1,110 @@
+"""The pages of programs: what they say, and what their buttons do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+
+from shared.database.db import Database
+from tests.integration.trigger.test_programs import apply
+
+RICH: dict[str, Any] = {
+    "title": "After a purchase",
+    "conditions": {
+        "all": [
+            {"field": "order.amount", "operator": "ge", "value": 500},
+            {
+                "any": [
+                    {"field": "touchpoint.channel", "operator": "in", "value": list("abcdefg")},
+                    {"not": {"field": "attributes.vip", "value": True}},
+                ]
+            },
+            {"field": "order.amount", "operator": "between", "value": [1, 2]},
+            {"field": "customer.locale", "operator": "exists"},
+        ]
+    },
+    "sample": "25%",
+    "holdout": "5%",
+    "quotas": [{"name": "a day", "limit": 1500}, {"name": "a store", "limit": 20, "by": "store"}],
+    "caps": [
+        {"name": "no", "after": "decline", "days": 365},
+        {"name": "own", "scope": "program", "days": 100, "then": "delay"},
+    ],
+    "delay": "2h",
+    "at": "10:00",
+    "plan": [
+        {"channel": "email", "window": {"start": "08:00", "end": "21:00"}, "holidays": "RU"},
+        {"channel": "email", "after": "3d"},
+        {"channel": "sms", "after": "90m"},
+        {"channel": "call", "after": "1d"},
+    ],
+}
+
+
+def words(page: httpx2.Response) -> str:
+    assert page.status_code == 200, page.text
+    return " ".join(page.text.replace("\N{EN DASH}", "-").split())
+
+
+async def test_a_program_is_said_in_words(client: httpx2.AsyncClient, installed: Database) -> None:
+    await apply(installed, **RICH)
+    page = words(await client.get("/programs/shop"))
+    assert (
+        "every purchase, if order amount at least 500 and (touchpoint channel one of a, b, c, d, e and 2 more or"
+        " not (attributes vip is yes)) and order amount between 1 and 2 and customer locale is known;"
+        " nobody more than once in 90 days; a sample of 25 %; never 5 % of the customers; at most 1,500 a day;"
+        " at most 20 a day of each store; not within 365 days after a refusal;"
+        " later within 100 days after another survey of this program"
+    ) in page
+    assert (
+        "E-mail 2 hours after the event, at 10:00 where the customer is (08:00-21:00 where the customer is, no holidays"
+        " of RU) → reminder by e-mail 3 days later → SMS 90 minutes later (09:00-21:00 where the customer is) → call"
+        " 1 day later (09:00-21:00 where the customer is) → over after 21 days. Stops with the first answer."
+    ) in page
+    assert "time_zone: not set" in page
+    await apply(installed, "quarterly", cadence="91d")
+    assert "all customers, every 91 days, spread over the days; nobody more" in words(await client.get("/programs"))
+    assert (await client.get("/programs/none")).status_code == 404
+    assert (await client.get("/programs/none/stopped")).status_code == 404
+    assert (await client.get("/programs/shop/sleeping")).status_code == 422
+
+
+async def test_stop_asks_first_then_stops_and_says_by_whom(client: httpx2.AsyncClient) -> None:
+    asked = words(await client.get("/programs/after-purchase/stopped"))
+    assert "cannot be called back" in asked
+    assert '<form method="post" action="/programs/after-purchase/stopped">' in asked
+    assert "on</span>" in words(await client.get("/programs"))
+    pressed = await client.post("/programs/after-purchase/stopped")
+    assert (pressed.status_code, pressed.headers["location"]) == (303, "/programs/after-purchase")
+    page = words(await client.get("/programs/after-purchase"))
+    assert "nothing of it leaves. As far as is known, nothing left after the press. Links that are out" in page
+    assert "/programs/after-purchase/withdrawn" in page
+    assert "That is so already since" in words(await client.get("/programs/after-purchase/stopped"))
+    assert (await client.post("/programs/after-purchase/withdrawn")).status_code == 303
+    assert "Its open surveys are withdrawn" in words(await client.get("/programs/after-purchase"))
+    assert "stopped, surveys withdrawn" in words(await client.get("/programs"))
+    await client.post("/programs/after-purchase/on")
+    assert "On</span> since" in words(await client.get("/programs/after-purchase"))
+    await client.post("/programs/after-purchase/off")
+    assert "Surveys under way go on" in words(await client.get("/programs/after-purchase"))
+    assert (await client.post("/programs/none/off")).status_code == 404
+
+
+async def test_stopping_everything_is_said_on_every_page(client: httpx2.AsyncClient) -> None:
+    assert "programs applied later, too" in words(await client.get("/programs/*/stopped"))
+    pressed = await client.post("/programs/*/stopped")
+    assert pressed.headers["location"] == "/programs"
+    assert "Everything is stopped" in words(await client.get("/programs"))
+    assert "Everything is stopped" in words(await client.get("/programs/after-purchase"))
+    assert "the state it has of its own" in words(await client.get("/programs/*/on"))
+    await client.post("/programs/*/on")
+    assert "Everything is stopped" not in words(await client.get("/programs"))
+
+
+async def test_a_program_that_is_not_active_says_so(client: httpx2.AsyncClient, installed: Database) -> None:
+    await apply(installed, active=False)
+    assert "its document says so" in words(await client.get("/programs"))
+    assert "applies a version that is active" in words(await client.get("/programs/shop"))
+    await client.post("/programs/shop/on")
+    assert "version 2" in words(await client.get("/programs"))
