@@ -63,6 +63,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
         "ingest": "Decide the events of a file, or of every file put into a folder until Ctrl-C.",
         "backfill": "Add past events from a file to the history; they start no surveys.",
     },
+    "services.trigger.commands.erasures": {
+        "erasures": "Erasures of customers, which a restored backup does not know.",
+    },
     "services.dispatcher.commands.invitations": {
         "invitation": "Print the history of one invitation: its steps, attempts, reasons and outcome.",
         "counts": "Count invitations by outcome, and steps by channel and state; without those that never began.",

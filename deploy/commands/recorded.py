@@ -18,6 +18,8 @@ RECORDED: Mapping[str, tuple[Service, ...]] = {
     "programs off": (_T,),
     "programs on": (_T,),
     "programs stop": (_T,),
+    "erasures list": (_T,),  # as an export of customers
+    "erasures repeat": (_T,),
     "ingest": (_T,),
     "backfill": (_T,),
     "suppressions import": (_D,),

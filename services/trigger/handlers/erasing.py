@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ async def erase(intake: EventIntake, people: Sequence[tuple[str, str | None]]) -
     Returns a decision for each. Raises Unprocessable, and then erases nobody.
     """
     erasures = [_erasure(intake, *each) for each in people]
-    return [await intake.decide_one(erasure) for erasure in erasures]
+    return await asyncio.gather(*map(intake.decide_one, erasures))
 
 
 def _erasure(intake: EventIntake, customer_id: str, namespace: str | None) -> Event[CustomerErased]:
