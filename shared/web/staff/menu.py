@@ -84,9 +84,16 @@ class StaffPages:
     @property
     def log_out(self) -> str:
         """Where a form logs out; empty on a page of another address, from which no form is taken."""
-        own = {Service.TRIGGER: self.decisions, Service.DISPATCHER: self.invitations}.get(self.service, self.dashboard)
-        same_address = urlsplit(own)[:2] == urlsplit(self.dashboard)[:2]
-        return "/account/log-out" if same_address else ""
+        return "/account/log-out" if self._shares_address_with(Service.SCORING) else ""
+
+    @property
+    def find(self) -> str:
+        """Where a form finds a customer; empty for who may not, and on a page of another address."""
+        return "/customers" if self.opens("/customers") and self._shares_address_with(Service.TRIGGER) else ""
+
+    def _shares_address_with(self, other: Service) -> bool:
+        pages = {Service.TRIGGER: self.decisions, Service.DISPATCHER: self.invitations, Service.SCORING: self.dashboard}
+        return urlsplit(pages[self.service])[:2] == urlsplit(pages[other])[:2]
 
     def opens(self, path: str) -> bool:
         """Say whether the person who is signed in may open a page; without one, everybody may."""

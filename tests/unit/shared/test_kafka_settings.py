@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.contract.topics import CRM_EVENTS, NPS_UPDATES, TOPICS, create_commands
+from shared.contract.topics import CRM_EVENTS, NPS_UPDATES, SURVEY_ERASURES, TOPICS, create_commands
 from shared.messaging.transport.kafka import KafkaSecurity
 from shared.messaging.transport.kafka.connection import Connection, TokenFile
 
@@ -19,10 +19,12 @@ WEEK_MS = str(7 * 24 * 3600 * 1000)
 
 def test_only_programs_scores_and_staff_are_kept_for_good() -> None:
     compacted = {topic.name for topic in TOPICS if topic.settings["cleanup.policy"] == "compact"}
-    kept = {topic.settings.get("retention.ms") for topic in TOPICS if topic.name not in compacted}
+    deleted = [topic for topic in TOPICS if topic.name not in compacted and topic is not SURVEY_ERASURES]
+    kept = {topic.settings.get("retention.ms") for topic in deleted}
 
     assert compacted == {"survey.programs", "nps.updates", "survey.staff", "survey.audit"}
     assert kept == {WEEK_MS}
+    assert SURVEY_ERASURES.settings["retention.ms"] == str(400 * int(WEEK_MS) // 7)
 
 
 def test_commands_create_the_topics() -> None:
