@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,11 +19,13 @@ from services.trigger.domain.respondents import Respondent, email_address, phone
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
 from shared.contract.vocabulary import ConsentPurpose, Service
+from shared.database.compared_clock import MOST_APART_S
 from shared.languages import formats
 from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
+_MOST_APART = timedelta(seconds=MOST_APART_S)  # of the clocks of two services
 _PURPOSES = {ConsentPurpose.SURVEY: mark("surveys"), ConsentPurpose.OFFERS: mark("offers")}
 _CHANNELS = {"email": mark("E-mail"), "sms": mark("SMS"), "call": mark("Call")}
 
@@ -135,11 +137,17 @@ class Erasure:
 
 
 async def erasures(session: AsyncSession, ids: Sequence[str]) -> dict[tuple[str, Service], Erasure]:
-    """Return what is known of the erasures of these respondents, by respondent and service."""
-    erased = {
-        (each.id, Service.TRIGGER): Erasure(each.erased_at)
-        for each in await respondents.load(session, ids)
-        if each.erased_at is not None
+    """Return what is known of the last erasure of each of these respondents, by respondent and service.
+
+    A confirmation from before it is of an earlier erasure.
+    """
+    erased = {each.id: each.erased_at for each in await respondents.load(session, ids) if each.erased_at is not None}
+    told = [row for row in await customers.erasures(session, ids) if row["respondent_id"] in erased]
+    return {
+        **{(id_, Service.TRIGGER): Erasure(at) for id_, at in erased.items()},
+        **{
+            (row["respondent_id"], Service(row["service"])): Erasure(row["at"], row["places"])
+            for row in told
+            if row["at"] >= erased[row["respondent_id"]] - _MOST_APART
+        },
     }
-    told = await customers.erasures(session, ids)
-    return erased | {(row["respondent_id"], Service(row["service"])): Erasure(row["at"], row["places"]) for row in told}

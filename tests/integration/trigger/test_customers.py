@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -10,6 +11,7 @@ import pytest
 
 from services.trigger.config import TriggerSettings
 from services.trigger.handlers.feedback import on_feedback
+from shared.clock import ManualClock
 from shared.contract import cloudevents
 from shared.contract.events import ErasedPlace, ErasureConfirmed
 from shared.contract.vocabulary import ErasedAt, Service
@@ -116,6 +118,17 @@ async def test_every_ticked_id_is_erased_and_the_receipt_says_what_stays(
 async def test_bad_choice_erases_nobody(client: httpx2.AsyncClient, installed: Database, ids: list[str]) -> None:
     assert (await client.post("/customers/erase", data={"id": ids})).status_code == 422
     assert [event for event in await published(installed) if event.type == "respondent.erased"] == []
+
+
+async def test_confirmation_of_an_earlier_erasure_is_none_of_this(
+    client: httpx2.AsyncClient, installed: Database, clock: ManualClock
+) -> None:
+    await client.post("/customers/erase", data={"id": ["c1"]})
+    await confirm(installed, Service.SCORING)
+    assert (await client.get("/customers/erased", params={"id": "c1"})).text.count("not confirmed yet") == 1
+    clock.moment += timedelta(days=1)
+    await client.post("/customers/erase", data={"id": ["c1"]})
+    assert (await client.get("/customers/erased", params={"id": "c1"})).text.count("not confirmed yet") == 2
 
 
 async def test_two_officers_erase_one_person(client: httpx2.AsyncClient, installed: Database) -> None:
