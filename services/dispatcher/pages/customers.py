@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.handlers.customers import places
 from services.dispatcher.pages.invitations import OUTCOMES, STATES, explained
 from services.dispatcher.pages.suppressions import REASONS
@@ -35,12 +36,14 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
     for row in rows["invitations"]:
         path = f"/invitations/{row['id']}"
         began = gettext("Survey of %(program)s began", program=row["program"])
-        yield Entry(row["created_at"], Kind.SURVEY, began, dict(row), path)
+        yield Entry(row["send_at"], Kind.SURVEY, began, dict(row), path)
         if row["closed_at"] is not None:
             outcome = lookup(OUTCOMES[row["outcome"]])
             ended = gettext("Survey of %(program)s ended: %(outcome)s", program=row["program"], outcome=outcome)
             yield Entry(row["closed_at"], Kind.SURVEY, ended, path=path)
     for row in rows["attempts"]:
+        if row["provider"] == SendMode.MAILBOX:
+            continue  # the message that was kept says so
         yield Entry(row["at"], Kind.CONTACT, _attempt(row), dict(row), f"/invitations/{row['invitation_id']}")
     for row in rows["messages"]:
         kept = gettext("%(channel)s to %(recipient)s was kept in the mailbox instead of being sent", **_message(row))

@@ -26,7 +26,7 @@ OUTCOMES = {
     "exhausted": mark("no answer: every step is done"),
     "expired": mark("no answer before the expiry"),
     "undeliverable": mark("no step could reach the customer"),
-    "withdrawn": mark("taken back: cancelled, reopened or erased"),
+    "withdrawn": mark("taken back: cancelled, reopened, erased, or withdrawn with its program"),
 }
 _REASONS = {
     "no_address": mark("no address for this channel"),

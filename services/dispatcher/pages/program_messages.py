@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -31,6 +32,8 @@ from shared.web import problems
 from shared.web.audit.acts import note
 
 _WITHIN_S = 10.0
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_SEPARATORS = str.maketrans("", "", " -().")
 _MESSAGES = (ChannelKind.EMAIL, ChannelKind.SMS)
 _Id = Annotated[str, PathParameter(max_length=200)]
 _Locale = Annotated[str, Query(max_length=40)]
@@ -84,7 +87,7 @@ class ProgramMessagePages:
         """Show the HTML of a mail; its links open nothing in the frame."""
         request = self._request(await self._find(program_id), locale)
         if all(each.step != step or each.channel is not ChannelKind.EMAIL for each in request.plan):
-            raise problems.NotFound("No such mail")
+            raise problems.NotFound(mark("No such mail"))
         message = self.mails.composer.compose(request, step=step, channel=ChannelKind.EMAIL)
         _, html = mime.read_alternative(message.body)
         return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
@@ -93,13 +96,13 @@ class ProgramMessagePages:
         """Send every message of the plan at once, marked as a test; keep those that the settings do not let go."""
         program = await self._find(program_id)
         note(program_id)
-        contact = Contact(email=address.strip() or None, phone=phone.strip() or None)
+        contact = Contact(email=address.strip() or None, phone=_number(phone))
         request = self._request(program, locale, contact=contact)
         wanted = {ChannelKind.EMAIL: contact.email, ChannelKind.SMS: contact.phone}
         try:
             messages = self._messages(request, [channel for channel, given in wanted.items() if given])
         except mime.BadAddress:
-            raise problems.Unprocessable("This is not a valid mail address") from None
+            raise problems.Unprocessable(mark("This is not a valid mail address")) from None
         return self._page(program, locale, results=[await self._send(each) for each in messages], sent=True)
 
     async def _send(self, message: OutgoingMessage) -> TestResult:
@@ -118,7 +121,9 @@ class ProgramMessagePages:
         async with self.sessions() as session:
             found = await states.find(session, program_id)
         if found is None:
-            raise problems.NotFound("No such program", "It may have been applied just now: try again shortly.")
+            raise problems.NotFound(
+                mark("No such program"), mark("It may have been applied just now: try again shortly.")
+            )
         return found
 
     def _request(self, program: StoredProgram, locale: str, *, contact: Contact | None = None) -> SurveyRequested:
@@ -127,7 +132,7 @@ class ProgramMessagePages:
                 program.document, locale=locale, link_key=self.mails.link_key, when=self.clock.now(), contact=contact
             )
         except NoSample:
-            raise problems.NotFound("This program has no such language") from None
+            raise problems.NotFound(mark("This program has no such language")) from None
 
     def _page(
         self, program: StoredProgram, locale: str, *, results: Sequence[TestResult] = (), sent: bool = False
@@ -145,6 +150,14 @@ class ProgramMessagePages:
             results=results,
             sent=sent,
         )
+
+
+def _number(text: str) -> str | None:
+    """Return a telephone number without its separators, None for an empty field; raises Unprocessable."""
+    number = text.translate(_SEPARATORS)
+    if number and not _PHONE.fullmatch(number):
+        raise problems.Unprocessable(mark("This is not a telephone number with its country code, such as +7…"))
+    return number or None
 
 
 async def _send_over(account: ChannelAccount, message: OutgoingMessage) -> Disposition:

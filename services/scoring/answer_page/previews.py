@@ -21,6 +21,7 @@ from shared.contract.events import SurveyRequested
 from shared.contract.samples import NoSample, sample_of_program
 from shared.contract.vocabulary import AnswerMode
 from shared.database.db import Sessions
+from shared.languages.marking import mark
 from shared.web.problems import NotFound
 
 _PREVIEW = Link("#", "", 0)  # a form of a preview leads nowhere
@@ -59,11 +60,13 @@ class AnswerPagePreviews:
         try:
             request = sample_of_program(document or {}, locale=locale, link_key="sample", when=now)
         except NoSample:
-            raise NotFound("No such program, or it does not have this language") from None
+            raise NotFound(mark("No such program, or it does not have this language")) from None
         invitation = _invitation(request, score=_SCORES.get(what))
         query = {"done": "1"} if what in _SCORES else {}
         review = responses.review_url(invitation)
-        return responses.open_page(query, _PREVIEW, invitation, now, open_callback=None, review=review)
+        response = responses.open_page(query, _PREVIEW, invitation, now, open_callback=None, review=review)
+        response.headers.append("content-security-policy", "sandbox")  # its form sends nothing
+        return response
 
 
 def _invitation(request: SurveyRequested, *, score: int | None) -> Invitation:

@@ -10,11 +10,11 @@ from services.scoring.desk.page import LABELS
 from services.scoring.repository import customers
 from services.scoring.web.customer_data import places
 from shared.database.db import Row
-from shared.languages.current import gettext, lookup
+from shared.languages.current import gettext, lookup, lookup_in
 from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
-_STATES = {"open": mark("open"), "answered": mark("answered"), "withdrawn": mark("withdrawn"), "erased": mark("erased")}
+_STATES = {"withdrawn": mark("withdrawn"), "erased": mark("erased")}  # an open one may be answered or not
 
 
 async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
@@ -25,10 +25,10 @@ async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None)
 
 def _fact(row: Row) -> Fact:
     lines = {
-        gettext("Name"): row["name"],
+        lookup_in("person", "Name"): row["name"],
         gettext("Telephone"): row["phone"],
         gettext("Reported by"): ", ".join(f"{name} {value}" for name, value in row["segments"].items()),
-        gettext("State"): lookup(_STATES.get(row["state"], row["state"])),
+        gettext("State"): lookup(_STATES[row["state"]]) if row["state"] in _STATES else None,
     }
     return Fact(gettext("Survey of %(program)s", program=row["program"]), lines, dict(row))
 

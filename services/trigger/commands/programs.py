@@ -112,9 +112,9 @@ _Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw its open s
 
 
 @app.command("off")
-def off(program_id: _Named) -> None:
+def off(program_id: _Named = "", *, all_: _All = False) -> None:
     """Switch a program off: it asks nobody new. Surveys under way go on."""
-    _switch(program_id, ProgramState.OFF)
+    _switch(_one_or_all(program_id, all_=all_), ProgramState.OFF)
 
 
 @app.command("on")

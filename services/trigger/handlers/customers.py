@@ -60,6 +60,11 @@ async def find(session: AsyncSession, typed: str, *, settings: InstallationSetti
     return [*found, *await _load(session, set(shared) - meant, shares=True)]
 
 
+async def known(session: AsyncSession, ids: Sequence[str]) -> list[FoundCustomer]:
+    """Return those of these respondents of whom something is stored."""
+    return await _load(session, await _known(session, ids))
+
+
 async def _known(session: AsyncSession, ids: Sequence[str]) -> set[str]:
     """Return which of these ids have a row or a decision."""
     decided = await decisions.search(session, respondents=ids, event_id=None, limit=customers.MOST_FOUND)

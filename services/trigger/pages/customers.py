@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -12,14 +13,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.trigger.handlers import customers, erasing
+from services.trigger.handlers.customers import FoundCustomer
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.schemas import KEPT_AFTER_ERASURE
 from shared.contract.vocabulary import Service, split_respondent_id
+from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.acts import note
 from shared.web.customers.held_data import ERASED_AT
-from shared.web.customers.pages import IDS, MOST_IDS, CustomerPages, Ids
-from shared.web.problems import Unprocessable
+from shared.web.customers.pages import IDS, MOST_IDS, CustomerPages, Ids, check_chosen
+from shared.web.problems import NotFound
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
@@ -52,14 +55,13 @@ class CustomerSearch:
         return self._page("customers.html", typed=typed, found=found, action=routes.customer_page(Service.TRIGGER))
 
     async def ask(self, ids: Ids) -> HTMLResponse:
-        """Say what an erasure does, before it is done."""
-        return self._page("customer_erase.html", ids=ids, kept=KEPT_AFTER_ERASURE)
+        """Say who it is about and what an erasure does, before it is done."""
+        return self._page("customer_erase.html", meant=await self._meant(ids), kept=KEPT_AFTER_ERASURE)
 
     async def erase(self, request: Request) -> RedirectResponse:
         async with request.form(max_files=0, max_fields=MOST_IDS + 1) as form:
             ids = [text for name, text in form.multi_items() if name == IDS and isinstance(text, str)]
-        if not 0 < len(ids) <= MOST_IDS:
-            raise Unprocessable("Nobody is chosen", f"Choose between 1 and {MOST_IDS} customers.")
+        await self._meant(ids)
         decided = await erasing.erase(self.intake, [split_respondent_id(each) for each in ids])
         note(decided[0].event_id, ids=len(ids))
         query = urlencode([(IDS, each) for each in ids])
@@ -71,6 +73,17 @@ class CustomerSearch:
             done = await customers.erasures(session, ids)
         shown = {"ids": ids, "done": done, "services": list(Service), "erased_at": ERASED_AT}
         return self._page("customer_erased.html", kept=KEPT_AFTER_ERASURE, **shown)
+
+    async def _meant(self, ids: Sequence[str]) -> list[FoundCustomer]:
+        """Return the customers that are chosen; raises Unprocessable, and NotFound if one of them is not known."""
+        check_chosen(ids)
+        async with self.intake.sessions() as session:
+            known = await customers.known(session, ids)
+        if len(known) < len(set(ids)):
+            raise NotFound(
+                mark("No such customer"), mark("Nothing is stored under one of these ids: find the customer again.")
+            )
+        return known
 
     def _page(self, template: str, **values: object) -> HTMLResponse:
         return HTMLResponse(_environment.get_template(template).render(pages=self.staff_pages, **values))

@@ -23,8 +23,9 @@ from shared.clock import Clock
 from shared.contract.vocabulary import ProgramState
 from shared.database.audit.rows import ActorKind
 from shared.database.db import Sessions
+from shared.languages.marking import mark
 from shared.web.audit.acts import note, present_actor
-from shared.web.problems import NotFound
+from shared.web.problems import Forbidden, NotFound
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import signed_in
 from shared.web.templates import template_environment
@@ -94,6 +95,8 @@ class ProgramPages:
 
     async def ask(self, program_id: _Id, state: ProgramState) -> str:
         """Ask whether a program is to be switched so, and say what that does."""
+        if not self.staff_pages.may_write("/programs"):
+            raise Forbidden(mark("Your roles do not allow this"), mark("A manager switches programs."))
         current, states = await self._read()
         program = None if program_id == ALL_PROGRAMS else _find(current, program_id)
         now = ShownState.of(states.get(program_id))
@@ -125,4 +128,4 @@ def _find(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledPr
 
 
 def _unknown() -> NotFound:
-    return NotFound("No such program", "The page of programs lists them.")
+    return NotFound(mark("No such program"), mark("The page of programs lists them."))

@@ -22,11 +22,12 @@ from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.acts import note
 from shared.web.customers.held_data import ERASED_AT, HeldData, Kind, ReadHeld
+from shared.web.problems import Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
 
-MOST_IDS = 50
+MOST_IDS, LONGEST = 50, 400
 SHOWN = 500  # entries of each kind on a page; an export has all of them
 IDS = "id"
 _TITLES = {
@@ -47,9 +48,13 @@ _KINDS = {
     Kind.SURVEY: mark("survey"),
 }
 _environment = template_environment(Path(__file__).parent / "templates", styles="customers", lstrip_blocks=True)
-Ids = Annotated[
-    list[Annotated[str, Query(min_length=1, max_length=400)]], Query(alias=IDS, min_length=1, max_length=MOST_IDS)
-]
+Ids = Annotated[list[str], Query(alias=IDS, default_factory=list)]
+
+
+def check_chosen(ids: Sequence[str]) -> None:
+    """Raise Unprocessable unless so many ids are chosen as are shown on one page."""
+    if not 0 < len(ids) <= MOST_IDS or not all(0 < len(id_.strip()) <= LONGEST for id_ in ids):
+        raise Unprocessable(mark("Nobody is chosen"), mark("Go back and tick those who are meant, at most 50."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class CustomerPages:
         return router
 
     async def show(self, ids: Ids) -> HTMLResponse:
+        ids = list(dict.fromkeys(ids))
         held = await self._read(ids, most=SHOWN)
         query = urlencode([(IDS, each) for each in ids])
         others = [each for each in Service if each is not self.service] if self.service is Service.TRIGGER else []
@@ -96,6 +102,7 @@ class CustomerPages:
         return Response(content, media_type="application/json", headers=headers)
 
     async def _read(self, ids: Sequence[str], *, most: int | None) -> HeldData:
+        check_chosen(ids)
         note(respondent=ids[0], ids=len(ids))
         async with self.sessions.begin() as session:
             return await self.read(session, ids, most)

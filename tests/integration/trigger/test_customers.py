@@ -131,6 +131,15 @@ async def test_confirmation_of_an_earlier_erasure_is_none_of_this(
     assert (await client.get("/customers/erased", params={"id": "c1"})).text.count("not confirmed yet") == 2
 
 
+async def test_nobody_who_is_not_known_is_erased(client: httpx2.AsyncClient, installed: Database) -> None:
+    assert (await client.get("/customers/erase", params={"id": "c0"})).status_code == 404
+    assert (await client.post("/customers/erase", data={"id": ["c1", "c0"]})).status_code == 404
+    assert [event for event in await published(installed) if event.type == "respondent.erased"] == []
+    receipt = (await client.get("/customers/erased", params={"id": "c1"})).text
+    assert receipt.count("no erasure was asked for") == 3
+    assert "Nothing is stored here under this id" in (await client.get("/customer/trigger", params={"id": "c0"})).text
+
+
 async def test_two_officers_erase_one_person(client: httpx2.AsyncClient, installed: Database) -> None:
     for _ in range(2):
         assert (await client.post("/customers/erase", data={"id": ["c1"]})).status_code == 303

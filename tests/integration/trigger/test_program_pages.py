@@ -103,6 +103,16 @@ async def test_stopping_everything_is_said_on_every_page(client: httpx2.AsyncCli
     assert "Everything is stopped" not in words(await client.get("/programs"))
 
 
+async def test_everything_that_is_off_is_said_and_goes_on_by_a_press(client: httpx2.AsyncClient) -> None:
+    assert (await client.post("/programs/*/off")).status_code == 303
+    for path in ("/programs", "/programs/after-purchase"):
+        page = words(await client.get(path))
+        assert ("Everything is switched off" in page, "On</span>" in page) == (True, False)
+    assert 'href="/programs/*/on"' in words(await client.get("/programs"))
+    assert (await client.post("/programs/*/on")).status_code == 303
+    assert "On</span>" in words(await client.get("/programs/after-purchase"))
+
+
 async def test_a_program_that_is_not_active_says_so(client: httpx2.AsyncClient, installed: Database) -> None:
     await apply(installed, active=False)
     assert "its document says so" in words(await client.get("/programs"))

@@ -100,3 +100,12 @@ async def test_a_document_that_cannot_be_shown_is_no_error_of_the_server(
         await on_programs(session, [cloudevents.new(payload, service=Service.TRIGGER, at=NOW)])
     async with browser(chain) as client:
         assert (await client.get(CHAIN)).status_code == 404
+
+
+@pytest.mark.parametrize("phone", ["abc", "123", "8 (900) 123-45-67", "+", "+7 900"])
+async def test_what_is_no_telephone_number_is_refused(chain: Chain, phone: str) -> None:
+    await publish(chain)
+    async with browser(chain) as client:
+        refused = await client.post(f"{CHAIN}?locale=en", data={"phone": phone})
+        assert (refused.status_code, "not a telephone number" in refused.text) == (422, True)
+        assert (await client.get("/v1/mailbox")).json()["messages"] == []

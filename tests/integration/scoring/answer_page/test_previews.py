@@ -39,6 +39,7 @@ async def test_a_page_is_shown_as_a_respondent_sees_it(
     assert said in page.text
     assert "Riverside" in page.text
     assert "/s/" not in page.text
+    assert "sandbox" in page.headers.get_list("content-security-policy")  # a press sends nothing
     assert await scoring.rows("SELECT 1 FROM invitations") == []
 
 
