@@ -270,7 +270,8 @@ class LogInPages:
             url = self.staff_pages.url(target)
             response = self._page("login_kept.html", url=url, kept=kept.fields, start=self.staff_pages.start(ticket))
         else:
-            url = self.staff_pages.url(target) if target else self.staff_pages.start(ticket)
+            is_somewhere = target not in ("", "/")  # which not everybody may open
+            url = self.staff_pages.url(target) if is_somewhere else self.staff_pages.start(ticket)
             response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
         self._store(request, response, ticket)
         return response

@@ -18,6 +18,7 @@ from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDe
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
+from shared.contract.events import CustomerErased
 from shared.contract.vocabulary import ConsentPurpose, Service
 from shared.database.compared_clock import MOST_APART_S
 from shared.languages import formats
@@ -121,6 +122,8 @@ def _statement(stated: ConsentStatement) -> str:
 
 
 def _entry(decision: StoredDecision) -> Entry:
+    if decision.type == CustomerErased.type:
+        return Entry(decision.event_time, Kind.DECISION, gettext("The data were erased"), _stored(decision))
     outcome = (
         gettext("Decided before") if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
     )

@@ -29,6 +29,11 @@ from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parents[1] / "templates", styles="customers", lstrip_blocks=True)
 _LONGEST = 400
+_HELD = {
+    Service.TRIGGER: mark("Customer and decisions"),
+    Service.DISPATCHER: mark("Messages"),
+    Service.SCORING: mark("Answers and calls"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class CustomerSearch:
         """Say when each service erased these customers, and what was done at places outside."""
         async with self.intake.sessions() as session:
             done = await customers.erasures(session, ids)
-        shown = {"ids": ids, "done": done, "services": list(Service), "erased_at": ERASED_AT}
+        shown = {"ids": ids, "done": done, "services": _HELD, "erased_at": ERASED_AT}
         return self._page("customer_erased.html", kept=KEPT_AFTER_ERASURE, **shown)
 
     async def _meant(self, ids: Sequence[str]) -> list[FoundCustomer]:

@@ -155,7 +155,8 @@ class Gate:
             raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})
         prefix = routes.find(scope["path"])
         if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
-            raise _NotAllowed(mark("Your roles do not allow this"), f"It needs one of: {_labels(allowed)}.")
+            detail = f"It needs one of: {_labels(allowed)}." if allowed else mark("Nothing is changed at this address.")
+            raise _NotAllowed(mark("Your roles do not allow this"), detail)
         if prefix is not None and not (seen.is_whole or prefix.is_scoped(scope["method"])):
             raise _NotScoped(
                 mark("You see only some stores or programs"), mark("This path shows or changes all of them.")
@@ -202,7 +203,7 @@ def _key_in(headers: Headers) -> str | None:
 
 
 def _labels(roles: frozenset[Role]) -> str:
-    return ", ".join(role.label for role in Role if role in roles) or "none that exists"
+    return ", ".join(role.label for role in Role if role in roles)
 
 
 def _is_cross_site(headers: Headers) -> bool:

@@ -411,6 +411,8 @@ async def test_in_the_demo_everybody_may_become_a_sample_person(web: httpx2.Asyn
             404,
         )
         assert role.label in (await web.get("/account")).text
+    operator = await web.post("/login/sample", data={"role": "operator", "next": "/"})
+    assert operator.headers["location"].endswith("/desk")
     assert (await web.post("/login/sample", data={"role": "astronaut"})).status_code == 404
 
 
