@@ -55,6 +55,8 @@ _REASONS = {
     "complaint": mark("reported as spam"),
     "not_read": mark("the stored request cannot be read"),
     "closed": mark("the invitation ended meanwhile"),
+    "withdrawn": mark("the survey was withdrawn"),
+    "program_stopped": mark("waits because the program is stopped"),
     "smtp_timeout": mark("the mail server did not reply in time"),
     "smtp_disconnected": mark("no connection to the mail server"),
 }
