@@ -91,7 +91,7 @@ async def test_history_says_in_words_why_an_invitation_ended(chain: Chain, clien
     await chain.take(asked)
     await chain.take(withdrawn(asked))
     page = (await client.get(f"/invitations/{asked.invitation_id}")).text
-    assert "taken back: cancelled, reopened or erased</h1>" in page
+    assert "taken back: cancelled, reopened, erased, or withdrawn with its program</h1>" in page
 
 
 async def test_invitations_of_a_guest_are_found_by_the_address(chain: Chain) -> None:
