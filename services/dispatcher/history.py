@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, chains, invitations
-from shared.contract.address_keys import AddressKeys
+from shared.contract.address_keys import PSEUDONYM_PREFIX, AddressKeys
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Service
 from shared.database.db import Row
@@ -46,7 +46,8 @@ async def newest(
     """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any.
 
     Of a customer who was asked in the scope, without an outcome, it also says how many invitations are elsewhere: of
-    the very id that was asked here, or a made-up id with somebody's address would tell where that person buys.
+    the very id that was asked here, and of no guest, or a sale under somebody's address would tell whether that person
+    buys elsewhere.
     """
     ids = address_keys.respondents_like(customer) if customer else None
     fingerprints = address_keys.matching_like(customer) if customer else ()
@@ -54,7 +55,7 @@ async def newest(
         session, limit=_MOST, outcome=outcome, respondents=ids, fingerprints=fingerprints, scope=scope
     )
     seen = [_summary(row) for row in rows if row["seen"]]
-    known = {row["respondent_id"] for row in rows if row["seen"]}
+    known = {row["respondent_id"] for row in rows if row["seen"] and PSEUDONYM_PREFIX not in row["respondent_id"]}
     hidden = [row for row in rows if not row["seen"] and row["respondent_id"] in known]
     elsewhere = len(hidden) if outcome is None else 0  # the outcome elsewhere is not told
     return schemas.InvitationList(invitations=seen, elsewhere=elsewhere)

@@ -157,7 +157,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())
-    app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
+    app.include_router(Live(sessions, stop or asyncio.Event(), health, access.current).router())
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -19,7 +19,7 @@ from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.waiting import wait_for
 from shared.web.problems import Unavailable
-from shared.web.staff.tickets import LASTING
+from shared.web.staff.tickets import LASTING, Ticket, signed_in
 
 POLL_S, STATE_S = 1.0, 5.0
 TIMEOUT_S = 3.0  # of one query
@@ -36,6 +36,7 @@ class Live:
     sessions: Sessions
     stop: asyncio.Event
     health: Health = field(default_factory=Health)
+    current: Callable[[Ticket], Awaitable[Ticket | None]] | None = None  # what a ticket is now; None: as it was
     _open: int = field(default=0, init=False)
     _query: asyncio.Task[Mapping[str, int] | None] | None = field(default=None, init=False)
 
@@ -47,7 +48,8 @@ class Live:
     async def live(self, program: Annotated[str, Query(max_length=200)] = "") -> Response:
         """Stream server-sent events to a page: `figures` when the program's figures changed, `state` regularly.
 
-        A stream ends when a ticket would, and the browser asks for another.
+        A stream ends when a ticket would, or within STATE_S seconds after a change of the person; the browser asks for
+        another.
         """
         visible_program(program or None)
         if self._open >= MAX_STREAMS:
@@ -73,10 +75,25 @@ class Live:
                 seen = sequence
                 yield f"event: figures\ndata: {sequence}\n\n"
             silent, lasted = silent + POLL_S, lasted + POLL_S
+            if silent >= STATE_S and not await self._still_counts():
+                return
             if now != state or silent >= STATE_S:
                 state, silent = now, 0.0
                 yield f"event: state\ndata: {state}\n\n"
             await wait_for(self.stop, POLL_S)
+
+    async def _still_counts(self) -> bool:
+        held = signed_in.get()
+        if held is None or self.current is None:
+            return True
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                now = await self.current(held)
+        except Exception as error:
+            if isinstance(error, TimeoutError) or is_transient(error):
+                return True  # the state says that the database does not answer
+            raise
+        return now is not None and now.revision == held.revision
 
     async def _poll(self) -> Mapping[str, int] | None:
         """Return each program's sequence number; None when the database does not answer in time.

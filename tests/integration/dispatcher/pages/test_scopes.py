@@ -74,6 +74,16 @@ async def test_made_up_id_does_not_tell_where_somebody_with_the_same_address_was
     assert ([each["id"] for each in found["invitations"]], found["elsewhere"]) == ([str(made_up.invitation_id)], 0)
 
 
+async def test_sale_under_somebodys_address_does_not_tell_where_that_person_buys(chain: Chain) -> None:
+    guest = ADDRESS_KEYS.pseudonym("target@shop.example")
+    mine = request(guest, segments={"store": "Arbat"})
+    await chain.take(mine, request(guest, segments={"store": "Nevsky"}))
+    await told(chain, stores=["Arbat"])
+    async with signed_in(chain, address_keys=dict(ADDRESS_KEYS.keys)) as vera:
+        found = (await vera.get("/v1/invitations", params={"customer": "target@shop.example"})).json()
+    assert ([each["id"] for each in found["invitations"]], found["elsewhere"]) == ([str(mine.invitation_id)], 0)
+
+
 async def test_own_invitation_is_found_behind_many_newer_ones_elsewhere(chain: Chain) -> None:
     mine = request("r1", segments={"store": "Arbat"})
     await chain.take(mine)

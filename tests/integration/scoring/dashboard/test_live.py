@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from fastapi.responses import StreamingResponse
@@ -14,9 +16,11 @@ from sqlalchemy import text
 from services.scoring.dashboard import live
 from services.scoring.dashboard.live import Live
 from shared.contract.events import ProgramRef
+from shared.contract.vocabulary import Role
 from shared.database import embedded
 from shared.health import Health
 from shared.web.problems import Unavailable
+from shared.web.staff.tickets import Ticket, signed_in
 from tests.contract.transport_stand import database_closed
 from tests.integration.scoring.stand import Scoring
 
@@ -57,6 +61,26 @@ async def test_stream_ends_when_a_ticket_would(scoring: Scoring, monkeypatch: py
     monkeypatch.setattr(live, "LASTING", timedelta(seconds=0.05))
     async with asyncio.timeout(10), stream(scoring) as said:
         assert [each async for each in said] == ["event: figures\ndata: 0\n\n", IS_LIVE]
+
+
+@pytest.mark.parametrize("revision", [None, 2])
+async def test_stream_ends_when_the_person_has_changed(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch, revision: int | None
+) -> None:
+    held = Ticket(uuid4(), "Vera", frozenset([Role.MANAGER]), datetime.now(UTC), uuid4(), revision=1)
+
+    async def current(ticket: Ticket) -> Ticket | None:
+        return None if revision is None else replace(ticket, revision=revision)
+
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+    monkeypatch.setattr(live, "STATE_S", 0.03)
+    pages = Live(scoring.database.sessions, asyncio.Event(), current=current)
+    reset = signed_in.set(held)
+    try:
+        async with asyncio.timeout(10), aclosing(pages.changes_of("after-purchase")) as said:
+            assert [each async for each in said] == ["event: figures\ndata: 0\n\n", IS_LIVE]
+    finally:
+        signed_in.reset(reset)
 
 
 async def test_page_hears_that_the_line_lives(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
