@@ -346,6 +346,8 @@ def _said(payload: Any) -> tuple[str, ...]:
         return (payload.type, str(payload.invitation_id), str(payload.step))
     if payload.type == "invitation.closed":
         return (payload.type, str(payload.invitation_id), payload.outcome.value)
+    if payload.type == "erasure.confirmed":
+        return (payload.type, payload.respondent_id)
     if payload.type == "respondent.suppressed":
         return (payload.type, payload.respondent_id, str(payload.channel), payload.reason.value)
     return (payload.type, str(payload.invitation_id))

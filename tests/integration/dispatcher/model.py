@@ -147,6 +147,7 @@ class Model:
         self.said.pop(respondent, None)
         for invitation in self.open_of(respondent):
             self.end(invitation, "withdrawn")
+        self.told.append(("erasure.confirmed", respondent))
 
     def call_closed(self, invitation: Invitation, number: int, outcome: str) -> None:
         invitation.steps[number].call = False
