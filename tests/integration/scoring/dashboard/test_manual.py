@@ -11,7 +11,7 @@ async def test_statistics_page_shows_the_document(client: httpx2.AsyncClient) ->
     response = await client.get("/statistics")
     assert response.status_code == 200
     page = response.text
-    assert "<h1>What the figures mean</h1>" in page
+    assert '<h1 lang="en">What the figures mean</h1>' in page
     assert "<h2>The interval</h2>" in page
     assert "<td>response rate</td>" in page
     assert ".md" not in page
