@@ -21,14 +21,13 @@ from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.acts import note
 from shared.web.customers.held_data import ERASED_AT
-from shared.web.customers.pages import IDS, MOST_IDS, CustomerPages, Ids, check_chosen
+from shared.web.customers.pages import IDS, LONGEST, MOST_IDS, CustomerPages, Ids, check_chosen
 from shared.web.problems import NotFound
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parents[1] / "templates", styles="customers", lstrip_blocks=True)
-_LONGEST = 400
 _HELD = {
     Service.TRIGGER: mark("Customer and decisions"),
     Service.DISPATCHER: mark("Messages"),
@@ -52,7 +51,7 @@ class CustomerSearch:
         router.include_router(pages.router())
         return router
 
-    async def search(self, find: Annotated[str, Query(max_length=_LONGEST)] = "") -> HTMLResponse:
+    async def search(self, find: Annotated[str, Query(max_length=LONGEST)] = "") -> HTMLResponse:
         """Show who is meant by an id, an address, a telephone number or an order, and who shares an address."""
         typed = find.strip()
         async with self.intake.sessions() as session:
