@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Response, Route, expect
 
 from services.dispatcher.domain.receipts import ReceiptKind, Reference
@@ -18,7 +17,8 @@ from services.dispatcher.repository import replies
 from shared.contract.events import NpsUpdated
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Database
-from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, log_in, photograph, schemes_of, watched
+from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, log_in, photograph, watched
+from tests.journey.looking import faults_of
 from tests.journey.stage import Stage, event, link_in, purchase
 from tests.journey.test_chain import published
 
@@ -275,16 +275,6 @@ async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
     faults += await faults_of(page, "mail body", apart=("region", "landmark-one-main"))
     await context.close()
     assert faults == [], "\n".join(faults)
-
-
-async def faults_of(page: Page, name: str, *, apart: Sequence[str] = ()) -> list[str]:
-    """Return what axe finds, without rules that do not hold for mails."""
-    faults: list[str] = []
-    options = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in apart}}
-    async for scheme in schemes_of(page):
-        found = (await Axe().run(page, options=options)).response["violations"]
-        faults += [f"{name}, {scheme}: {v['id']}: {node['html']}" for v in found for node in v["nodes"]]
-    return faults
 
 
 async def test_watch_sees_what_no_page_may_do(browser: Browser) -> None:

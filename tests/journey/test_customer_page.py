@@ -9,13 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser import DESKTOP, SIDEWAYS, photograph
 from tests.integration.deploy.processes import Earshot, earshot
+from tests.journey.looking import follow, looked_at
 from tests.journey.stage import purchase
-from tests.journey.test_browser import faults_of
-from tests.journey.test_store_pages import NARROW
 from tests.staff import PROCESS_STAFF
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -28,15 +26,6 @@ async def running(urls: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Ears
         yield process
 
 
-async def looked_at(page: Page, name: str, faults: list[str]) -> None:
-    await page.wait_for_load_state()
-    for width, size in (("320", NARROW), ("1280", DESKTOP)):
-        await page.set_viewport_size(size)
-        assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
-        await photograph(page, f"{name}-{width}")
-        faults += await faults_of(page, f"{name}-{width}")
-
-
 async def test_customer_is_found_shown_exported_and_erased(running: Earshot, browser: Browser, tmp_path: Path) -> None:
     address, faults = running.addresses["scoring"], list[str]()
     sent = await running.web.post(f"{address}/v1/events", json=purchase(at=datetime.now(UTC)))
@@ -47,7 +36,8 @@ async def test_customer_is_found_shown_exported_and_erased(running: Earshot, bro
     page = await context.new_page()
     await page.goto(f"{address}/customers")
     await page.get_by_role("searchbox", name="Customer", exact=True).fill("olga1@example.com")
-    await page.keyboard.press("Enter")
+    async with page.expect_navigation():
+        await page.keyboard.press("Enter")
     await looked_at(page, "customers", faults)
     await page.get_by_role("button", name="Show everything about them").click()
     history = page.locator("#history")
@@ -60,7 +50,7 @@ async def test_customer_is_found_shown_exported_and_erased(running: Earshot, bro
     await (await saving.value).save_as(tmp_path / "customer.json")
     exported = json.loads((tmp_path / "customer.json").read_bytes())
     assert [each["service"] for each in exported] == ["trigger", "dispatcher", "scoring"]
-    await page.get_by_role("link", name="Erase…").click()
+    await follow(page.get_by_role("link", name="Erase…"))
     await looked_at(page, "customer-erase", faults)
     await page.get_by_role("button", name="Erase for good").click()
     await expect(page.get_by_role("heading", name="Receipt of an erasure")).to_be_visible()

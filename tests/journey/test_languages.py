@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser import DESKTOP, SIDEWAYS, log_in, photograph
+from tests.browser import log_in
+from tests.journey.looking import looked_at
 from tests.journey.stage import Stage, purchase
-from tests.journey.test_browser import faults_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-NARROW: ViewportSize = {"width": 320, "height": 640}
 ENGLISH = re.compile(r"\b(the|and|of|no|is|are|not|with|what|who|this|about)\b", re.IGNORECASE)
 PAGES = {
     "dashboard": "/",
@@ -45,14 +44,6 @@ PAGES = {
 
 async def window(browser: Browser, locale: str) -> BrowserContext:
     return await browser.new_context(bypass_csp=True, locale=locale)  # axe is put into the page
-
-
-async def looked_at(page: Page, name: str, faults: list[str]) -> None:
-    for width, size in (("320", NARROW), ("1280", DESKTOP)):
-        await page.set_viewport_size(size)
-        assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
-        await photograph(page, f"{name}-{width}")
-        faults += await faults_of(page, f"{name}-{width}")
 
 
 async def words_of(page: Page) -> str:

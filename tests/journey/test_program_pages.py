@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser import DESKTOP, log_in, watched
+from tests.journey.looking import follow, looked_at
 from tests.journey.stage import Stage, purchase
-from tests.journey.test_store_pages import looked_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -34,16 +34,16 @@ async def test_every_page_of_programs_is_accessible_and_fits_the_narrowest_phone
     page = await context.new_page()
     await page.goto(f"{stage.scoring}/programs")
     await looked_at(page, "programs", faults)
-    await page.get_by_role("link", name="Show Nach jedem").click()
+    await follow(page.get_by_role("link", name="Show Nach jedem"))
     await looked_at(page, "program", faults)
-    await page.get_by_role("link", name="Stop").click()
+    await follow(page.get_by_role("link", name="Stop"))
     await looked_at(page, "program-stop", faults)
-    await page.get_by_role("button", name="Stop: Nach jedem").click()
+    await follow(page.get_by_role("button", name="Stop: Nach jedem"))
     await looked_at(page, "program-stopped", faults)
     await page.goto(f"{stage.scoring}/mail/programs/after-purchase")
     await looked_at(page, "program-messages", faults)
     await page.get_by_label("Mail address").fill("me@example.com")
-    await page.get_by_role("button", name="Send me the whole chain").click()
+    await follow(page.get_by_role("button", name="Send me the whole chain"))
     await looked_at(page, "program-tested", faults)
     await stage.web.post(f"{stage.trigger}/v1/programs/*/state", json={"state": "stopped"})
     await page.goto(f"{stage.scoring}/programs")

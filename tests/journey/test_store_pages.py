@@ -5,30 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser import DESKTOP, SIDEWAYS, log_in, photograph, watched
+from tests.browser import DESKTOP, log_in, watched
+from tests.journey.looking import follow, looked_at
 from tests.journey.stage import Stage, purchase
-from tests.journey.test_browser import faults_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-NARROW: ViewportSize = {"width": 320, "height": 640}
 FILE = """Код;Название;Другие названия;Регион;Часовой пояс;Часы работы;Управляющий
 77;Арбат;Старый Арбат, дом с очень длинным названием, которое не помещается в строку;Москва;Europe/Moscow;пн-пт 9:00-21:00;Анна
 78;Сокол;;Москва;Moscow;;
 79;Химки;;Московская область;Europe/Moscow;24/7;Борис
 """  # noqa: E501 - a long name
-
-
-async def looked_at(page: Page, name: str, faults: list[str]) -> None:
-    """Keep pictures, and add what axe finds; nothing is wider than the narrowest phone."""
-    await page.wait_for_load_state()  # a text can be seen before the style sheets are there
-    for width, size in (("320", NARROW), ("1280", DESKTOP)):
-        await page.set_viewport_size(size)
-        assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
-        await photograph(page, f"{name}-{width}")
-        faults += await faults_of(page, f"{name}-{width}")
 
 
 async def test_every_page_of_stores_is_accessible_and_fits_the_narrowest_phone(
@@ -53,7 +42,7 @@ async def test_every_page_of_stores_is_accessible_and_fits_the_narrowest_phone(
     await looked_at(page, "stores-imported", faults)
     await page.goto(f"{stage.scoring}/stores")
     await looked_at(page, "stores", faults)
-    await page.get_by_role("link", name="Арбат").click()
+    await follow(page.get_by_role("link", name="Арбат"))
     await looked_at(page, "store", faults)
     await page.get_by_label("Opening hours").fill("mon 21:00-09:00")
     await page.get_by_role("button", name="Save").click()

@@ -118,7 +118,7 @@ async def test_refused_account_is_told_once_and_shown(chain: Chain) -> None:
     assert "@" not in str(errors)
     async with browser(chain) as client:
         page = (await client.get("/invitations")).text
-    assert "messages wait: the provider of smtp refuses our account (smtp_550_5.4.5)" in page
+    assert "1 message waits: the provider of smtp refuses our account (smtp_550_5.4.5)" in page
     async with chain.database.sessions.begin() as session:
         (shown,) = await repository.refused_accounts(session, chain.clock.moment)
     assert (shown.account, shown.code) == ("smtp", "smtp_550_5.4.5")
