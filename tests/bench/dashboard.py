@@ -111,7 +111,13 @@ async def main(answers: int) -> None:
         connection = await database.connect()
         await fill(connection, answers)
         await connection.close()
-        app = build_app(ScoringSettings(), database=database, clock=ManualClock(NOW))
+        app = build_app(
+            ScoringSettings(
+                employee_figures=True,
+            ),
+            database=database,
+            clock=ManualClock(NOW),
+        )
         async with httpx2.AsyncClient(
             auth=STAFF, transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000"
         ) as client:
