@@ -124,6 +124,7 @@ def _staff_routers(
         may_send=partial(may_leave, settings.send, allowed=settings.send_allowlist),
         link_key=settings.signing_key,
         staff_pages=staff_pages,
+        sms_prices=settings.sms_prices,
     )
     return [
         InvitationApi(sessions, composer, clock, settings.address_fingerprints).router(),

@@ -101,7 +101,7 @@ def public_urls(settings: DispatcherSettings) -> list[PublicUrl]:
         PublicUrl("EARSHOT_UNSUBSCRIBE_URL", settings.unsubscribe_url, "/u"),
     ]
     if settings.short_url != settings.public_url:
-        found.append(PublicUrl("EARSHOT_SHORT_URL", settings.short_url, "/s"))
+        found += [PublicUrl("EARSHOT_SHORT_URL", settings.short_url, path) for path in ("/s", "/u")]
     if settings.hooks_url and verifiers(settings):
         found.append(PublicUrl("EARSHOT_HOOKS_URL", settings.hooks_url, "/hooks"))
     return found

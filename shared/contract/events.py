@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.contract.sms import SmsSender
 from shared.contract.vocabulary import (
     NAMESPACE,
     AnswerMode,
@@ -289,11 +290,21 @@ class ProgramRef(Part):
 
 
 class Brand(Part):
+    """A brand; `sms_sender` is the sender of its text messages, `sms_senders` those of single locales.
+
+    Without one, the gateway's account names the sender.
+    """
+
     name: Name
     color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] = "#17202a"
     logo_url: Name | None = None
     privacy_url: Name | None = None
     review_url: Name | None = None
+    sms_sender: SmsSender | None = None
+    sms_senders: Annotated[dict[Id, SmsSender], Field(max_length=50)] = _empty(dict)
+
+    def sms_sender_in(self, locale: str) -> str | None:
+        return self.sms_senders.get(locale, self.sms_sender)
 
 
 class Reason(Part):

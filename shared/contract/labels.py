@@ -1,6 +1,7 @@
 """Names of the words on pages and in mails that a program may say in its own language, with their placeholders.
 
-`mail.` are those of mails and of the unsubscribe page, the others those of the answer page.
+`mail.` are those of mails and of the unsubscribe page, `sms.` those of text messages, the others those of the answer
+page.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _IN_MAILS = frozenset(("about", "brand", "date", "number", "question", "store", "topic"))
+_LINK = frozenset(("link",))
 LABELS: Mapping[str, frozenset[str]] = {
     "title": frozenset(),
     "order": frozenset(("date", "number")),
@@ -86,12 +88,18 @@ LABELS: Mapping[str, frozenset[str]] = {
     "mail.ask_text": frozenset(("brand",)),
     "mail.choices.all": frozenset(),
     "mail.choices.email": frozenset(),
+    "mail.choices.sms": frozenset(),
     "mail.choices.survey": frozenset(("about",)),
     "mail.done_title": frozenset(),
     "mail.done_texts.all": frozenset(("brand",)),
     "mail.done_texts.email": frozenset(("brand",)),
+    "mail.done_texts.sms": frozenset(("brand",)),
     "mail.done_texts.survey": frozenset(("brand",)),
+    "sms.text": _IN_MAILS | {"link", "stop"},
+    "sms.stop": _LINK,
+    "sms.reply": frozenset(),
 }
+_REQUIRED: Mapping[str, frozenset[str]] = {"sms.text": _LINK, "sms.stop": _LINK}
 
 
 @lru_cache(maxsize=2000)  # pages ask again for each invitation
@@ -105,11 +113,18 @@ def mistake_in(name: str, text: str) -> str | None:
         return f"{name}: no such placeholder as {{{unknown[0]}}}; there are {allowed}"
     if "{" in _PLACEHOLDER.sub("", text) or "}" in _PLACEHOLDER.sub("", text):
         return f"{name}: a brace that is not part of a placeholder"
+    if missing := sorted(_REQUIRED.get(name, frozenset()) - placeholders_in(text)):
+        return f"{name}: {{{missing[0]}}} is missing"
     return None
 
 
 def placeholders_in(text: str) -> set[str]:
     return set(_PLACEHOLDER.findall(text))
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Replace placeholders like `{brand}` by their values; unknown ones stay as they are."""
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def usable(labels: Mapping[str, str]) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 
 from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal, format_percent
@@ -50,6 +51,11 @@ def grouped(count: int) -> str:
     if language.code == ENGLISH:
         return f"{count:,}".replace(",", _NARROW)
     return format_decimal(count, locale=language.locale)
+
+
+def price(amount: Decimal) -> str:
+    """Write an amount of money with two to four decimals, without its currency."""
+    return format_decimal(amount, format="0.00##", locale=current.get().locale)
 
 
 def percent(share: float) -> str:

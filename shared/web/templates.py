@@ -16,6 +16,7 @@ _FORMATS = {
     "weekday": formats.weekday,
     "moment": formats.moment,
     "grouped": formats.grouped,
+    "price": formats.price,
 }
 _STAFF_PAGES = Path(__file__).parent / "staff" / "templates"
 

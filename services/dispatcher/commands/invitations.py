@@ -25,7 +25,8 @@ from services.dispatcher.repository import stalled as stalled_invitations
 from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from services.dispatcher.wiring import open_accounts
-from shared.contract.vocabulary import Service, SuppressionReason
+from shared.contract.sms import sms_segments
+from shared.contract.vocabulary import ChannelKind, Service, SuppressionReason
 from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
 from shared.web import problems
@@ -38,19 +39,31 @@ app.add_typer(mail, name="mail")
 Brand = Annotated[str, typer.Option(help="The brand shown in the mail.")]
 Locale = Annotated[str, typer.Option(help="The locale of the mail: en or ru.")]
 Template = Annotated[str, typer.Option(help="The mail template that a step of a program names.")]
+Sms = Annotated[bool, typer.Option("--sms", help="Print the text message, its parts and their price instead.")]
 Repeat = Annotated[bool, typer.Option("--repeat", help="Use the reminder instead of the first mail.")]
 
 
 @mail.command()
 def preview(
-    brand: Brand = "Kofe Point", locale: Locale = "en", template: Template = "default", *, repeat: Repeat = False
+    brand: Brand = "Kofe Point",
+    locale: Locale = "en",
+    template: Template = "default",
+    *,
+    repeat: Repeat = False,
+    sms: Sms = False,
 ) -> None:
     """Print a mail with its headers; redirected to a file `x.eml` it opens in any mail program."""
     settings = DispatcherSettings()
     sample = SampleMail(brand=brand, locale=locale, template=template, repeat=repeat)
     for warning in sample.warnings(settings.styles):
         typer.echo(warning, err=True)
-    print(sample.compose(settings.composer, settings.signing_key).body.decode())
+    channel = ChannelKind.SMS if sms else ChannelKind.EMAIL
+    text = sample.compose(settings.composer, settings.signing_key, channel=channel).body.decode()
+    print(text)
+    if sms:
+        parts = sms_segments(text)
+        prices = [f"{country} {price.of(parts)}" for country, price in settings.sms_prices.items()]
+        typer.echo(f"characters: {len(text)}, parts: {', '.join([str(parts), *prices])}", err=True)
 
 
 @mail.command("test")

@@ -16,10 +16,12 @@ from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
 from services.dispatcher.domain import caps, crm_fields
 from services.dispatcher.domain.crm_fields import CrmFields
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
+from services.dispatcher.domain.sms_prices import SmsPrice, read_price
 from services.dispatcher.messages.composer import Composer, envelope_sender
 from services.dispatcher.messages.styles import Style
 from shared.config import Settings, is_loopback
 from shared.contract.events import ContactCap
+from shared.contract.sms import is_number
 from shared.smtp_server import SmtpServer
 
 _COUNTRY = re.compile(r"[A-Z]{2}|\*")
@@ -52,6 +54,7 @@ class DispatcherSettings(Settings):
     sms_gateway_secret: SecretStr = SecretStr("")  # signs its receipts
     sms_routes: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(default_factory=dict)  # RU:smsc+twilio,*:twilio
     sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
+    sms_prices: Annotated[dict[str, SmsPrice], NoDecode] = Field(default_factory=dict)  # of a part: RU:4.10 RUB
     postmark_hook: SecretStr = SecretStr("")  # user:password in the URL Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the accepted SNS topics
     mail_reply_to: str = ""  # where answers to our mails go; empty: to the sender, whose mailbox imap_url should read
@@ -102,7 +105,15 @@ class DispatcherSettings(Settings):
             raise ValueError("expected each gateway of a country once, joined by +, such as RU:smsc+twilio")
         return routes
 
-    @field_validator("sms_routes", "sms_country_ceilings", mode="before")
+    @field_validator("sms_prices", mode="before")
+    @classmethod
+    def _parse_prices(cls, value: object) -> object:
+        """Parse `4.10 RUB`, after `_parse_countries`."""
+        if not isinstance(value, dict):
+            return value
+        return {country: read_price(price) if isinstance(price, str) else price for country, price in value.items()}
+
+    @field_validator("sms_routes", "sms_country_ceilings", "sms_prices", mode="before")
     @classmethod
     def _parse_countries(cls, value: object) -> object:
         """Parse `RU:smsc,*:twilio`: a country of two letters, or `*` for all others."""
@@ -214,6 +225,27 @@ class DispatcherSettings(Settings):
         }
 
     @property
+    def reads_sms(self) -> bool:
+        """Whether every gateway passes on what respondents write back."""
+        callback = self.gateway_description.callback
+        reads = {
+            "twilio": bool(self.hooks_url),
+            "smsc": bool(self.smsc_secret.get_secret_value()),
+            "generic": bool(self.sms_gateway_secret.get_secret_value() and callback.sender and callback.text),
+        }
+        return bool(self.sms_gateways) and all(reads[name] for name in self.sms_gateways)
+
+    @property
+    def sms_from_number(self) -> bool:
+        """Whether the account of every gateway sends from a number."""
+        senders = {
+            "twilio": self.twilio_from,
+            "smsc": self.smsc_sender,
+            "generic": self.gateway_description.sender,
+        }
+        return all(is_number(senders[name]) for name in self.sms_gateways)
+
+    @property
     def send_policy(self) -> SendPolicy:
         return SendPolicy(
             self.send, self.send_allowlist, self.send_daily_ceiling, self.contact_caps, self.sms_country_ceilings
@@ -234,6 +266,9 @@ class DispatcherSettings(Settings):
             styles=self.styles,
             reads_mail=bool(self.imap_url.get_secret_value()),
             reply_to=self.mail_reply_to,
+            stop_url=(self.unsubscribe_url if self.short_url == self.public_url else self.short_url).rstrip("/"),
+            reads_sms=self.reads_sms,
+            sms_from_number=self.sms_from_number,
         )
 
     @property

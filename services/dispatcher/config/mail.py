@@ -1,4 +1,4 @@
-"""Settings of mail accounts (JSON) and of mail texts (YAML)."""
+"""Settings of mail accounts (JSON) and of the texts of messages (YAML)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pydantic import (
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.messages.composer import envelope_sender
 from services.dispatcher.messages.styles import Style, unknown_placeholders
+from shared.contract.labels import mistake_in
 from shared.smtp_server import SmtpServer
 
 
@@ -60,7 +61,7 @@ class SmtpAccountSettings(BaseModel):
 
 
 class MailStyle(BaseModel):
-    """Texts that replace ours in mails of a brand, locale and template; each of these is any if left out."""
+    """Texts that replace ours in messages of a brand, locale and template; each of these is any if left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,6 +78,7 @@ class MailStyle(BaseModel):
     because: str | None = None
     unsubscribe: str | None = None
     privacy: str | None = None
+    sms_text: str | None = None
 
     @model_validator(mode="after")
     def _check_texts(self) -> Self:
@@ -84,8 +86,10 @@ class MailStyle(BaseModel):
             envelope_sender(self.sender)
         if self.reply_to:
             envelope_sender(self.reply_to)
+        if self.sms_text is not None and (mistake := mistake_in("sms.text", self.sms_text)):
+            raise ValueError(mistake)
         for name, text in self.texts.items():
-            if unknown := unknown_placeholders(text):
+            if name != "sms_text" and (unknown := unknown_placeholders(text)):
                 raise ValueError(f"{name}: no such placeholder: {', '.join(sorted(unknown))}")
         return self
 

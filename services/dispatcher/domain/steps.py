@@ -83,7 +83,10 @@ class SendResult(StrEnum):
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, gc=False):
-    """A rendered message; `body` is a mail with its headers, or the text of a text message."""
+    """A rendered message; `body` is a mail with its headers, or the text of a text message.
+
+    `sender` is that of a text message; empty for the sender of the gateway's account.
+    """
 
     invitation_id: UUID
     step: int
@@ -91,6 +94,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True, gc=False):
     recipient: str
     subject: str
     body: bytes
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 from services.dispatcher.domain.chain import address_of
 from services.dispatcher.domain.receipts import Reference
-from services.dispatcher.domain.sms_text import fit_sms
 from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.domain.unsubscribe_mails import unsubscribe_mailto
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailBody, MailVariant, mail_body
-from services.dispatcher.messages.styles import Style, chosen, filled, placeholders
-from services.dispatcher.messages.texts import language_of, texts_for, worded
+from services.dispatcher.messages.sms_text import fit_sms
+from services.dispatcher.messages.styles import Style, chosen, placeholders
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, worded
 from shared.contract.events import SurveyRequested
+from shared.contract.labels import filled
+from shared.contract.sms import is_number, with_stop
 from shared.contract.vocabulary import ChannelKind
 from shared.locales import day_in, language_tag
 from shared.web import links
@@ -51,7 +53,10 @@ class _Template(NamedTuple):
 
 @dataclass(frozen=True)
 class Composer:
-    """`link_keys` has the secrets of links by key id; the URLs are the beginnings of the links in messages."""
+    """`link_keys` has the secrets of links by key id; the URLs are the beginnings of the links in messages.
+
+    `stop_url` is that of the links in text messages by which respondents unsubscribe.
+    """
 
     link_keys: Mapping[str, str]
     public_url: str
@@ -61,6 +66,9 @@ class Composer:
     styles: Sequence[Style] = ()
     reads_mail: bool = False  # whether a mail to the sender's address arrives: a mailbox is configured
     reply_to: str = ""
+    stop_url: str = ""  # empty: unsubscribe_url
+    reads_sms: bool = False  # whether what respondents write back arrives
+    sms_from_number: bool = False  # whether the gateways' accounts send from a number, where a program names no sender
 
     def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> OutgoingMessage:
         """Render one step; raises BadAddress or UnknownLinkKey."""
@@ -74,9 +82,22 @@ class Composer:
         return self._answer_url(self.public_url, request, step)
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
-        link = self._answer_url(self.short_url, request, step)
-        text = fit_sms(f"{_mark(request)}{request.brand.name}: {request.question}", link)
-        return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
+        brand, template = request.brand, _template_name(request, step)
+        texts = worded(
+            chosen(self.styles, brand=brand.name, locale=request.locale, template=template).texts, request.labels
+        )
+        sender, day = brand.sms_sender_in(request.locale) or "", _day_of(request)
+        values = {name: _VALUES[name](request, day) for name in _VALUES.keys() & placeholders(texts.sms_text)}
+        values |= {"link": self._answer_url(self.short_url, request, step), "stop": self._stop(request, texts, sender)}
+        text = fit_sms(_mark(request) + with_stop(texts.sms_text), values)
+        return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode(), sender)
+
+    def _stop(self, request: SurveyRequested, texts: MailTexts, sender: str) -> str:
+        """Say how to get no more text messages: by a reply where it arrives, else by a link."""
+        if self.reads_sms and (is_number(sender) if sender else self.sms_from_number):
+            return texts.sms_reply
+        link = f"{self.stop_url or self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
+        return filled(texts.sms_stop, {"link": link})
 
     def _mail(self, request: SurveyRequested, step: int, address: str) -> OutgoingMessage:
         template = self._template_of(request, step)
@@ -102,7 +123,6 @@ class Composer:
 
     def _template_of(self, request: SurveyRequested, step: int) -> _Template:
         brand = request.brand
-        template = next((planned.template for planned in request.plan if planned.step == step), "default")
         return self._template(
             _Look(
                 brand=brand.name,
@@ -110,7 +130,7 @@ class Composer:
                 privacy_url=brand.privacy_url,
                 locale=request.locale,
                 question=request.question,
-                template=template,
+                template=_template_name(request, step),
                 is_first=_is_first(request, step),
                 labels=tuple(request.labels.items()),
             )
@@ -186,6 +206,10 @@ def _topic(request: SurveyRequested, day: date) -> str:
     name = "service_topic" if _is_service(request) else "order_topic"
     text: str = getattr(texts_for(request), name)
     return text.format(date=_date(request, day, within=name))
+
+
+def _template_name(request: SurveyRequested, step: int) -> str:
+    return next((planned.template for planned in request.plan if planned.step == step), "default")
 
 
 def _is_first(request: SurveyRequested, step: int) -> bool:

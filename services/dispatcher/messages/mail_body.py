@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.dispatcher.messages import mime
-from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
+from shared.contract.labels import filled
 from shared.locales import direction
 
 if TYPE_CHECKING:

@@ -34,9 +34,11 @@ class SampleMail(BaseModel):
     repeat: bool = False
     address: ShortText = "anna@example.com"
 
-    def compose(self, composer: Composer, link_key: str) -> OutgoingMessage:
-        """Render the mail; raises BadAddress."""
-        return composer.compose(self._request(link_key), step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
+    def compose(
+        self, composer: Composer, link_key: str, *, channel: ChannelKind = ChannelKind.EMAIL
+    ) -> OutgoingMessage:
+        """Render the mail, or the text message with the same texts; raises BadAddress."""
+        return composer.compose(self._request(link_key), step=2 if self.repeat else 1, channel=channel)
 
     def warnings(self, styles: Sequence[Style]) -> list[str]:
         """Return a warning for each value that is unknown and therefore has no effect."""

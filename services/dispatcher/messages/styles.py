@@ -13,11 +13,6 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 PLACEHOLDERS = frozenset({"brand", "question", "about", "date", "number", "store", "topic"})
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """Replace placeholders like `{brand}` by their values; unknown ones stay as they are."""
-    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
-
-
 def placeholders(text: str) -> set[str]:
     return set(_PLACEHOLDER.findall(text))
 

@@ -11,7 +11,7 @@ from shared.contract.events import SurveyRequested
 from shared.contract.labels import usable
 from shared.locales import primary_language
 
-_MAIL = "mail."
+_MAIL, _SMS = "mail.", "sms."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class MailTexts:
     unknown_title: str
     unknown_text: str
     stop_confirmed: str
+    sms_text: str
+    sms_stop: str
+    sms_reply: str
 
 
 ENGLISH = MailTexts(
@@ -68,18 +71,24 @@ ENGLISH = MailTexts(
     choices={
         "all": "Every question: no e-mail, no text message, no call",
         "email": "Every e-mail; after another purchase, a text message or a call may still come",
+        "sms": "Every text message; an e-mail or a call may still come",
         "survey": "Only questions like this one: {about}",
     },
     done_title="Done",
     done_texts={
         "all": "{brand} will not ask you again.",
         "email": "{brand} will send you no more questions by e-mail, and will not ask this one again.",
+        "sms": "{brand} will send you no more text messages, and will not ask this question again.",
         "survey": "{brand} will not ask you a question like this one again.",
     },
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
     stop_confirmed="You will get no more text messages from us.",
+    sms_text="{brand}: {about}. One question: {link} {stop}",
+    sms_stop="Stop: {link}",
+    sms_reply="Reply STOP to stop",
 )
+_WITHOUT_WORDS = replace(ENGLISH, sms_text="{brand}: {question} {link} {stop}")  # the question is in any language
 RUSSIAN = MailTexts(
     order="Ваш заказ {number} от {date}",
     order_without_number="Ваш заказ от {date}",
@@ -104,22 +113,27 @@ RUSSIAN = MailTexts(
     choices={
         "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
         "email": "Никаких писем; после другой покупки СМС или звонок ещё возможны",
+        "sms": "Никаких СМС; письмо или звонок ещё возможны",
         "survey": "Только вопросы вроде этого: {about}",
     },
     done_title="Готово",
     done_texts={
         "all": "{brand} больше не будет вас спрашивать.",
         "email": "{brand} больше не пришлёт вам писем с вопросами и не повторит этот вопрос.",
+        "sms": "{brand} больше не пришлёт вам СМС и не повторит этот вопрос.",
         "survey": "{brand} больше не задаст вам такого вопроса.",
     },
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
     stop_confirmed="Больше не будем присылать вам СМС.",
+    sms_text="{brand}: {about}. Один вопрос: {link} {stop}",
+    sms_stop="Отказ: {link}",
+    sms_reply="Для отказа ответьте СТОП",
 )
 
 
 def texts_of(locale: str) -> MailTexts:
-    return RUSSIAN if language_of(locale) == "ru" else ENGLISH
+    return {"en": ENGLISH, "ru": RUSSIAN}.get(primary_language(locale), _WITHOUT_WORDS)
 
 
 def texts_for(request: SurveyRequested) -> MailTexts:
@@ -127,10 +141,11 @@ def texts_for(request: SurveyRequested) -> MailTexts:
 
 
 def worded(texts: MailTexts, labels: Mapping[str, str]) -> MailTexts:
-    """Replace the texts that a program says itself, by its labels `mail.…`."""
+    """Replace the texts that a program says itself, by its labels `mail.…` and `sms.…`."""
     if not labels:
         return texts
-    own = {name.removeprefix(_MAIL): text for name, text in usable(labels).items() if name.startswith(_MAIL)}
+    ours = {name: text for name, text in usable(labels).items() if name.startswith((_MAIL, _SMS))}
+    own = {name.removeprefix(_MAIL).replace(_SMS, "sms_"): text for name, text in ours.items()}
     simple = {name: text for name, text in own.items() if "." not in name}
     nested = {part: {**getattr(texts, part), **_of(part, own)} for part in ("choices", "done_texts")}
     return replace(texts, **dict[str, Any](simple), **dict[str, Any](nested))

@@ -1,6 +1,6 @@
 """The staff page of mails: previews a sample mail, and sends it as a test to an address."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
 from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.domain.sms_prices import SmsPrice
 from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.composer import Composer
@@ -23,13 +24,17 @@ from shared.web.staff.menu import StaffPages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailPages:
-    """`may_send` says whether the settings let a mail go to an address; `link_key` is the id of the signing key."""
+    """`may_send` says whether the settings let a mail go to an address; `link_key` is the id of the signing key.
+
+    `sms_prices` are those of a segment, by country.
+    """
 
     composer: Composer
     accounts: Sequence[ChannelAccount]
     may_send: Callable[[str], bool]
     link_key: str
     staff_pages: StaffPages
+    sms_prices: Mapping[str, SmsPrice]
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/mail", include_in_schema=False, default_response_class=HTMLResponse)

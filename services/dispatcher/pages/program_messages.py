@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount
-from services.dispatcher.domain.sms_text import sms_segments
+from services.dispatcher.domain.sms_prices import SmsPrice
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage
 from services.dispatcher.messages import mime
 from services.dispatcher.pages.mails import MailPages
@@ -25,6 +25,7 @@ from services.dispatcher.repository.programs.states import StoredProgram
 from shared.clock import Clock
 from shared.contract.events import Contact, SurveyRequested
 from shared.contract.samples import NoSample, sample_of_program
+from shared.contract.sms import sms_segments, stray_letters
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
 from shared.languages.marking import mark
@@ -41,18 +42,28 @@ _Address = Annotated[str, Form(max_length=300)]
 
 
 class ShownMessage(NamedTuple):
-    """A step's message; `text` and `segments` are of an SMS, `subject` of a mail."""
+    """A step's message; `subject` is of a mail, the others are of an SMS.
+
+    `stray` are the letters that make its segments shorter, `prices` what it costs, by country.
+    """
 
     step: int
     channel: ChannelKind
     subject: str
     text: str
+    sender: str
     segments: int
+    stray: str
+    prices: Mapping[str, SmsPrice]
 
     @classmethod
-    def of(cls, message: OutgoingMessage) -> ShownMessage:
+    def of(cls, message: OutgoingMessage, prices: Mapping[str, SmsPrice]) -> ShownMessage:
         text = message.body.decode() if message.channel is ChannelKind.SMS else ""
-        return cls(message.step, message.channel, message.subject, text, sms_segments(text))
+        segments = sms_segments(text)
+        cost = {country: price.of(segments) for country, price in prices.items()}
+        return cls(
+            message.step, message.channel, message.subject, text, message.sender, segments, stray_letters(text), cost
+        )
 
 
 class TestResult(NamedTuple):
@@ -145,7 +156,9 @@ class ProgramMessagePages:
             locale=locale,
             plan=request.plan,
             script=request.question,
-            messages={each.step: ShownMessage.of(each) for each in self._messages(request, _MESSAGES)},
+            messages={
+                each.step: ShownMessage.of(each, self.mails.sms_prices) for each in self._messages(request, _MESSAGES)
+            },
             may_send=self.mails.staff_pages.may_write("/mail"),
             results=results,
             sent=sent,

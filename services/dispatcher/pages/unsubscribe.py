@@ -25,7 +25,11 @@ from shared.web import links
 class Choice(StrEnum):
     ALL = "all"
     EMAIL = "email"
+    SMS = "sms"
     SURVEY = "survey"  # all surveys of this program
+
+
+_CHANNELS = {Choice.EMAIL: ChannelKind.EMAIL, Choice.SMS: ChannelKind.SMS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class UnsubscribePages:
             session,
             request.respondent_id,
             now=self.clock.now(),
-            channel=ChannelKind.EMAIL if choice is Choice.EMAIL else None,
+            channel=_CHANNELS.get(choice),
             program=request.program.id if choice is Choice.SURVEY else None,
         )
         declined = {request.invitation_id: InvitationOutcome.DECLINED}
@@ -71,7 +75,9 @@ class UnsubscribePages:
 
 def _choices(request: SurveyRequested) -> Response:
     texts = texts_for(request)
-    choices = {choice: texts.choices[choice].format(about=about(request)) for choice in Choice}
+    unused = set(_CHANNELS.values()) - {step.channel for step in request.plan}
+    offered = [choice for choice in Choice if _CHANNELS.get(choice) not in unused]
+    choices = {choice: texts.choices[choice].format(about=about(request)) for choice in offered}
     return _page(request, texts.ask_title, texts.ask_text, texts=texts, choices=choices)
 
 

@@ -17,7 +17,6 @@ from services.dispatcher.domain.chain import (
     skip_reason,
 )
 from services.dispatcher.domain.send_mode import SendMode, may_leave
-from services.dispatcher.domain.sms_text import fit_sms, sms_segments
 from services.dispatcher.domain.steps import ChainStep, Disposition, PlannedStep, SendResult, SkipReason, StepState
 from shared.contract.events import Consent, Contact
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
@@ -178,53 +177,3 @@ def test_endless_delay_stays_within_the_calendar() -> None:
 )
 def test_addresses_to_which_messages_may_be_sent(mode: SendMode, address: str, leaves: object) -> None:
     assert may_leave(mode, address, allowed=["ours.test", "+15550001"]) is leaves
-
-
-# --- text messages
-
-
-@pytest.mark.parametrize(
-    ("text", "segments"),
-    [
-        ("a" * 160, 1),
-        ("a" * 161, 2),
-        ("a" * 306, 2),
-        ("a" * 307, 3),
-        ("€" * 80, 1),
-        ("€" * 81, 2),
-        ("я" * 70, 1),
-        ("я" * 71, 2),
-        ("я" * 134, 2),
-        ("я" * 135, 3),
-        ("😀" * 35, 1),
-        ("😀" * 36, 2),
-        ("😀" * 66, 2),
-        ("😀" * 67, 3),  # 134 units, but a pair is never parted
-        ("a" * 152 + "€" + "a" * 151, 2),
-        ("a" * 152 + "€" + "a" * 152, 3),  # 306 septets, but an escape is never parted from its character
-    ],
-)
-def test_sms_segments(text: str, segments: int) -> None:
-    assert sms_segments(text) == segments
-
-
-def test_alphabet_of_gsm_is_that_of_the_standard() -> None:
-    """3GPP TS 23.038, 6.2.1: 128 septets, one of which is the escape to the second table."""
-    one_septet = {chr(code) for code in range(0x2200) if sms_segments(chr(code) * 160) == 1}
-    two_septets = {chr(code) for code in range(0x2200) if sms_segments(chr(code) * 80) == 1} - one_septet
-    assert len(one_septet) == 127
-    assert two_septets == set("^{}[]~\\|€\f")
-    assert not {"ç", "`", "ё", "\t"} & one_septet
-
-
-@pytest.mark.parametrize("word", ["question", "вопрос", "😀😀"])
-def test_text_is_cut_before_its_link(word: str) -> None:
-    link = "https://example.com/s/abcdefghijklmnopqrstuv.3"
-    text = fit_sms(" ".join([word] * 100), link)
-    assert text.endswith(f"... {link}")
-    assert sms_segments(text) <= 2
-
-
-def test_link_alone_when_no_word_fits() -> None:
-    link = "https://example.com/" + "a" * 400
-    assert fit_sms("question", link) == link

@@ -71,9 +71,15 @@ def test_labels_have_the_placeholders_of_our_texts() -> None:
     mails = {each.name: getattr(ENGLISH, each.name) for each in fields(ENGLISH) if f"mail.{each.name}" in LABELS}
     assert len(mails) > 15
     assert all(placeholders_in(text) <= LABELS[f"mail.{name}"] for name, text in mails.items())
+    text_messages = {name: getattr(ENGLISH, name.replace(".", "_")) for name in LABELS if name.startswith("sms.")}
+    assert len(text_messages) == 3
+    assert all(mistake_in(name, text) is None for name, text in text_messages.items())
     assert {name for name in LABELS if name.startswith("mail.")} - {f"mail.{name}" for name in mails} == {
-        f"mail.{part}.{choice}" for part in ("choices", "done_texts") for choice in ("all", "email", "survey")
+        f"mail.{part}.{choice}" for part in ("choices", "done_texts") for choice in ("all", "email", "sms", "survey")
     }
+
+
+SMS_PLACEHOLDERS = "{about}, {brand}, {date}, {link}, {number}, {question}, {stop}, {store}, {topic}"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +91,12 @@ def test_labels_have_the_placeholders_of_our_texts() -> None:
         ("after", "{}", "after: no such placeholder as {}; there are {date}"),
         ("after", "{date.year}", "after: a brace that is not part of a placeholder"),
         ("after", "until {date", "after: a brace that is not part of a placeholder"),
+        ("sms.text", "{brand} asks you", "sms.text: {link} is missing"),
+        ("sms.text", "{brand}: {link", "sms.text: a brace that is not part of a placeholder"),
+        ("sms.text", "{link} {scale}", f"sms.text: no such placeholder as {{scale}}; there are {SMS_PLACEHOLDERS}"),
+        ("sms.stop", "Stop: {stop}", "sms.stop: no such placeholder as {stop}; there are {link}"),
+        ("sms.stop", "Stop", "sms.stop: {link} is missing"),
+        ("sms.reply", "{link}", "sms.reply: no such placeholder as {link}; there are none"),
     ],
 )
 def test_mistake_in_a_label_is_named(name: str, text: str, why: str) -> None:

@@ -44,6 +44,10 @@ def asks(question: str) -> dict[str, Any]:
     return {"texts": {"en": {"question": question}}}
 
 
+def sms(locale: str, text: str) -> dict[str, Any]:
+    return {"default_locale": locale, "texts": {locale: {"labels": {"sms.text": text}}}}
+
+
 SIX = [{"id": str(number), "text": "x"} for number in range(6)]
 
 
@@ -55,6 +59,18 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         (asks("How likely " + "very " * 30), "161 characters; a phone shows at most 120"),
         ({"texts": {"en": {"reasons": {"other": SIX}}}}, "texts.en.reasons.other: 6 items"),
         ({"texts": {"en": {"extra_questions": [{"id": "a", "text": "Is it?"}]}}}, "extra_questions.0.text: a yes/no"),
+        (
+            sms("en", f"{{brand}}: {'word ' * 70}{{link}}"),
+            "texts.en.labels: sms.text: about 4 parts; words are left out of what is longer than 3",
+        ),
+        (
+            sms("ru", f"{{brand}}: {'слово ' * 10}{{question}} {{link}}"),
+            "texts.ru.labels: sms.text: about 4 parts; words",
+        ),
+        (
+            sms("en", "{brand}: your “order” {link}"),
+            "texts.en.labels: sms.text: with “” a part has 70 characters instead of 160",
+        ),
         ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent has none"),
         ({"segments": [{"name": "clerk", "field": "touchpoint.employee"}]}, "segments.0: every answer says who served"),
         ({"assume_consent": ["email", "call"]}, "assume_consent: call without a recorded consent"),

@@ -17,8 +17,8 @@ from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.replies import Reply as WrittenReply
 from services.dispatcher.domain.replies import read_reply
-from services.dispatcher.domain.sms_text import sms_segments
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
+from shared.contract.sms import sms_segments
 from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.database.isolated import isolated
 from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
@@ -66,7 +66,7 @@ class SmsGateway(Protocol):
     def own_id(self, message: OutgoingMessage) -> str | None:
         """Return the message id if we choose it, which is known without a reply; None if the provider chooses it."""
 
-    def disposition(self, reply: Reply) -> Disposition: ...
+    def disposition(self, reply: Reply, message: OutgoingMessage) -> Disposition: ...
 
     def status_call(self, inquiry: Inquiry) -> Call | None:
         """Return the request for a message's status; None if the provider has no such request."""
@@ -122,7 +122,7 @@ class SmsAccount:
             return Disposition(SendResult.UNAVAILABLE, "unreachable")
         except MaybeSent:
             return Disposition(SendResult.UNKNOWN, "no_reply", own_id)
-        disposition = self.gateway.disposition(reply)
+        disposition = self.gateway.disposition(reply, message)
         message_id = own_id or disposition.message_id
         return structs.replace(disposition, message_id=message_id, reason=_bounded(disposition.reason))
 

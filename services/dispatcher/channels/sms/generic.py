@@ -103,7 +103,7 @@ class GenericGateway:
         values = {
             "to": message.recipient if description.plus else message.recipient.lstrip("+"),
             "text": message.body.decode(),
-            "sender": description.sender,
+            "sender": message.sender or description.sender,
             "reference": str(Reference(message.invitation_id, message.step)),
         }
         return Call(
@@ -118,7 +118,7 @@ class GenericGateway:
     def own_id(self, _message: OutgoingMessage) -> None:
         return None
 
-    def disposition(self, reply: Reply) -> Disposition:
+    def disposition(self, reply: Reply, _message: OutgoingMessage) -> Disposition:
         """Read a reply by the description; if it contains no error code, the HTTP status decides."""
         body, where = _parsed(reply.body), self.description.reply
         code = _text_at(body, where.error)

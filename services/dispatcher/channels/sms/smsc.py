@@ -53,6 +53,7 @@ class Smsc:
     name: str = NAME
 
     def call(self, message: OutgoingMessage) -> Call:
+        sender = message.sender or self.sender
         form = {
             **self._credentials,
             "phones": message.recipient,
@@ -62,7 +63,7 @@ class Smsc:
             "fmt": "3",
             "cost": "3",
         }
-        return Call("POST", "/sys/send.php", form=form | ({"sender": self.sender} if self.sender else {}))
+        return Call("POST", "/sys/send.php", form=form | ({"sender": sender} if sender else {}))
 
     @property
     def _credentials(self) -> dict[str, str]:
@@ -71,7 +72,7 @@ class Smsc:
     def own_id(self, message: OutgoingMessage) -> str:
         return own_id(Reference(message.invitation_id, message.step))
 
-    def disposition(self, reply: Reply) -> Disposition:
+    def disposition(self, reply: Reply, _message: OutgoingMessage) -> Disposition:
         """Read a reply; after any error code except 9 the message was not accepted."""
         body = reply.json()
         code = body.get("error_code")

@@ -51,7 +51,8 @@ class Twilio:
 
     def call(self, message: OutgoingMessage) -> Call:
         form = {"To": message.recipient, "Body": message.body.decode()}
-        form["MessagingServiceSid" if self.sender.startswith("MG") else "From"] = self.sender
+        sender = message.sender or self.sender
+        form["MessagingServiceSid" if sender == self.sender and sender.startswith("MG") else "From"] = sender
         if self.callback:
             reference = str(Reference(message.invitation_id, message.step))
             form["StatusCallback"] = f"{self.callback}?{urlencode({'ref': reference})}"
@@ -60,7 +61,7 @@ class Twilio:
     def own_id(self, _message: OutgoingMessage) -> None:
         return None
 
-    def disposition(self, reply: Reply) -> Disposition:
+    def disposition(self, reply: Reply, message: OutgoingMessage) -> Disposition:
         """Read a reply. 201 is accepted; a 4xx refuses the message unless its code is about our account or number.
 
         After a 5xx the message may have been accepted; only after 503 it was not.
@@ -71,9 +72,10 @@ class Twilio:
         code = body.get("code") if isinstance(body.get("code"), int) else reply.status
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:
             return Disposition(SendResult.THROTTLED, f"twilio_{code}", wait_s=THROTTLE_WAIT_S)
-        if reply.status in _AWAY or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
+        of_program = code in _ABOUT_SENDER and bool(message.sender)  # the sender of a program, not of the account
+        if reply.status in _AWAY or code in _ABOUT_ACCOUNT or (code in _ABOUT_SENDER and not of_program):
             return Disposition(SendResult.UNAVAILABLE, f"twilio_{code}")
-        if code in _NOT_FROM_HERE:
+        if code in _NOT_FROM_HERE or of_program:
             return Disposition(SendResult.NOT_ACCEPTED, f"twilio_{code}")
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         return Disposition(SendResult.REFUSED if refused else SendResult.UNKNOWN, f"twilio_{code}")

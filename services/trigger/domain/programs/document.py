@@ -160,6 +160,8 @@ class ProgramDocument(_Document):
         segments = [segment.name for segment in self.segments]
         if unknown := [quota.by for quota in self.quotas if quota.by and quota.by not in segments]:
             raise ValueError(f"quotas: no segment {', '.join(unknown)}, only {', '.join(segments)}")
+        if unknown := sorted(set(self.brand.sms_senders) - set(self.texts)):
+            raise ValueError(f"brand: sms_senders: texts has no {', '.join(unknown)}, only {', '.join(self.texts)}")
         if unknown := sorted(set(self.fallback.values()) - set(self.texts) - set(self.fallback)):
             raise ValueError(f"fallback: texts has no {', '.join(unknown)}, only {', '.join(self.texts)}")
         return self

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from services.trigger.domain.programs.document import NO_ZONE, ProgramDocument, Texts
 from services.trigger.domain.programs.segments import EMPLOYEE_FIELD
+from shared.contract.labels import filled
+from shared.contract.sms import USUAL_SEGMENTS, sms_segments, stray_letters, with_stop
 from shared.contract.vocabulary import ChannelKind
 
 MAX_QUESTION_LENGTH = 120
 MAX_ITEMS = 5
+_USUAL_LENGTHS = {"about": 35, "topic": 25, "date": 10, "number": 8, "store": 12, "link": 50, "stop": 55}
 _YES_OR_NO = re.compile(
     r"(?i)^(do|does|did|is|are|was|were|have|has|had|can|could|will|would|should)\b|^(вы\s+\w+|\w+\s+ли)\b"
 )
@@ -18,7 +21,7 @@ _YES_OR_NO = re.compile(
 
 def lint(document: ProgramDocument) -> list[str]:
     """Return the warnings, each with its field."""
-    checks = (_texts, _channels, _caps, _shares, _zone, _segments)
+    checks = (_texts, _text_messages, _channels, _caps, _shares, _zone, _segments)
     warnings = [warning for check in checks for warning in check(document)]
     return sorted(set(warnings), key=warnings.index)
 
@@ -40,6 +43,19 @@ def _texts(document: ProgramDocument) -> Iterator[str]:
         for where, items in _lists(texts):
             if items > MAX_ITEMS:
                 yield f"texts.{locale}.{where}: {items} items; customers rarely read more than {MAX_ITEMS}"
+
+
+def _text_messages(document: ProgramDocument) -> Iterator[str]:
+    usual = {name: "x" * length for name, length in _USUAL_LENGTHS.items()} | {"brand": document.brand.name}
+    for locale, texts in document.texts.items():
+        template = texts.labels.get("sms.text")
+        if template is None:
+            continue
+        text, where = filled(with_stop(template), usual | {"question": texts.question}), f"texts.{locale}.labels"
+        if (parts := sms_segments(text)) > USUAL_SEGMENTS:
+            yield f"{where}: sms.text: about {parts} parts; words are left out of what is longer than {USUAL_SEGMENTS}"
+        if stray := stray_letters(text):
+            yield f"{where}: sms.text: with {stray} a part has 70 characters instead of 160"
 
 
 def _questions(texts: Texts) -> Iterator[tuple[str, str]]:

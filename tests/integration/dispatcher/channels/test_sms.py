@@ -36,8 +36,8 @@ SMS = ChannelKind.SMS
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
 
 
-def text_message(recipient: str = "+15550001", text: str = "Вопрос + ответ") -> OutgoingMessage:
-    return OutgoingMessage(INVITATION, 3, SMS, recipient, "", text.encode())
+def text_message(recipient: str = "+15550001", text: str = "Вопрос + ответ", *, sender: str = "") -> OutgoingMessage:
+    return OutgoingMessage(INVITATION, 3, SMS, recipient, "", text.encode(), sender)
 
 
 @pytest.fixture(name="gateway")
@@ -141,6 +141,18 @@ async def test_messaging_service_and_callback_are_named(gateway: Gateway) -> Non
     assert form["StatusCallback"] == f"https://nps.example.com/hooks/twilio?ref={INVITATION}.3"
 
 
+@pytest.mark.parametrize("account", ["+15559999", "MG7"])
+async def test_sender_of_a_program_goes_to_twilio_as_from(gateway: Gateway, account: str) -> None:
+    await results(sms(gateway.url, sender=account), text_message(sender="KofePoint"))
+    assert gateway.taken == [{"To": "+15550001", "From": "KofePoint", "Body": "Вопрос + ответ"}]
+
+
+async def test_sender_of_a_program_that_twilio_refuses_says_nothing_about_the_account(gateway: Gateway) -> None:
+    gateway.answer = lambda _form: JSONResponse({"code": 21659, "message": "From is no sender of ours"}, 400)
+    found = await results(sms(gateway.url), text_message(sender="KofePoint"), text_message())
+    assert found == [Disposition(SendResult.NOT_ACCEPTED, "twilio_21659"), NOT_OURS]
+
+
 async def test_price_is_recorded_when_twilio_reports_it(gateway: Gateway) -> None:
     body = {"sid": "SM1", "num_segments": "2", "price": "-0.0150", "price_unit": "USD"}
     gateway.answer = lambda _form: JSONResponse(body, 201)
@@ -183,6 +195,12 @@ async def test_text_message_is_posted_in_smscs_format(gateway: Gateway) -> None:
         }
     ]
     assert 1 <= int(OWN_ID) <= 2147483647
+
+
+@pytest.mark.parametrize(("account", "sender"), [("Shop", "KofePoint"), ("", "KofePoint")])
+async def test_sender_of_a_program_goes_to_smsc(gateway: Gateway, account: str, sender: str) -> None:
+    await results(smsc(gateway.url, sender=account), text_message(sender=sender))
+    assert gateway.taken[0]["sender"] == sender
 
 
 async def test_smsc_takes_a_key_instead_of_a_password(gateway: Gateway) -> None:
@@ -239,6 +257,11 @@ def described(url: str, **fields: object) -> SmsAccount:
     replies |= {"segments": "data.0.parts", "cost": "data.0.price", "currency": "KZT"}
     whole = {"url": f"{url}/v1/send?key=k", "sender": "Kofe", "plus": False, "reply": replies, **fields}
     return SmsAccount(GenericGateway(HttpClient(""), GatewayDescription.model_validate(whole)))
+
+
+async def test_sender_of_a_program_fills_the_described_placeholder(gateway: Gateway) -> None:
+    await results(described(gateway.url, form={"from": "{sender}"}), text_message(), text_message(sender="KofePoint"))
+    assert sorted(form["from"] for form in gateway.taken) == ["Kofe", "KofePoint"]
 
 
 async def test_described_gateway_gets_its_json(gateway: Gateway) -> None:

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from services.dispatcher.domain.sms_text import sms_segments
 from services.dispatcher.messages.composer import Composer, about
 from services.dispatcher.messages.mime import BadAddress
 from shared.contract.events import Brand, Contact, EventRef
 from shared.contract.vocabulary import ChannelKind
 from shared.web import links
 from shared.web.links import Purpose, UnknownLinkKey
-from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, plan, request
+from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, request
 
 COMPOSER = Composer(LINK_KEYS, "https://nps.test", "https://n.test", "https://un.test", "Earshot <survey@mail.test>")
 
@@ -172,16 +171,6 @@ def test_address_that_would_inject_is_refused() -> None:
 def test_unknown_link_key_is_named() -> None:
     with pytest.raises(UnknownLinkKey, match="other"):
         COMPOSER.compose(request(link_key="other"), step=1, channel=ChannelKind.EMAIL)
-
-
-@pytest.mark.parametrize("question", ["Would you recommend us?", "Порекомендуете ли вы нас? " * 30, "long " * 200])
-def test_text_message_fits_two_segments_and_keeps_its_link(question: str) -> None:
-    asked = request(question=question, plan=plan((ChannelKind.SMS, 0)))
-    text = COMPOSER.compose(asked, step=1, channel=ChannelKind.SMS).body.decode()
-    token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
-    assert text.endswith(f" https://n.test/s/{token}.1")
-    assert text.startswith("Kofe Point: ")
-    assert sms_segments(text) <= 2
 
 
 def test_mail_is_written_in_the_direction_and_words_of_its_program() -> None:

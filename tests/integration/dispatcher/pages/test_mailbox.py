@@ -44,8 +44,10 @@ async def test_text_message_is_shown_with_its_link(chain: Chain, client: httpx2.
     await chain.tick()
     (message,) = (await client.get("/v1/mailbox")).json()["messages"]
     assert (message["channel"], message["html"], message["subject"]) == ("sms", False, "")
-    link = message["text"].split()[-1]
-    assert f'<a href="{link}"' in (await client.get(f"/mailbox/{message['id']}")).text
+    page = (await client.get(f"/mailbox/{message['id']}")).text
+    answer, stop = [word for word in message["text"].split() if word.startswith("http")]
+    assert all(f'<a href="{link}"' in page for link in (answer, stop))
+    assert (await client.get(stop[stop.index("/u/") :])).status_code == 200
     assert (await client.get(f"/mailbox/{message['id']}/html")).status_code == 404
 
 

@@ -57,6 +57,24 @@ async def test_every_message_is_shown_in_every_language(chain: Chain) -> None:
         assert (await client.get(f"{CHAIN}/html", params={"locale": "en", "step": 3})).status_code == 404
 
 
+async def test_parts_sender_and_price_of_a_text_message_are_shown(chain: Chain) -> None:
+    labels = {"sms.text": "{brand}: your “order” {number} {link}"}
+    await publish(
+        chain,
+        brand={"name": "Riverside", "sms_senders": {"en": "Riverside"}},
+        texts={"en": {"labels": labels}, "ru": {}},
+    )
+    async with browser(chain, sms_prices="RU:4.10 RUB,*:0.0815 USD") as client:
+        english = (await client.get(CHAIN)).text
+        russian = (await client.get(CHAIN, params={"locale": "ru"}, headers={"accept-language": "ru"})).text
+    assert "Riverside: your “order” 48213 http" in english
+    assert "SMS · 3 parts, " in english
+    assert "From Riverside · RU 12.30 RUB · elsewhere 0.2445 USD" in english
+    assert "does not have “”: a part has 70 characters" in english
+    assert "RU 12,30 RUB" in russian
+    assert "70 " not in russian, "a text in another alphabet has no stray letters"
+
+
 async def test_the_whole_chain_is_kept_where_sending_is_off_and_counted_nowhere(chain: Chain) -> None:
     await publish(chain)
     async with browser(chain) as client:

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from shared.contract.vocabulary import ChannelKind
-from tests.integration.dispatcher.conftest import Chain, request
+from tests.integration.dispatcher.conftest import Chain, plan, request
 from tests.integration.dispatcher.pages.conftest import unsubscribe_path
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
@@ -54,6 +54,27 @@ async def test_one_click_unsubscribe_of_a_mail_client_stops_all_mail_and_ends_th
     assert await chain.states(other.invitation_id) == ["skipped", "skipped", "sent", "planned"]
     (event,) = await chain.published("respondent.suppressed")
     assert (event.channel, event.program, event.reason) == ("email", None, "opt_out")
+
+
+async def test_link_of_a_text_message_stops_text_messages_by_a_press_only(
+    chain: Chain, client: httpx2.AsyncClient
+) -> None:
+    asked, other = request(), request(program={"id": "after-service", "version": 1})
+    await chain.take(asked, other)
+    assert "Every text message" in (await client.get(unsubscribe_path(asked.invitation_id))).text
+    assert await chain.published("respondent.suppressed") == []
+    reply = await client.post(unsubscribe_path(asked.invitation_id), data={"what": "sms"})
+    assert "no more text messages" in reply.text
+    assert await chain.outcome(asked.invitation_id) == "declined"
+    (event,) = await chain.published("respondent.suppressed")
+    assert (event.channel, event.program, event.reason) == ("sms", None, "opt_out")
+
+
+async def test_only_channels_of_the_plan_are_offered(chain: Chain, client: httpx2.AsyncClient) -> None:
+    asked = request(plan=plan((SMS, 0)))
+    await chain.take(asked)
+    page = (await client.get(unsubscribe_path(asked.invitation_id))).text
+    assert ("Every text message" in page, "Every e-mail" in page) == (True, False)
 
 
 async def test_respondent_stops_one_kind_of_question(chain: Chain, client: httpx2.AsyncClient) -> None:
