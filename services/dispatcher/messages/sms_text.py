@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 
 from shared.contract.labels import filled
@@ -13,15 +14,18 @@ _SHORTENED = ("question", "about", "topic", "store", "brand")
 
 def fit_sms(template: str, values: Mapping[str, str]) -> str:
     """Fill in a template; words are cut off its values, first the question, until it fits. Links stay whole."""
-    values = dict(values)
-    text = _filled(template, values)
     for name in _SHORTENED:
-        words = values.get(name, "").split()
-        while words and sms_segments(text) > USUAL_SEGMENTS:
-            words.pop()
-            values[name] = f"{' '.join(words)}..." if words else ""
-            text = _filled(template, values)
-    return text
+        if name in values and sms_segments(_filled(template, values)) > USUAL_SEGMENTS:
+            values = {**values, name: _cut(template, values, name)}
+    return _filled(template, values)
+
+
+def _cut(template: str, values: Mapping[str, str], name: str) -> str:
+    """Return as many words of a value as fit; none if the rest of the text does not fit either."""
+    words = values[name].split()
+    cuts = ["", *(f"{' '.join(words[:count])}..." for count in range(1, len(words)))]
+    fitting = bisect_right(cuts, USUAL_SEGMENTS, key=lambda cut: sms_segments(_filled(template, {**values, name: cut})))
+    return cuts[max(fitting - 1, 0)]
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

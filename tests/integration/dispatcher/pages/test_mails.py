@@ -96,6 +96,18 @@ def test_command_line_shows_a_mail_and_says_why_a_test_was_not_sent() -> None:
     assert CliRunner().invoke(app, ["mail", "test", "nobody"]).exit_code == 2
 
 
+def test_command_line_shows_a_text_message_with_its_parts_and_their_price() -> None:
+    prices = {"EARSHOT_SMS_PRICES": "RU:4.10 RUB,*:0.08 USD", "EARSHOT_SHORT_URL": "https://n.test"}
+    shown = CliRunner().invoke(app, ["mail", "preview", "--sms"], env=prices)
+    assert shown.stdout.startswith(
+        "Kofe Point: Your order 48213 of 2 March, Tverskaya. One question: https://n.test/s/"
+    )
+    assert shown.stderr == "characters: 153, parts: 1, RU 4.10 RUB, * 0.08 USD\n"
+    russian = CliRunner().invoke(app, ["mail", "preview", "--sms", "--locale", "ru"], env=prices)
+    assert "Ваш заказ 48213 от 2 марта" in russian.stdout
+    assert "parts: 3, RU 12.30 RUB" in russian.stderr
+
+
 def test_command_exits_with_1_when_a_test_mail_was_not_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = f"smtp://127.0.0.1:{closed.getsockname()[1]}"
