@@ -9,6 +9,8 @@ from deploy.all_settings import ALL, AllSettings
 from deploy.operations import address_findings
 from deploy.operations.findings import Severity
 from deploy.ports import free_ports
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.wiring import public_urls
 from tests import keys
 from tests.integration.deploy.processes import earshot
 
@@ -20,6 +22,12 @@ async def test_live_start_of_all_services_at_one_address_finds_itself(urls: Mapp
         await running.until_ready()
         ready = await running.web.get(running.addresses["scoring"] + "/readyz")
         assert ready.json() == {"status": "ready"}
+
+
+def test_short_url_has_to_lead_to_answers_and_to_the_page_to_unsubscribe() -> None:
+    settings = DispatcherSettings(_env_file=None, public_url="https://nps.test", short_url="https://n.test")
+    asked = [str(each) for each in public_urls(settings)]
+    assert asked == ["https://nps.test/s", "https://nps.test/u", "https://n.test/s", "https://n.test/u"]
 
 
 async def test_live_start_is_refused_when_unsubscribe_links_lead_to_another_service(

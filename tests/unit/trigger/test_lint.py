@@ -69,7 +69,7 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ),
         (
             sms("en", "{brand}: your “order” {link}"),
-            "texts.en.labels: sms.text: with “” a part has 70 characters instead of 160",
+            "texts.en.labels: sms.text: with “ ” a part has 70 characters instead of 160",
         ),
         ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent has none"),
         ({"segments": [{"name": "clerk", "field": "touchpoint.employee"}]}, "segments.0: every answer says who served"),

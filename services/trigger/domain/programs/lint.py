@@ -55,7 +55,7 @@ def _text_messages(document: ProgramDocument) -> Iterator[str]:
         if (parts := sms_segments(text)) > USUAL_SEGMENTS:
             yield f"{where}: sms.text: about {parts} parts; words are left out of what is longer than {USUAL_SEGMENTS}"
         if stray := stray_letters(text):
-            yield f"{where}: sms.text: with {stray} a part has 70 characters instead of 160"
+            yield f"{where}: sms.text: with {' '.join(stray)} a part has 70 characters instead of 160"
 
 
 def _questions(texts: Texts) -> Iterator[tuple[str, str]]:

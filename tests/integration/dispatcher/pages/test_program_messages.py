@@ -70,7 +70,7 @@ async def test_parts_sender_and_price_of_a_text_message_are_shown(chain: Chain) 
     assert "Riverside: your “order” 48213 http" in english
     assert "SMS · 2 parts, " in english
     assert "From Riverside · RU 8.20 RUB · elsewhere 0.163 USD" in english
-    assert "does not have “”: a part has 70 characters" in english
+    assert "does not have “ ”: a part has 70 characters" in english
     assert re.search(r"RU \d+,\d0 RUB · другие страны: 0,\d+ USD", russian)
     assert "вместо 160" not in russian, "a text in another alphabet has no stray letters"
 
