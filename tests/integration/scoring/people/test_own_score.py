@@ -32,9 +32,9 @@ async def enter_as(web: httpx2.AsyncClient, scoring: Scoring, codes: str, *roles
 @pytest.mark.parametrize(
     ("codes", "shown", "hidden"),
     [
-        ("e-7", ["+100", ">30<"], ["e-8", "fewer than"]),
-        ("e-8", ["fewer than 30 answers"], ["+100", ">29<", "e-7"]),
-        ("e-7, e-8", [">59<"], ["fewer than"]),
+        ("e-7", ["+100", ">30<"], ["e-8", "Fewer than"]),
+        ("e-8", ["Fewer than 30 answers"], ["+100", ">29<", "e-7"]),
+        ("e-7, e-8", [">59<"], ["Fewer than"]),
         ("e-9", ["There are no answers"], ["+100"]),
         ("", ["no employee code yet"], ["+100"]),
     ],
