@@ -205,7 +205,7 @@ async def on_requested(
         LinkedInvitation(
             _invitation(request, zones, known, employees=employees),
             _fingerprint(request, link_secrets),
-            request.offers,
+            () if request.anonymous else request.offers,
         )
         for request in {request.invitation_id: request for request in requested}.values()
     ]
@@ -260,7 +260,8 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     ids = await erasure.lock_invitations(session, respondents)
     await calls.erase(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
-    await webhooks.delete_deliveries(session, invitations=ids, respondents=respondents)
+    answered = await erasure.answers_of(session, ids)
+    await webhooks.delete_deliveries(session, invitations=[*ids, *answered], respondents=respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])
     await chain.forget(session, respondents)
     await outbox.add(session, [cloudevents.new(each, service=Service.SCORING, at=now) for each in confirmed])

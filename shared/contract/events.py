@@ -380,6 +380,7 @@ class SurveyRequested(InvitationPayload):
     """A survey of one respondent about one event, with everything that is needed to ask and to answer it.
 
     `assumed` are the channels to which consent is assumed, `offers` those over which offers are allowed, too.
+    The answer to an `anonymous` one is kept without its respondent.
     """
 
     type = "survey.requested"
@@ -397,6 +398,7 @@ class SurveyRequested(InvitationPayload):
     thanks: Thanks = Thanks()
     labels: Labels = _empty(dict)
     call_back: bool = True
+    anonymous: bool = False
     send_at: Instant
     expires_at: Instant
     plan: Annotated[list[PlanStep], Field(min_length=1, max_length=100)]
@@ -588,6 +590,11 @@ class AnsweredEvent(Part):
 
 
 class AnswerPayload(InvitationPayload):
+    """An answer; for an anonymous one, made-up ids stand for invitation, respondent and customer, and `event` is null.
+
+    These ids are the same in all versions of one answer.
+    """
+
     topic = "survey.answers"
     customer_id: Id
     answer_id: UUID
@@ -603,6 +610,7 @@ class AnswerPayload(InvitationPayload):
     suspect: bool = False
     answered_at: Instant
     event: AnsweredEvent | None = None
+    anonymous: bool = False
 
 
 class SurveyAnswered(AnswerPayload):
@@ -615,6 +623,13 @@ class AnswerAmended(AnswerPayload):
     """A newer version of an answer; it replaces the earlier one."""
 
     type = "answer.amended"
+
+
+class InvitationAnswered(InvitationPayload):
+    """An anonymous survey was answered: it needs no reminder. The event says nothing about the answer."""
+
+    type = "invitation.answered"
+    topic = "survey.answers"
 
 
 class CallAttempted(InvitationPayload):

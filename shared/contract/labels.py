@@ -23,6 +23,7 @@ LABELS: Mapping[str, frozenset[str]] = {
     "send": frozenset(),
     "after": frozenset(("date",)),
     "readers": frozenset(("brand",)),
+    "anonymous": frozenset(("brand",)),
     "privacy": frozenset(),
     "stop": frozenset(),
     "saved": frozenset(("score",)),

@@ -42,6 +42,7 @@ def sample_of_program(
             ],
             contact=contact or Contact(email="anna@example.com", phone="+15550001"),
             call_back=document["call_back"],
+            anonymous=document.get("anonymous", False),
             consent=Consent(email=True, sms=True),
             segments={"store": "Tverskaya"},
             test=contact is not None,

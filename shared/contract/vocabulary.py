@@ -41,6 +41,7 @@ class Role(StrEnum):
     MANAGER = "manager"
     PRIVACY_OFFICER = "privacy_officer"
     ADMINISTRATOR = "administrator"
+    EMPLOYEE = "employee"
 
     @property
     def label(self) -> str:
@@ -55,6 +56,7 @@ _ROLE_LABELS = {
     Role.MANAGER: mark("manager"),
     Role.PRIVACY_OFFICER: mark("privacy officer"),
     Role.ADMINISTRATOR: mark("administrator"),
+    Role.EMPLOYEE: mark("employee"),
 }
 
 
@@ -88,6 +90,7 @@ CONTACT_CHANNELS = tuple(channel for channel in ChannelKind if channel.contacts)
 
 
 EMPLOYEE = "employee"  # the segment with the code of who served the customer
+EMPLOYEE_CODE = re.compile(r"(?=\D*\d)[^\s,;]{1,50}")  # has a digit and no space, as names have
 
 
 class ConsentPurpose(StrEnum):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import parse_qsl
 
 from shared.contract.api_keys import KeyScope
-from shared.contract.vocabulary import Role, Service
+from shared.contract.vocabulary import EMPLOYEE, Role, Service
 from shared.languages.marking import mark
 
 
@@ -75,13 +76,14 @@ class Prefix:
 
 
 _S, _T, _D = Service.SCORING, Service.TRIGGER, Service.DISPATCHER
-_OPERATOR, _SUPERVISOR, _ANALYST, _MANAGER, _PRIVACY, _ADMIN = (
+_OPERATOR, _SUPERVISOR, _ANALYST, _MANAGER, _PRIVACY, _ADMIN, _EMPLOYEE = (
     Role.OPERATOR,
     Role.SUPERVISOR,
     Role.ANALYST,
     Role.MANAGER,
     Role.PRIVACY_OFFICER,
     Role.ADMINISTRATOR,
+    Role.EMPLOYEE,
 )
 _EVERYBODY = frozenset(Role)
 _K = KeyScope
@@ -137,6 +139,7 @@ TABLE = (
     _public("/join", _S, Audience.VISITOR),
     # for staff, in the order of the menu
     _staff("/", _S, _FIGURES, menu=(Group.SCORE, mark("Dashboard")), everywhere=True, scoped=_READS),
+    _staff("/mine", _S, (_EMPLOYEE,), menu=(Group.SCORE, mark("My score")), scoped=_READS),
     _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), menu=(Group.SCORE, mark("Stores")), scoped=_READS),
     _staff(
         "/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), menu=(Group.SCORE, mark("Suspects")), scoped=_BOTH
@@ -211,6 +214,9 @@ EXPORTS = frozenset(
         *(f"/v1/customer-{service}" for service in Service),
     }
 )
+# What is read and yet written there if a parameter names the dimension `employee`: it is about people of the staff.
+OF_EMPLOYEES = frozenset({"/", "/v1/nps", "/v1/funnel", "/v1/returns"})
+_SPLITS = frozenset({"by", "segment"})
 
 
 class Paths:
@@ -262,6 +268,14 @@ def is_recorded(method: str, path: str) -> bool:
     if prefix is None or prefix.audience in _NEEDS_NO_TICKET or path in UNRECORDED:
         return False
     return method not in SAFE or (method == "GET" and path in EXPORTS)
+
+
+def asked_of_employees(method: str, path: str, query: str) -> str | None:
+    """Return what a request reads of employees, such as `employee:e-7`, None if it reads nothing of them."""
+    if method != "GET" or path not in OF_EMPLOYEES:
+        return None
+    asked = [value for name, value in parse_qsl(query) if name in _SPLITS and EMPLOYEE in value]
+    return ", ".join(asked) or None
 
 
 def is_log_in(path: str) -> bool:

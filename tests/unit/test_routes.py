@@ -106,7 +106,7 @@ def test_every_route_with_which_staff_change_something_is_recorded(
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:
     read = {str(route.path) for app in apps.values() for route in iter_route_contexts(app.routes)}
     recorded = {each.template for app in apps.values() for each in RecordedRoutes(app).all if each.method == "GET"}
-    assert recorded == routes.EXPORTS
+    assert recorded == routes.EXPORTS | routes.OF_EMPLOYEES
     assert {path for path in read if "export" in path} <= recorded
 
 
@@ -241,6 +241,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
     shown = StaffPages.of(settings, Service.TRIGGER)
     assert url_by_label(shown) == {
         "Dashboard": "http://staff.example:8000/",
+        "My score": "http://staff.example:8000/mine",
         "Stores": "http://staff.example:8000/stores",
         "Suspects": "http://staff.example:8000/suspects",
         "Find a customer": "/customers",

@@ -55,6 +55,10 @@ class InvitationApi:
             )
         if request is None:
             raise problems.NotFound("No open invitation", "It does not exist, was answered, or has ended.")
+        if request.anonymous:
+            raise problems.Conflict(
+                "This survey is anonymous", "Only its customer has the link, which shows the answer."
+            )
         note(request.invitation_id, respondent=request.respondent_id)
         _check_step(request, asked.step)
         url = self.composer.answer_link(request, step=asked.step)

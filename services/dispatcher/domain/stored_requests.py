@@ -24,7 +24,7 @@ _SECOND = timedelta(seconds=1)
 _COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their own in `invitations`
 _SHARED = {
     *("program", "brand", "locale", "question", "reasons", "extra_questions", "thanks", "labels", "call_back"),
-    *("plan", "contact_caps", "link_key", "test", "consent", "assumed", "offers", "time_zone"),
+    *("anonymous", "plan", "contact_caps", "link_key", "test", "consent", "assumed", "offers", "time_zone"),
 }
 
 

@@ -34,6 +34,7 @@ from shared.contract.events import (
     CallClosed,
     Consent,
     Contact,
+    InvitationAnswered,
     InvitationPayload,
     Payload,
     RespondentConsentChanged,
@@ -71,7 +72,8 @@ async def handle(  # noqa: PLR0913 - what a batch is handled with
 
     Answers are stored for the `fields` of a CRM.
     """
-    fresh = await inbox.unseen(session, Service.DISPATCHER.group, events)
+    unseen = await inbox.unseen(session, Service.DISPATCHER.group, events)
+    fresh = [event for event in unseen if not (isinstance(event.payload, AnswerPayload) and event.payload.anonymous)]
     await _lock(session, [event.payload for event in fresh])
     for kind, run in groupby(fresh, key=lambda event: type(event.payload)):
         if kind is SurveyRequested:
@@ -164,6 +166,13 @@ async def on_answered(
     outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
     await close_invitations.close_or_remember(session, outcomes, now=now)
     await crm_fields.store(session, [of for each in found for of in fields.entities_of(each)])
+
+
+async def on_answered_anonymously(session: AsyncSession, found: Sequence[InvitationAnswered], *, now: datetime) -> None:
+    """Close these invitations with the day alone: the time of day would show which of the day's answers it was."""
+    outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found}
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    await close_invitations.close_or_remember(session, outcomes, now=day)
 
 
 async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
@@ -269,6 +278,7 @@ _BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {
     SurveyWithdrawn: on_withdrawn,
     SurveyAnswered: on_answered,
     AnswerAmended: on_answered,
+    InvitationAnswered: on_answered_anonymously,
     CallClosed: on_call_closed,
     RespondentOptedOut: on_opted_out,
 }

@@ -30,6 +30,7 @@ from shared.contract.events import (
     AnswerAmended,
     AnsweredEvent,
     DetractorReported,
+    InvitationAnswered,
     Payload,
     ProgramRef,
     RespondentOptedOut,
@@ -102,7 +103,9 @@ async def _record(
         session,
         answers.add_statement(batch.versions),
         _counters_statement([version for version in batch.versions if version.invitation.counted]),
-        *publishing.publish_statements([_event(version) for version in batch.versions] + _alerts(batch.versions)),
+        *publishing.publish_statements(
+            [_event(version) for version in batch.versions] + _anonymous(batch.versions) + _alerts(batch.versions)
+        ),
     )
     await calls.close_answered(session, batch.attempts)
     return results
@@ -213,7 +216,7 @@ def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
     about = invitation.occasion
     payload = (SurveyAnswered if answer.version == 1 else AnswerAmended)(
         respondent_id=invitation.respondent_id,
-        invitation_id=invitation.id,
+        invitation_id=_shown_id(version),
         customer_id=invitation.customer_id,
         answer_id=answer.answer_id,
         version=answer.version,
@@ -227,9 +230,28 @@ def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
         step=answer.step,
         suspect=answer.suspect,
         answered_at=answer.answered_at,
-        event=AnsweredEvent(source=about.source, id=about.id, subject=about.subject),
+        event=None if invitation.anonymous else AnsweredEvent(source=about.source, id=about.id, subject=about.subject),
+        anonymous=invitation.anonymous,
     )
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
+
+
+def _shown_id(version: AnswerVersion) -> UUID:
+    """Return the id of the invitation in events; the one of an anonymous answer would lead to its respondent."""
+    return version.after.answer_id if version.invitation.anonymous else version.invitation.id
+
+
+def _anonymous(versions: Sequence[AnswerVersion]) -> list[cloudevents.Event[Payload]]:
+    """Return an InvitationAnswered event for each anonymous answer that begins to count."""
+    return [
+        cloudevents.new(
+            InvitationAnswered(respondent_id=asked, invitation_id=each.invitation.id),
+            service=Service.SCORING,
+            at=each.after.answered_at,
+        )
+        for each in versions
+        if (asked := each.invitation.asked_id) and each.after.counts and not (each.before and each.before.counts)
+    ]
 
 
 def _alerts(versions: Sequence[AnswerVersion]) -> list[cloudevents.Event[Payload]]:
@@ -242,7 +264,7 @@ def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:
     invitation, answer = version.invitation, version.after
     payload = DetractorReported(
         program=invitation.program,
-        invitation_id=invitation.id,
+        invitation_id=_shown_id(version),
         answer_id=answer.answer_id,
         score=answer.score,
         reasons=list(answer.reasons),
@@ -257,5 +279,6 @@ async def opt_out(session: AsyncSession, invitation: Invitation, *, now: datetim
     """Store the opt-out of an invitation and add RespondentOptedOut to the outbox; a repeated call changes nothing."""
     await invitations.lock(session, [invitation.id])
     if await invitations.opt_out(session, invitation.id, now=now):
-        payload = RespondentOptedOut(respondent_id=invitation.respondent_id, invitation_id=invitation.id, at=now)
+        respondent = invitation.asked_id or invitation.respondent_id
+        payload = RespondentOptedOut(respondent_id=respondent, invitation_id=invitation.id, at=now)
         await publishing.publish(session, [cloudevents.new(payload, service=Service.SCORING, at=now)])

@@ -20,13 +20,14 @@ class AnswerOut(BaseModel):
     """Answers with `test` or `suspect` do not count in any score.
 
     After an erasure `customer_id` and `respondent_id` are a pseudonym, the same for all answers of one customer.
+    Of an anonymous answer all ids but `answer_id` are made up, and `event` is null.
     """
 
     answer_id: UUID
     invitation_id: UUID
     customer_id: str
     respondent_id: str
-    event: AnsweredEvent
+    event: AnsweredEvent | None
     program: str
     program_version: int
     version: int

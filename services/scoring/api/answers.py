@@ -142,7 +142,7 @@ def refused(refusal: Refusal) -> Exception:
 
 def _answer(row: asyncpg.Record) -> AnswerOut:
     event = {"source": row["event_source"], "id": row["event_id"], "subject": row["event_subject"]}
-    return AnswerOut.model_validate({**row, "event": event})
+    return AnswerOut.model_validate({**row, "event": event if row["event_id"] else None})
 
 
 def _operator(named: str) -> str:

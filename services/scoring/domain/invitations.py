@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from msgspec import Struct, convert
+from msgspec.structs import replace
 from pydantic import Field
 
 from services.scoring.domain.bot_detection import Device
@@ -65,6 +66,7 @@ class Content(Part):
     thanks: Thanks
     labels: Labels = Field(default_factory=dict)
     call_back: bool = True  # the default of documents stored before the field existed
+    anonymous: bool = False
     plan: list[PlanStep]
 
     def reasons_for(self, score: int) -> list[Reason]:
@@ -118,6 +120,11 @@ class Answer(Struct, frozen=True):
 
 
 class Invitation(Struct, frozen=True):
+    """An invitation; one whose answers are anonymous has made-up ids of respondent and customer, no name and no order.
+
+    `asked_id` is then the respondent's id, for opt-outs and erasures alone; it is None in all others.
+    """
+
     id: UUID
     respondent_id: str
     customer_id: str
@@ -139,11 +146,12 @@ class Invitation(Struct, frozen=True):
     answer: Answer | None
     name: str = ""
     phone: str = ""
+    asked_id: str | None = None
 
     @classmethod
     def of(cls, request: SurveyRequested, *, program_zone: str, dimensions: Mapping[str, str]) -> Invitation:
         """Make the invitation of a request; a test is not counted."""
-        return cls(
+        invitation = cls(
             id=request.invitation_id,
             respondent_id=request.respondent_id,
             customer_id=request.customer_id,
@@ -166,11 +174,23 @@ class Invitation(Struct, frozen=True):
             name=request.customer_name or "",
             phone=request.contact.phone or "",
         )
+        return _without_person(invitation) if request.anonymous else invitation
+
+    @property
+    def anonymous(self) -> bool:
+        return self.asked_id is not None
 
     @property
     def genuine_answer(self) -> Answer | None:
         """The answer, or None while it is suspect."""
         return self.answer if self.answer is not None and self.answer.counts else None
+
+
+def _without_person(invitation: Invitation) -> Invitation:
+    nobody = f"anonymous-{uuid4()}"
+    occasion = TriggerEvent(source="", id="", type=invitation.occasion.type, time=invitation.occasion.time)
+    names = {"respondent_id": nobody, "customer_id": nobody, "name": "", "phone": ""}
+    return replace(invitation, **names, occasion=occasion, asked_id=invitation.respondent_id)
 
 
 class LinkVisit(Struct, frozen=True):

@@ -56,6 +56,12 @@ class Days:
         return Days(day - span, day - timedelta(days=1)), Days(day, day + span - timedelta(days=1))
 
 
+def full_months_before(day: date, count: int) -> Days:
+    """Return as many whole months before the month of a day."""
+    months = day.year * 12 + day.month - 1 - count
+    return Days(date(months // 12, months % 12 + 1, 1), day.replace(day=1) - timedelta(days=1))
+
+
 def _year_before(day: date) -> date:
     try:
         return day.replace(year=day.year - 1)

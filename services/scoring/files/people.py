@@ -22,10 +22,11 @@ _HEADINGS: Mapping[str, Sequence[str]] = {  # whatever their case and spaces; th
         *("stores", "store", "store code", "store codes", "store_code", "shops", "shop"),
         *("магазины", "магазин", "код магазина", "точки", "точка"),
     ),
+    "employees": ("employee codes", "employee code", "employee", "код сотрудника", "табельный номер"),
     "regions": ("regions", "region", "регионы", "регион"),
 }
 _SCOPE = frozenset({"programs", "stores", "regions"})
-_OPTIONS = TableOptions(columns=_HEADINGS, optional=_SCOPE | {"email"}, unique=None)
+_OPTIONS = TableOptions(columns=_HEADINGS, optional=_SCOPE | {"email", "employees"}, unique=None)
 _RUSSIAN: Mapping[str, Role] = {
     "оператор": Role.OPERATOR,
     "супервайзер": Role.SUPERVISOR,
@@ -34,21 +35,24 @@ _RUSSIAN: Mapping[str, Role] = {
     "управляющий": Role.MANAGER,
     "ответственный за персональные данные": Role.PRIVACY_OFFICER,
     "администратор": Role.ADMINISTRATOR,
+    "сотрудник": Role.EMPLOYEE,
 }
 _ROLES: Mapping[str, str] = {**{role.label: role.value for role in Role}, **_RUSSIAN}
 
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A line of the file, whose `email` may be ""; `problem` says why it could not be read, "" if it was.
+    """A line of the file, whose `email` and `employees` may be "".
 
-    `scope` has the cells of the columns programs, stores and regions that the file has.
+    `problem` says why it could not be read, "" if it was. `scope` has the cells of the columns programs, stores and
+    regions that the file has.
     """
 
     line: int
     login: str
     name: str
     email: str
+    employees: str
     roles: Sequence[str]
     scope: Mapping[str, str]
     problem: str = ""
@@ -74,7 +78,7 @@ def read(content: bytes) -> PeopleFile:
         texts = {name: cells.get(name, "").strip() for name in _HEADINGS}
         scope = {name: texts[name] for name in of_scope}
         login, name, email, roles = texts["login"], texts["name"], texts["email"], roles_of(texts["roles"])
-        rows.append(PersonRow(record.line, login, name, email, roles, scope, record.problem))
+        rows.append(PersonRow(record.line, login, name, email, texts["employees"], roles, scope, record.problem))
     return PeopleFile(rows, file.layout, [name for name in file.names if name not in _HEADINGS])
 
 

@@ -64,9 +64,17 @@ invitations = sa.Table(
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("opted_out_at", Moment),
     sa.Column("offers", JSONB),  # an array of the channels over which offers are allowed; NULL if there is none
+    sa.Column("asked_id", sa.Text),  # the respondent, if answers are anonymous; the ids above are then made up
     # of values that are long and in no order: a hash index takes a third of the bytes
     sa.Index("invitations_fingerprint", "fingerprint", postgresql_using="hash", postgresql_with=_FULL_PAGES),
     sa.Index("invitations_respondent", "respondent_id", postgresql_using="hash", postgresql_with=_FULL_PAGES),
+    sa.Index(
+        "invitations_asked",
+        "asked_id",
+        postgresql_using="hash",
+        postgresql_with=_FULL_PAGES,
+        postgresql_where=sa.text("asked_id IS NOT NULL"),
+    ),
     sa.Index("invitations_day", "program", "invited_day"),
     sa.Index(
         "invitations_dimensions",

@@ -24,6 +24,7 @@ people = sa.Table(
     sa.Column("stores", ARRAY(sa.Text), nullable=False, server_default="{}"),  # codes
     sa.Column("regions", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all stores of these, too
     sa.Column("email", sa.Text),  # where one-time links may be sent
+    sa.Column("employees", ARRAY(sa.Text), nullable=False, server_default="{}"),  # the person's codes in events
 )
 
 person_identities = sa.Table(

@@ -17,6 +17,7 @@ from services.scoring.domain.people.person import (
     InvalidPerson,
     Person,
     checked_email,
+    checked_employees,
     checked_login,
     checked_name,
     checked_roles,
@@ -56,15 +57,23 @@ async def add(  # noqa: PLR0913 - what a person has
     roles: Iterable[str],
     scope: PersonScope = EVERYTHING,
     email: str = "",
+    employees: str = "",
 ) -> Invited:
     """Add a person with a one-time link; raises InvalidPerson."""
-    roles, email = checked_roles(roles), checked_email(email)
-    person = Person(uuid7(), checked_login(login), checked_name(name), roles, scope=scope, email=email)
+    person = Person(
+        uuid7(),
+        checked_login(login),
+        checked_name(name),
+        checked_roles(roles),
+        scope=scope,
+        email=checked_email(email),
+        employees=checked_employees(employees),
+    )
     await accounts.lock(session)
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
         raise InvalidPerson("login", gettext("somebody has this login already"))
-    note(roles=sorted(person.roles), sees=person.scope.text)
+    note(roles=sorted(person.roles), sees=person.scope.text, employees=sorted(person.employees))
     return await invite(session, person)
 
 
@@ -93,8 +102,9 @@ async def change(  # noqa: PLR0913 - what a person has
     roles: Iterable[str],
     scope: PersonScope,
     email: str | None = None,
+    employees: str | None = None,
 ) -> Person | None:
-    """Give a person another name, other roles, another scope and, unless it is None, another address.
+    """Give a person another name, other roles, another scope and, unless they are None, another address and codes.
 
     Returns None if there is no such person; raises InvalidPerson.
     """
@@ -103,12 +113,14 @@ async def change(  # noqa: PLR0913 - what a person has
     if person is None:
         return None
     address = person.email if email is None else checked_email(email)
+    codes = person.employees if employees is None else checked_employees(employees)
     changed = replace(person, name=checked_name(name), roles=checked_roles(roles), scope=scope, email=address)
+    changed = replace(changed, employees=codes)
     await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
     await accounts.change(session, changed)
-    note(id_, roles=sorted(changed.roles), sees=changed.scope.text)
-    note(roles_before=sorted(person.roles), sees_before=person.scope.text)
+    note(id_, roles=sorted(changed.roles), sees=changed.scope.text, employees=sorted(changed.employees))
+    note(roles_before=sorted(person.roles), sees_before=person.scope.text, employees_before=sorted(person.employees))
     return changed
 
 

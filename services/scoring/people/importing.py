@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.people.person import InvalidPerson, KnownScopes, Person, folded
+from services.scoring.domain.people.person import InvalidPerson, KnownScopes, Person, checked_employees, folded
 from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.files import people as files
 from services.scoring.files.people import PersonRow
@@ -94,13 +94,21 @@ async def _apply(
     scope = scope_of_row(row.scope, scopes, kept=EVERYTHING if person is None else person.scope)
     if person is None:
         added = await actions.add(
-            session, login=row.login, name=row.name, roles=row.roles, scope=scope, email=row.email
+            session,
+            login=row.login,
+            name=row.name,
+            roles=row.roles,
+            scope=scope,
+            email=row.email,
+            employees=row.employees,
         )
         result.added.append(added)
         return
-    email = row.email or person.email
-    has = (person.name, frozenset(map(str, person.roles)), person.scope, person.email)
-    if has == (row.name, frozenset(row.roles), scope, email):
+    email, employees = row.email or person.email, row.employees or " ".join(sorted(person.employees))
+    has = (person.name, frozenset(map(str, person.roles)), person.scope, person.email, person.employees)
+    if has == (row.name, frozenset(row.roles), scope, email, checked_employees(employees)):
         result.left += 1
-    elif changed := await actions.change(session, person.id, name=row.name, roles=row.roles, scope=scope, email=email):
+    elif changed := await actions.change(
+        session, person.id, name=row.name, roles=row.roles, scope=scope, email=email, employees=employees
+    ):
         result.changed.append(PersonChange(person, changed))

@@ -34,7 +34,7 @@ from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
 from shared.web.staff.menu import StaffPages
 
-_TYPED = ("login", "name", "email")
+_TYPED = ("login", "name", "email", "employees")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,9 @@ class PeoplePage:
                 person = _found(await accounts.by_id(session, person_id, locked=True))
                 _refuse_stale(form, person)
                 scope = sent.checked(await known_scopes(session)) if sent else person.scope
-                email = form.get("email")
-                address = None if email is None else str(email)
-                given = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, email=address)
-                _found(await given)
+                typed = {each: str(form[each]) for each in ("email", "employees") if each in form}
+                changed = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, **typed)
+                _found(await changed)
         except InvalidPerson as error:
             return await self._person(person_id, error=error, sent=sent)
         return _back(person_id)

@@ -19,6 +19,7 @@ SAMPLES: Mapping[Role, tuple[str, str]] = {  # name, and what the person does he
     Role.OPERATOR: ("Oleg", mark("calls customers")),
     Role.PRIVACY_OFFICER: ("Polina", mark("answers for personal data")),
     Role.ADMINISTRATOR: ("Alexei", mark("runs Earshot")),
+    Role.EMPLOYEE: ("Elena", mark("sees her own score")),
 }
 
 

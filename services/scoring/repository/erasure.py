@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
 
-_LOCK_INVITATIONS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_LOCK_INVITATIONS = """SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) OR asked_id = ANY($1::text[])
+ORDER BY id FOR UPDATE"""
 _PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
 name = '', phone = '', offers = NULL, occasion = CASE jsonb_typeof(occasion)
 WHEN 'array' THEN jsonb_set(jsonb_set(occasion, '{4}', 'null'), '{7}', 'null')
 ELSE occasion || '{"subject": null, "number": null}' END
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
+_FORGET_ASKED = "UPDATE invitations SET state = 'erased', asked_id = '' WHERE asked_id = ANY($1::text[])"
 _PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""
 _ERASE = (
@@ -29,9 +31,16 @@ async def lock_invitations(session: AsyncSession, respondents: Sequence[str]) ->
     return [row["id"] for row in await db.fetch(session, _LOCK_INVITATIONS, list(respondents))]
 
 
+async def answers_of(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
+    """Return the ids of these invitations' answers, by which events name an anonymous one."""
+    rows = await db.fetch(session, "SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[])", list(ids))
+    return [row["answer_id"] for row in rows]
+
+
 async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
     """Delete texts and replace identities by pseudonyms; scores stay counted and keep belonging to one respondent."""
     for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
         await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
+    await db.fetch(session, _FORGET_ASKED, list(pseudonyms))
     for statement in _ERASE:
         await db.fetch(session, statement, list(ids))

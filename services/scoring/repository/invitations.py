@@ -27,17 +27,17 @@ ON CONFLICT DO NOTHING"""
 # a row that is not compact can be read by the version before
 _ADD = f"""INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
 program_title, locale, time_zone, program_zone, occasion, content, segments, dimensions, expires_at, invited_day,
-counted, test, name, phone, offers)
+counted, test, name, phone, offers, asked_id)
 SELECT n.id, n.fingerprint, n.respondent_id, CASE WHEN NOT compact OR n.customer_id <> n.respondent_id
 THEN n.customer_id END, n.program, wide.program_version, wide.program_title, wide.locale, wide.time_zone,
 wide.program_zone, CASE WHEN compact THEN n.occasion ELSE n.named_occasion END, n.content,
 CASE WHEN NOT compact OR n.segments <> n.dimensions - 'version' THEN n.segments END, n.dimensions, n.expires_at,
-n.invited_day, n.counted, NOT n.counted, n.name, n.phone, n.offers
+n.invited_day, n.counted, NOT n.counted, n.name, n.phone, n.offers, n.asked_id
 FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::bytea[],
 $9::jsonb[], $10::jsonb[], $11::timestamptz[], $12::date[], $13::boolean[], $14::text[], $15::text[],
-$16::jsonb[])
+$16::jsonb[], $17::text[])
 AS n (id, fingerprint, respondent_id, customer_id, program, occasion, named_occasion, content, segments, dimensions,
-expires_at, invited_day, counted, name, phone, offers)
+expires_at, invited_day, counted, name, phone, offers, asked_id)
 CROSS JOIN LATERAL {COMPACT} AS format (compact)
 LEFT JOIN contents wide ON wide.digest = n.content AND NOT compact
 ORDER BY n.id ON CONFLICT DO NOTHING RETURNING id"""  # noqa: S608 - a constant
@@ -82,6 +82,7 @@ async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUI
         [invitation.name for invitation in each],
         [invitation.phone for invitation in each],
         [_array(linked.offers) for linked in new],
+        [invitation.asked_id for invitation in each],
     )
     return {row["id"] for row in rows}
 
@@ -108,12 +109,12 @@ def _shared(invitation: Invitation) -> _Shared:
 
 
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
-ORDER BY id FOR UPDATE"""
+OR asked_id = ANY($2::text[]) ORDER BY id FOR UPDATE"""
 COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version, i.program_title, i.locale,
 i.time_zone, i.program_zone, i.occasion::text, i.content, i.segments::text, i.dimensions::text, i.expires_at,
-i.invited_day, i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons,
-a.comment, a.extra, a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted,
-CASE WHEN i.content IS DISTINCT FROM lag(i.content) OVER () THEN i.document::text END AS document"""
+i.invited_day, i.state, i.opted_out_at, i.counted, i.name, i.phone, i.asked_id, a.answer_id, a.version, a.score,
+a.reasons, a.comment, a.extra, a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device,
+a.callback_wanted, CASE WHEN i.content IS DISTINCT FROM lag(i.content) OVER () THEN i.document::text END AS document"""
 JOIN = "LEFT JOIN answers a ON a.invitation_id = i.id"
 _LOAD = f"SELECT {COLUMNS} FROM invitation_details i {JOIN} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
 
@@ -184,6 +185,7 @@ def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
         answer=answers.of_row(row) if row["answer_id"] is not None else None,
         name=row["name"],
         phone=row["phone"],
+        asked_id=row["asked_id"],
     )
 
 

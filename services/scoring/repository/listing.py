@@ -49,6 +49,7 @@ class AnswerFilter:
 
 
 _PAGE = f"SELECT {ANSWER_COLUMNS} FROM answers_v WHERE {{which}} ORDER BY answer_id LIMIT {{limit}}"  # noqa: S608 - column names only
+_NAMED = """SELECT a.answer_id FROM answers a JOIN invitations i ON i.id = a.invitation_id WHERE i.asked_id IS NULL"""
 _COUNT = "SELECT count(*) AS n FROM answers_v WHERE {which}"
 _NAMES = "SELECT DISTINCT jsonb_object_keys(segments) AS name FROM answers_v WHERE {which} ORDER BY 1"
 
@@ -85,8 +86,8 @@ def _which(answer_filter: AnswerFilter, arguments: Arguments, *, after: UUID | N
         "mode = {}": answer_filter.mode and str(answer_filter.mode),
         "suspect = {}": answer_filter.suspect,
         "segments @> ANY({}::jsonb[])": _segments(answer_filter) if answer_filter.segments else None,
-        "invitation_id = {}": answer_filter.invitation,
-        "invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY({}))": answer_filter.respondents,
+        f"answer_id IN ({_NAMED} AND i.id = {{}})": answer_filter.invitation,
+        f"answer_id IN ({_NAMED} AND i.respondent_id = ANY({{}}))": answer_filter.respondents,
         "answer_id > {}": after,
     }
     given = [test.format(arguments.add(value)) for test, value in tests.items() if value is not None]

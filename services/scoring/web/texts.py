@@ -19,6 +19,7 @@ _EN = {
     "send": "Send",
     "after": "One tap more if you like: after sending you can say why. You can change your answer until {date}.",
     "readers": "{brand} reads your answer together with your name.",
+    "anonymous": "Your answer is anonymous: {brand} reads it without your name and cannot see who gave it.",
     "privacy": "Privacy",
     "stop": "Do not ask me again",
     "saved": "Thanks, your answer {score} is saved.",
@@ -80,6 +81,7 @@ _RU = {
     "send": "Отправить",
     "after": "После отправки можно одним касанием сказать почему. Изменить ответ можно до {date}.",
     "readers": "Ваш ответ вместе с вашим именем прочтёт {brand}.",  # noqa: RUF001 - Cyrillic it is
+    "anonymous": "Ваш ответ анонимный: {brand} прочтёт его без вашего имени и не увидит, кто его дал.",  # noqa: RUF001 - Cyrillic it is
     "privacy": "Конфиденциальность",
     "stop": "Больше не спрашивать",
     "saved": "Спасибо, ваша оценка {score} сохранена.",

@@ -19,7 +19,7 @@ from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit import acts
 from shared.web.audit.acts import Act
-from shared.web.audit.recorded_routes import RecordedRoutes
+from shared.web.audit.recorded_routes import LONGEST, RecordedRoutes
 from shared.web.errors.pages import error_response
 from shared.web.problems import Problem, Unavailable
 from shared.web.rate_limit import RateLimit
@@ -56,16 +56,20 @@ class AuditTrail:
 
     def act_of(self, request: Scope, ticket: Ticket | None) -> Act | None:
         """Return the act that a request is, None for one that is not recorded."""
-        if not routes.is_recorded(request["method"], request["path"]):
+        method, path = request["method"], request["path"]
+        employees = routes.asked_of_employees(method, path, request["query_string"].decode("latin-1"))
+        if employees is None and not routes.is_recorded(method, path):
             return None  # as answers of respondents, of which there are many
         if self._routes is None:
             self._routes = RecordedRoutes(request["app"])
-        route = self._routes.find(request["method"], request["path"])
+        route = self._routes.find(method, path)
         if route is None:
             return None
-        is_stranger = routes.is_log_in(request["path"])  # who may name any subject, and fill the counts with them
-        subject = None if is_stranger else route.subject_in(request["path"])
-        return Act(_actor(request, ticket), route.action, subject)
+        is_stranger = routes.is_log_in(path)  # who may name any subject, and fill the counts with them
+        subject = None if is_stranger else route.subject_in(path)
+        act = Act(_actor(request, ticket), route.action, subject)
+        act.details |= {} if employees is None else {"of": employees[:LONGEST]}
+        return act
 
     async def ask(self, act: Act) -> None:
         """Write the row before the work begins; raises Unavailable, after which it must not begin."""

@@ -29,6 +29,7 @@ from shared.contract.events import (
     Consent,
     Contact,
     EventRef,
+    InvitationAnswered,
     Payload,
     PlanStep,
     ProgramRef,
@@ -93,6 +94,10 @@ def answered(asked: SurveyRequested) -> SurveyAnswered:
         step=1,
         answered_at=NOW,
     )
+
+
+def answered_anonymously(asked: SurveyRequested) -> InvitationAnswered:
+    return InvitationAnswered(respondent_id=asked.respondent_id, invitation_id=asked.invitation_id)
 
 
 def withdrawn(asked: SurveyRequested) -> SurveyWithdrawn:

@@ -44,7 +44,16 @@ from shared.contract.vocabulary import CallOutcome, ChannelKind, ProgramState, S
 from shared.database import db
 from shared.messaging import codec
 from shared.messaging.relay_leadership import messages_in
-from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, answered, plan, request, withdrawn
+from tests.integration.dispatcher.conftest import (
+    ADDRESS_KEYS,
+    LINK_KEYS,
+    NOW,
+    answered,
+    answered_anonymously,
+    plan,
+    request,
+    withdrawn,
+)
 from tests.integration.dispatcher.model import FINISHED, RECEIPTS, Invitation, Key, Model, Step
 from tests.integration.dispatcher.workers import PHONES, TOGETHER, ModelDifference, Worker
 
@@ -267,7 +276,8 @@ class History:
         if kind == 0:
             return self.past.get(number)  # comes again and changes nothing
         if kind in (1, 2):
-            payload, outcome = (answered(asked), "answered") if kind == 1 else (withdrawn(asked), "withdrawn")
+            ends = answered_anonymously if number % 5 == 1 else answered
+            payload, outcome = (ends(asked), "answered") if kind == 1 else (withdrawn(asked), "withdrawn")
             model.end(here, outcome)
         elif kind in (3, 4, 5):
             channel = {3: None, 4: EMAIL, 5: CALL}[kind]

@@ -31,6 +31,7 @@ from tests.integration.dispatcher.conftest import (
     Chain,
     RememberingAccount,
     answered,
+    answered_anonymously,
     plan,
     request,
     withdrawn,
@@ -396,3 +397,17 @@ async def test_temporary_refusal_is_tried_again_up_to_the_maximum(chain: Chain) 
 async def test_maintenance_does_nothing_when_nothing_is_due(chain: Chain) -> None:
     assert await reap(chain.database.sessions, chain.clock) == 0
     assert InvitationOutcome.EXPIRED not in await outcomes(chain)
+
+
+async def test_anonymous_answer_ends_the_survey_without_its_time_of_day(chain: Chain) -> None:
+    asked = request("anna", anonymous=True)
+    await chain.take(asked)
+    answer = answered(asked).model_copy(update={"anonymous": True, "invitation_id": uuid4()})
+    await chain.take(answer, answered_anonymously(asked))
+    [closed] = await chain.published("invitation.closed")
+    assert (closed.invitation_id, closed.outcome) == (asked.invitation_id, InvitationOutcome.ANSWERED)
+    midnight = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert midnight != NOW
+    [row] = await chain.rows("SELECT closed_at FROM invitations")
+    assert (row["closed_at"], closed.at) == (midnight, midnight)
+    assert await chain.rows("SELECT * FROM early") == []

@@ -150,6 +150,16 @@ async def test_suspect_answer_is_ignored(installed: db.Database) -> None:
     assert "answer" not in known.last_contacts
 
 
+async def test_anonymous_answer_is_stored_with_nobody(installed: db.Database) -> None:
+    invitation = await asked(installed)
+    nobody = {"anonymous": True, "respondent_id": "anonymous-1", "customer_id": "anonymous-1"}
+    unknown = answer(uuid4(), 0).model_copy(update=nobody)
+    before = await known_respondents(installed)
+    await handle(installed, events_of(unknown, closed(invitation, InvitationOutcome.ANSWERED)))
+    assert await known_respondents(installed) == before
+    assert await state(installed, invitation) == "answered"
+
+
 async def test_repeated_event_is_handled_once(installed: db.Database) -> None:
     events = events_of(suppressed())
     release = events_of(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE))

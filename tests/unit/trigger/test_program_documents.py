@@ -42,6 +42,27 @@ def test_omitted_fields_have_defaults() -> None:
     assert document.texts["ru"].question == "Какова вероятность того, что вы порекомендуете нас другу или коллеге?"
 
 
+def test_anonymous_program_calls_nobody() -> None:
+    document = program("anonymous: true").document
+    assert [step.channel.value for step in document.plan] == ["email", "email", "sms"]
+    assert not document.call_back
+    assert ProgramDocument.model_validate_json(document.model_dump_json()) == document
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("plan: [{channel: call}]", "plan: an anonymous survey goes by email or sms"),
+        ("plan: [{channel: link}, {channel: sms}]", "plan: an anonymous survey goes by email or sms"),
+        ("call_back: true", "call_back: an anonymous answer has nobody to call back"),
+        ("segments: [store, customer.attributes.age]", "segments: customer.attributes.age may tell who answered"),
+    ],
+)
+def test_anonymous_program_is_refused_what_tells_who_answered(written: str, problem: str) -> None:
+    [(where, what)] = problems(f"{SHORTEST}anonymous: true\n{written}").items()
+    assert f"{where}: {what}".startswith(problem)
+
+
 def test_holidays_are_those_of_a_country_or_a_part_of_one() -> None:
     steps = program("plan: [{channel: call, holidays: RU}, {channel: call, holidays: US-CA}]").document.plan
     assert [step.holidays for step in steps] == ["RU", "US-CA"]

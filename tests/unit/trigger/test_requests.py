@@ -50,6 +50,7 @@ def program(id_: str, **written: Any) -> CompiledProgram:
 PROGRAMS = [
     program("plain"),
     program("no-calls", call_back=False),
+    program("anonymous", anonymous=True),
     program("caps", contact_caps=[{"name": "monthly", "limit": 2, "days": 30}], expires_after="10d"),
     program(
         "own-words", title="\x7f</script>\u2028", texts={"en": {"question": "How?\n\t"}, "ru": {"question": "Как?"}}
@@ -96,6 +97,7 @@ def test_json_is_that_of_the_model(
     case = Case(event, asking, DecisionFacts(respondent, None), now)
     request = survey_request(case, invitation_id=uuid4(), send_at=now, link_key=key)
     assert request.call_back is asking.document.call_back
+    assert request.anonymous is asking.document.anonymous
     written = request_json(request, asking)
     model = SurveyRequested.model_validate_json(written)
     assert written == model.model_dump_json().encode()

@@ -12,11 +12,12 @@ from uuid import UUID
 
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.domain.stores.store import Store
-from shared.contract.vocabulary import Role
+from shared.contract.vocabulary import EMPLOYEE_CODE, Role
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.mail_address import mail_address
 
+MOST_CODES = 20
 LONGEST = 100  # characters of a login and of a name
 _LOGIN = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
@@ -36,11 +37,12 @@ class Person:
     revision: int = 0  # grows with every change that others have to hear of
     issuer: str = ""  # of the identity provider by which the person logs in; "": with a password of here
     email: str = ""
+    employees: frozenset[str] = frozenset()  # codes by which events name the person as who served a customer
 
     @property
     def version(self) -> str:
         """A text that differs when anything does that a form about the person changes."""
-        written = repr([self.name, sorted(self.roles), self.scope.text, self.email])
+        written = repr([self.name, sorted(self.roles), self.scope.text, self.email, sorted(self.employees)])
         return hashlib.sha256(written.encode()).hexdigest()[:16]
 
     @property
@@ -87,6 +89,18 @@ def checked_email(email: str) -> str:
     if address is None:
         raise InvalidPerson("email", gettext("the e-mail address is not valid"))
     return address
+
+
+def checked_employees(text: str) -> frozenset[str]:
+    """Return the employee codes of a text, with commas, semicolons or spaces between them; raises InvalidPerson."""
+    codes = frozenset(re.split(r"[\s,;]+", text.strip(" ,;\n\r\t"))) - {""}
+    if wrong := sorted(code for code in codes if not EMPLOYEE_CODE.fullmatch(code)):
+        raise InvalidPerson(
+            "employees", gettext("%(code)s is no employee code: it has a digit, and 1 to 50 characters", code=wrong[0])
+        )
+    if len(codes) > MOST_CODES:
+        raise InvalidPerson("employees", gettext("at most %(most)s employee codes are one person's", most=MOST_CODES))
+    return codes
 
 
 def checked_roles(names: Iterable[str]) -> frozenset[Role]:
@@ -178,6 +192,7 @@ _LIMITS: Mapping[Role, SessionLimits] = {
     Role.MANAGER: SessionLimits(timedelta(hours=2), timedelta(days=7)),
     Role.PRIVACY_OFFICER: SessionLimits(timedelta(minutes=30), _WORKDAY),
     Role.ADMINISTRATOR: SessionLimits(timedelta(minutes=30), _WORKDAY),
+    Role.EMPLOYEE: SessionLimits(timedelta(hours=2), timedelta(days=7)),
 }
 
 

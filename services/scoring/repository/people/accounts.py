@@ -17,7 +17,8 @@ from shared.database import db
 
 _LOCK = db.lock_number("scoring", "people")
 COLUMNS = """p.login, p.name, p.roles, p.password IS NOT NULL AS has_password, p.off_at IS NOT NULL AS is_off,
-p.code_secret IS NOT NULL AS has_codes, p.revision, p.programs, p.stores, p.regions, coalesce(p.email, '') AS email,
+p.code_secret IS NOT NULL AS has_codes, p.revision, p.programs, p.stores, p.regions, p.employees,
+coalesce(p.email, '') AS email,
 coalesce((SELECT i.issuer FROM person_identities i WHERE i.person = p.id), '') AS issuer"""
 _COLUMNS = f"p.id AS person, {COLUMNS}"
 _ALL = f"SELECT {_COLUMNS} FROM people p ORDER BY lower(p.name), p.login"  # noqa: S608 - column names only
@@ -27,11 +28,11 @@ _BY_ID = f"SELECT {_COLUMNS} FROM people p WHERE p.id = $1"  # noqa: S608 - see 
 _BY_LINK = f"""SELECT {_COLUMNS} FROM people p JOIN staff_links l ON l.person = p.id
 WHERE l.digest = $1 AND l.expires_at > clock_timestamp() AND p.off_at IS NULL"""  # noqa: S608 - see above
 _COUNT_WHO_SEE = "SELECT count(*) AS n FROM people WHERE $1 = ANY(stores)"
-_ADD = """INSERT INTO people (id, login, name, roles, programs, stores, regions, email)
-VALUES ($1, $2, $3, $4::text[], $5::text[], $6::text[], $7::text[], nullif($8, ''))
+_ADD = """INSERT INTO people (id, login, name, roles, programs, stores, regions, email, employees)
+VALUES ($1, $2, $3, $4::text[], $5::text[], $6::text[], $7::text[], nullif($8, ''), $9::text[])
 ON CONFLICT (login) DO NOTHING RETURNING id"""
 _CHANGE = """UPDATE people SET name = $2, roles = $3::text[], programs = $4::text[], stores = $5::text[],
-regions = $6::text[], email = nullif($7, '') WHERE id = $1"""
+regions = $6::text[], email = nullif($7, ''), employees = $8::text[] WHERE id = $1"""
 _SET_PASSWORD = "UPDATE people SET password = $2 WHERE id = $1"  # noqa: S105 - a statement
 _TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_timestamp()) END WHERE id = $1"""
 _CODES = "SELECT code_secret FROM people WHERE id = $1"
@@ -98,7 +99,7 @@ async def add(session: AsyncSession, person: Person) -> bool:
 
 
 async def change(session: AsyncSession, person: Person) -> None:
-    """Store name, roles, scope and address of a person."""
+    """Store name, roles, scope, address and employee codes of a person."""
     await db.fetch(session, _CHANGE, person.id, *_changeable(person))
     await revisions.revise(session, person.id)
 
@@ -155,7 +156,8 @@ async def forget_old_links(session: AsyncSession) -> None:
 
 def _changeable(person: Person) -> tuple[str | list[str], ...]:
     scope = person.scope
-    return person.name, *(sorted(map(str, names)) for names in (person.roles, *astuple(scope))), person.email
+    named = (sorted(map(str, names)) for names in (person.roles, *astuple(scope)))
+    return person.name, *named, person.email, sorted(person.employees)
 
 
 def person_of(row: db.Row) -> Person:
@@ -164,4 +166,5 @@ def person_of(row: db.Row) -> Person:
     flags = {name: row[name] for name in ("has_password", "is_off", "has_codes")}
     scope = PersonScope(*(frozenset(row[name]) for name in ("programs", "stores", "regions")))
     flags |= {name: row[name] for name in ("revision", "issuer", "email")}
-    return Person(row["person"], row["login"], row["name"], roles, scope=scope, **flags)
+    employees = frozenset(row["employees"])
+    return Person(row["person"], row["login"], row["name"], roles, scope=scope, employees=employees, **flags)

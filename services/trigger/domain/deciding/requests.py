@@ -76,6 +76,7 @@ class SurveyRequest(msgspec.Struct, frozen=True, gc=False):
     thanks: Thanks
     labels: Mapping[str, str]
     call_back: bool
+    anonymous: bool
     send_at: datetime
     expires_at: datetime
     plan: Sequence[PlanStep]
@@ -113,6 +114,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         thanks=texts.thanks,
         labels=texts.labels,
         call_back=document.call_back,
+        anonymous=document.anonymous,
         send_at=send_at,
         expires_at=send_at + document.expires_after,
         plan=case.plan,
@@ -129,7 +131,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
 
 _OF_PROGRAM = (  # the fields that are the same in every request of one program version and locale
     *("program", "brand", "locale", "question", "reasons", "extra_questions", "thanks", "labels", "call_back"),
-    *("plan", "contact_caps", "test"),
+    *("anonymous", "plan", "contact_caps", "test"),
 )
 
 

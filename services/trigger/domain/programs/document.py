@@ -78,8 +78,8 @@ class StepDocument(_Document):
         return given if window is None else {"window": window, **given}
 
 
-def _default_plan() -> list[StepDocument]:
-    steps = [("email", "0"), ("email", "3d"), ("sms", "2d"), ("call", "2d")]
+def _default_plan(fields: Mapping[str, Any]) -> list[StepDocument]:
+    steps = [("email", "0"), ("email", "3d"), ("sms", "2d"), *([] if fields.get("anonymous") else [("call", "2d")])]
     return [StepDocument.model_validate({"channel": channel, "after": after}) for channel, after in steps]
 
 
@@ -103,6 +103,7 @@ class ProgramDocument(_Document):
     group: Identifier | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     brand: Brand
+    anonymous: bool = False
     starts_on: list[StartingEvent] = []
     cadence: Annotated[Duration, Field(ge=timedelta(days=1))] | None = None
     conditions: Condition | None = None
@@ -127,7 +128,7 @@ class ProgramDocument(_Document):
     expires_after: Annotated[Duration, Field(gt=timedelta())] = timedelta(days=21)
     segments: Annotated[list[Segment], Field(max_length=50)] = Field(default_factory=default_segments)
     target: Annotated[int, Field(strict=True, ge=-100, le=100)] | None = None
-    call_back: bool = True
+    call_back: bool = Field(default_factory=lambda fields: not fields.get("anonymous", False))
 
     @field_validator("texts", mode="before")
     @classmethod
@@ -147,6 +148,20 @@ class ProgramDocument(_Document):
             raise ValueError("cadence: expected whole days, such as 90d")
         if self.delay_from is DelayFrom.DELIVERY and "crm.purchase.completed" not in self.starts_on:
             raise ValueError("delay_from: only a purchase is delivered; add crm.purchase.completed to starts_on")
+        return self
+
+    @model_validator(mode="after")
+    def _valid_for_anonymous_answers(self) -> Self:
+        if not self.anonymous:
+            return self
+        if any(step.channel not in (ChannelKind.EMAIL, ChannelKind.SMS) for step in self.plan):
+            raise ValueError(
+                "plan: an anonymous survey goes by email or sms; who calls, or shows the link, knows whose answer it is"
+            )
+        if self.call_back:
+            raise ValueError("call_back: an anonymous answer has nobody to call back; leave call_back out")
+        if of_customer := [each.name for each in self.segments if not each.field.startswith("touchpoint.")]:
+            raise ValueError(f"segments: {of_customer[0]} may tell who answered; use fields of the touchpoint alone")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -12,10 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from services.trigger.domain.programs.event_fields import TOUCHPOINT_FIELDS, Fields, FieldValue, known_field
 from shared.contract.events import Id
-from shared.contract.vocabulary import EMPLOYEE
+from shared.contract.vocabulary import EMPLOYEE, EMPLOYEE_CODE
 
 EMPLOYEE_FIELD = f"touchpoint.{EMPLOYEE}"
-_CODE = re.compile(r"(?=\D*\d)[^\s,;]{1,50}")  # has a digit and no space, as names have
 _TO = "\N{EN DASH}"
 
 
@@ -66,7 +64,7 @@ def reported_segments(segments: Sequence[Segment], values: Mapping[str, str]) ->
     if not employees:
         return dict(values)
     reported = {name: value for name, value in values.items() if name not in employees}
-    codes = [code for name in employees if _CODE.fullmatch(code := values.get(name, ""))]
+    codes = [code for name in employees if EMPLOYEE_CODE.fullmatch(code := values.get(name, ""))]
     return {**reported, EMPLOYEE: codes[0]} if codes else reported
 
 

@@ -148,6 +148,12 @@ async def test_shop_gets_the_link_of_an_open_invitation_only(chain: Chain, clien
     assert (await client.post("/v1/links", json={"customer": "anna"})).status_code == 404
 
 
+async def test_nobody_gets_the_link_of_an_anonymous_survey(chain: Chain, client: httpx2.AsyncClient) -> None:
+    await chain.take(request("anna", anonymous=True))
+    refused = await client.post("/v1/links", json={"customer": "anna"})
+    assert (refused.status_code, refused.json()["title"]) == (409, "This survey is anonymous")
+
+
 @pytest.mark.parametrize(("id_", "status"), [("0198d3a0-0000-7000-8000-00000000dead", 404), ("x", 422)])
 async def test_history_of_an_unknown_invitation_is_a_problem(client: httpx2.AsyncClient, id_: str, status: int) -> None:
     reply = await client.get(f"/v1/invitations/{id_}")

@@ -82,6 +82,17 @@ async def test_nobody_else_sees_employees_nor_what_was_counted_before(
         assert ("Scores by store" in page.text, "Scores by employee" in page.text) == (True, False)
 
 
+async def test_audit_log_says_who_looked_at_employees(scoring: Scoring) -> None:
+    await count_employees(scoring, {"e-7": FEWEST_ANSWERS})
+    async with pages(scoring, {Role.MANAGER}) as client:
+        for path in ("/?by=store", "/?by=employe%65", f"{PROGRAM}&{OF_SEVEN}"):
+            await client.get(path)
+    rows = await scoring.rows("SELECT action, details FROM audit_log WHERE stage = 'asked' ORDER BY number")
+    looked = [(each["action"], "employee" in str(each["details"])) for each in rows]
+    assert looked == [("GET /", True), ("GET /v1/nps", True)]
+    assert "employee:e-7" in str(rows[1]["details"])
+
+
 async def test_scores_of_employees_leave_no_installation(scoring: Scoring) -> None:
     await count_employees(scoring, {"e-7": FEWEST_ANSWERS})
     scoring.clock.moment = NOW + timedelta(days=1)

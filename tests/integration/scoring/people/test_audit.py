@@ -30,12 +30,12 @@ async def test_changes_of_people_name_who_made_them_whom_and_which_roles(
     await admin.post(f"{anna}/on")
     subject = anna.removeprefix("/people/")
     roles = '"roles":["analyst","operator"],"roles_before":["manager"]'
-    changed = f'{{{roles},"sees":"everything","sees_before":"everything"}}'
+    changed = f'{{"employees":[],"employees_before":[],{roles},"sees":"everything","sees_before":"everything"}}'
     [joining, *made] = await ended(scoring.database)
     me = joining[1]
     assert joining == ("POST /join/{secret}", me, "{}", 303)
     assert made == [
-        ("POST /people", subject, '{"roles":["manager"],"sees":"everything"}', 200),
+        ("POST /people", subject, '{"employees":[],"roles":["manager"],"sees":"everything"}', 200),
         (
             "POST /people/{person_id}",
             subject,

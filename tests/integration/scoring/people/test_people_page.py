@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -67,6 +68,8 @@ async def test_administrator_adds_somebody_whose_link_is_shown_once(admin: httpx
         ({"name": "admin PETROVA"}, "has this name already"),
         ({"role": []}, "choose at least one"),
         ({"role": ["astronaut"]}, "is no role"),
+        ({"employees": "e-7, Anna"}, "Anna is no employee code"),
+        ({"employees": " ".join(f"e-{number}" for number in range(21))}, "at most 20 employee codes"),
     ],
 )
 async def test_wrong_person_is_refused_with_the_form_as_it_was(
@@ -78,6 +81,25 @@ async def test_wrong_person_is_refused_with_the_form_as_it_was(
     assert len(re.findall('name="role"[^>]* checked', refused.text)) == len(
         [role for role in form["role"] if role in set(Role)]
     )
+
+
+async def test_employee_codes_are_set_and_shown_and_kept_by_a_form_without_them(
+    admin: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    form = {"login": "elena", "name": "Elena", "role": "employee"}
+    await admin.post("/people", data=form | {"employees": "e-8; e-7"})
+    person = await person_of(admin, "Elena")
+    assert 'name="employees" value="e-7 e-8"' in (await admin.get(person)).text
+    for sent, kept in (({}, ["e-7", "e-8"]), ({"employees": "0042"}, ["0042"]), ({"employees": ""}, [])):
+        assert (await admin.post(person, data={"name": "Elena", "role": "employee"} | sent)).status_code == 303
+        assert await scoring.rows("SELECT employees FROM people WHERE login = 'elena'") == [{"employees": kept}]
+    details = await scoring.rows("SELECT details FROM audit_log WHERE stage = 'ended' ORDER BY number")
+    changes = [
+        (each["employees_before"], each["employees"])
+        for row in details
+        if "employees_before" in (each := json.loads(row["details"]))
+    ]
+    assert changes[1:] == [(["e-7", "e-8"], ["0042"]), (["0042"], [])]
 
 
 async def test_new_link_replaces_the_one_before_and_the_password_when_it_is_used(
