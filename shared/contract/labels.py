@@ -62,7 +62,9 @@ LABELS: Mapping[str, frozenset[str]] = {
     "stop_yes": frozenset(),
     "stop_sure": frozenset(),
     "stopped": frozenset(),
-    "stopped_text": frozenset(),
+    "stopped_text": frozenset(("brand",)),
+    "stopped_back": frozenset(),
+    "stopped_answer": frozenset(),
     "more_zero": frozenset(("n",)),
     "more_two": frozenset(("n",)),
     "more_few": frozenset(("n",)),
@@ -91,6 +93,9 @@ LABELS: Mapping[str, frozenset[str]] = {
     "mail.done_texts.all": frozenset(("brand",)),
     "mail.done_texts.email": frozenset(("brand",)),
     "mail.done_texts.survey": frozenset(("brand",)),
+    "mail.again": frozenset(),
+    "mail.again_text": frozenset(("brand",)),
+    "mail.again_early": frozenset(),
 }
 
 

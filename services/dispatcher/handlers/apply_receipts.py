@@ -155,6 +155,13 @@ async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime)
     return bool(lifted)
 
 
+async def lift_opt_outs(session: AsyncSession, respondent_id: str, *, now: datetime) -> bool:
+    """Lift the opt-outs of a respondent, who takes them back, and publish that; returns False when there is none."""
+    lifted = await suppressions.release(session, [respondent_id], reason=SuppressionReason.OPT_OUT)
+    await close_invitations.publish(session, lifted, now=now)
+    return bool(lifted)
+
+
 async def release_expired(session: AsyncSession, *, now: datetime) -> int:
     """Lift suppressions that have expired and publish that; return how many."""
     lifted = await suppressions.release_expired(session, now=now, limit=BATCH)

@@ -69,7 +69,10 @@ _EN = {
     "stop_yes": "Do not ask me again",
     "stop_sure": "I am a person, and I am sure",
     "stopped": "We will not ask you again",
-    "stopped_text": "It may take a few minutes until every part of our system knows.",
+    "stopped_text": "{brand} sends you no more surveys, by any channel. "
+    "It may take a few minutes until every part of our system knows.",
+    "stopped_back": "You may ask me again",
+    "stopped_answer": "Answer this survey all the same",
 }
 _RU = {
     "title": "Один вопрос",
@@ -132,7 +135,10 @@ _RU = {
     "stop_yes": "Больше не спрашивать",
     "stop_sure": "Я человек и решил точно",
     "stopped": "Мы больше не будем спрашивать",
-    "stopped_text": "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
+    "stopped_text": "{brand} не будет присылать вам опросы ни по одному каналу. "
+    "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
+    "stopped_back": "Можно снова спрашивать",
+    "stopped_answer": "Всё же ответить на этот опрос",
 }
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "ru": _RU}
 
