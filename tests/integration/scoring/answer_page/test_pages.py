@@ -199,7 +199,7 @@ async def test_opt_out_is_confirmed_and_published_once(scoring: Scoring, client:
 @pytest.fixture
 async def with_link_keys(scoring: Scoring) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application with the keys that made the links."""
-    app = build_app(ScoringSettings(link_keys=SECRETS), database=scoring.database, clock=scoring.clock)  # type: ignore[arg-type]
+    app = build_app(ScoringSettings(link_keys=SECRETS), database=scoring.database, clock=scoring.clock)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client
