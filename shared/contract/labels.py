@@ -57,6 +57,7 @@ LABELS: Mapping[str, frozenset[str]] = {
     "invalid_text": frozenset(),
     "too_long": frozenset(),
     "back": frozenset(),
+    "unsent": frozenset(),
     "stop_title": frozenset(),
     "stop_text": frozenset(("brand",)),
     "stop_yes": frozenset(),
