@@ -72,6 +72,7 @@ from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.scopes import ReceivedScopes
 from shared.web.staff.shared_sessions import SharedSessions
+from shared.web.staff.tickets import TicketSigner
 from shared.web.strict_input import SingleValued, refuse_unknown
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
@@ -129,7 +130,9 @@ def _staff_routers(
     return [
         InvitationApi(sessions, composer, clock, settings.address_fingerprints).router(),
         SuppressionApi(sessions, clock, settings.address_fingerprints).router(),
-        SuppressionPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
+        SuppressionPages(
+            sessions, clock, staff_pages, settings.address_fingerprints, TicketSigner(settings.ticket_secrets)
+        ).router(),
         ReplyPages(sessions, staff_pages).router(),
         MailboxPages(sessions, clock, staff_pages).router(),
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),

@@ -41,11 +41,12 @@ from shared.contract.events import (
     RespondentConsentChanged,
     RespondentErased,
     RespondentPurchased,
+    RespondentReleased,
     SurveyRequested,
     SurveyWithdrawn,
 )
 from shared.contract.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURVEY_REQUESTS
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import Service, SuppressionReason
 from shared.database import db
 from shared.database.audit import chain
 from shared.messaging import inbox, outbox, parking
@@ -84,8 +85,10 @@ class Handlers:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
         fresh = await _without_dropped(session, [event.payload for event in unseen])
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
+        taken_back = {each.payload.respondent_id: each.time for each in unseen if _takes_back(each.payload)}
         respondents = [p.respondent_id for p in fresh if isinstance(p, RespondentErased) or _changes_offers(p)]
-        await invitations.lock(session, invitation_ids, respondents=respondents)
+        await invitations.lock(session, invitation_ids, respondents=[*respondents, *taken_back])
+        await invitations.take_back_opt_outs(session, taken_back)
         changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
@@ -127,6 +130,15 @@ class Handlers:
 
 def _changes_offers(payload: Payload) -> TypeGuard[RespondentConsentChanged]:
     return isinstance(payload, RespondentConsentChanged) and payload.offers is not None
+
+
+def _takes_back(payload: Payload) -> TypeGuard[RespondentReleased]:
+    """Whether the respondent may be asked again over all channels, after an opt-out."""
+    return (
+        isinstance(payload, RespondentReleased)
+        and payload.reason == SuppressionReason.OPT_OUT
+        and payload.channel is payload.program is None
+    )
 
 
 async def _without_dropped(session: AsyncSession, payloads: Sequence[Payload]) -> list[Payload]:

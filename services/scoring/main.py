@@ -129,6 +129,8 @@ def build_app(  # noqa: PLR0913 - a service is built from these
             _limits(settings, clients),
             windows,
             settings.public_url,
+            settings.unsubscribe_url.rstrip("/"),
+            settings.link_secrets,
         ).routes(),
         catalogues=Path(__file__).parent / "locales",
         access=access,

@@ -130,6 +130,8 @@ touchpoints = sa.Table(
     sa.Column("own_values", JSONB),
     # of a compact row; the decision has the event, the invitation and the program, which are NULL here
     sa.Column("decision_id", sa.Uuid),
+    sa.Column("number", sa.Text),  # by which people know it, as it is searched for; NULL if that is `ref`
+    sa.Index("touchpoints_number", "number", postgresql_using="hash", postgresql_with=FULL_PAGES),
     sa.Index("touchpoints_ref", "ref", postgresql_using="hash", postgresql_with=FULL_PAGES),
     sa.Index(
         "touchpoints_invitation",

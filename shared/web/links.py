@@ -41,6 +41,13 @@ def answer_url(base: str, keys: Mapping[str, str], key_id: str, invitation_id: U
     return f"{base}/s/{token(keys, key_id, Purpose.ANSWER, invitation_id)}.{step}"
 
 
+def unsubscribe_url(base: str, keys: Mapping[str, str], answer_token: str, invitation_id: UUID) -> str | None:
+    """Return the URL of the unsubscribe page for who holds an answer link; None if no key made the link."""
+    made = (key_id for key_id in keys if token(keys, key_id, Purpose.ANSWER, invitation_id) == answer_token)
+    key_id = next(made, None)
+    return key_id and f"{base}/u/{token(keys, key_id, Purpose.UNSUBSCRIBE, invitation_id)}"
+
+
 def fingerprint(link_token: str) -> bytes:
     """Return the SHA-256 of a token, which may be stored."""
     return hashlib.sha256(link_token.encode()).digest()

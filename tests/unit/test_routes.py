@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -101,6 +102,19 @@ def test_every_route_with_which_staff_change_something_is_recorded(
     assert {path for _, path in asked - recorded} == {path for path in routes.UNRECORDED if ("POST", path) in asked}
     assert len(asked & recorded) > 3
     assert {path for path in routes.UNRECORDED if not routes.is_log_in(path)} == OWN_LEDGERS
+
+
+def test_every_act_on_a_page_for_staff_is_undone_or_asks_first(apps: Mapping[Service, FastAPI]) -> None:
+    table = Path("docs/operate.md").read_text().partition("\n## Undo\n")[2].partition("\n## ")[0]
+    said = dict(re.findall(r"^\| `(\w+ /[^`]*)` \| (.+) \|$", table, re.MULTILINE))
+    acts = {
+        f"{method} {path}"
+        for service, app in apps.items()
+        for method, path in for_staff(app, service)
+        if method not in routes.SAFE and not path.startswith("/v1/") and not routes.is_log_in(path)
+    }
+    assert said.keys() == acts
+    assert {each for each, text in said.items() if not re.match(r"(undone by|asked (first|for)) ?", text)} == set()
 
 
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:

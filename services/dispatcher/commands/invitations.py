@@ -168,7 +168,7 @@ async def _release(suppression_id: UUID) -> bool:
     async with open_for_command(settings, Service.DISPATCHER) as database:
         now = (await open_command_clock(settings.clock, database)).now()
         async with database.sessions.begin() as session:
-            return await apply_receipts.release(session, suppression_id, now=now)
+            return (await apply_receipts.release(session, suppression_id, now=now)) is not None
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain import chain
+from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.invitations import LockedInvitation
 from services.dispatcher.domain.receipt_effects import (
     MatchedReceipt,
@@ -30,7 +31,7 @@ from services.dispatcher.domain.receipts import (
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import addresses, chains, invitations, receipts, steps, suppressions
 from shared.contract.address_keys import AddressKeys
-from shared.contract.events import ContactAttempted
+from shared.contract.events import ContactAttempted, RespondentReleased, Suppression
 from shared.contract.vocabulary import InvitationOutcome, SuppressionReason
 from shared.web.audit.acts import note
 
@@ -146,11 +147,24 @@ async def _release(session: AsyncSession, applied: Collection[MatchedReceipt], *
         await close_invitations.publish(session, lifted, now=now)
 
 
-async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime) -> bool:
-    """Lift one suppression by hand and publish that; returns False when there is none."""
+async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime) -> RespondentReleased | None:
+    """Lift one suppression by hand and publish that; return what was lifted, None when there is no such one."""
     lifted = await suppressions.remove(session, suppression_id)
     for each in lifted:
         note(respondent=each.respondent_id)
+    await close_invitations.publish(session, lifted, now=now)
+    return lifted[0] if lifted else None
+
+
+async def restore(session: AsyncSession, suppression: Suppression, *, now: datetime) -> None:
+    """Store a suppression again that was lifted by hand, with the addresses that it bound, and publish that."""
+    note(respondent=suppression.respondent_id)
+    await close_invitations.suppress(session, [NewSuppression(suppression)], now=now)
+
+
+async def lift_opt_outs(session: AsyncSession, respondent_id: str, *, now: datetime) -> bool:
+    """Lift the opt-outs of a respondent, who takes them back, and publish that; returns False when there is none."""
+    lifted = await suppressions.release(session, [respondent_id], reason=SuppressionReason.OPT_OUT)
     await close_invitations.publish(session, lifted, now=now)
     return bool(lifted)
 

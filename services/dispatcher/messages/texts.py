@@ -39,6 +39,9 @@ class MailTexts:
     choices: Mapping[str, str] = field(hash=False)  # texts are a part of the mail bodies' cache key
     done_title: str
     done_texts: Mapping[str, str] = field(hash=False)
+    again: str
+    again_text: str
+    again_early: str
     unknown_title: str
     unknown_text: str
     stop_confirmed: str
@@ -81,6 +84,9 @@ ENGLISH = MailTexts(
         "sms": "{brand} will send you no more text messages, and will not ask this question again.",
         "survey": "{brand} will not ask you a question like this one again.",
     },
+    again="You may ask me again",
+    again_text="{brand} may ask you again.",
+    again_early="If you opted out a moment ago, it is not stored here yet: wait a minute and press once more.",
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
     stop_confirmed="You will get no more text messages from us.",
@@ -123,6 +129,9 @@ RUSSIAN = MailTexts(
         "sms": "{brand} больше не пришлёт вам СМС и не повторит этот вопрос.",
         "survey": "{brand} больше не задаст вам такого вопроса.",
     },
+    again="Можно снова спрашивать",
+    again_text="{brand} снова может вас спрашивать.",
+    again_early="Если вы отказались только что, отказ ещё не дошёл сюда: подождите минуту и нажмите ещё раз.",
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
     stop_confirmed="Больше не будем присылать вам СМС.",

@@ -13,8 +13,11 @@ from services.dispatcher.repository import replies
 from services.dispatcher.repository.replies import KeptReply
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
+from shared.languages.current import gettext
+from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
 
+_PAGE = "/replies"
 _SHOWN = 100
 
 
@@ -27,6 +30,7 @@ class ReplyPages:
         router = APIRouter(prefix="/replies", include_in_schema=False, default_response_class=HTMLResponse)
         router.add_api_route("", self.newest, methods=["GET"])
         router.add_api_route("/{reply_id}/read", self.mark_read, methods=["POST"])
+        router.add_api_route("/{reply_id}/unread", self.mark_unread, methods=["POST"])
         return router
 
     async def newest(self, *, read: Annotated[bool, Query()] = False) -> str:
@@ -38,8 +42,16 @@ class ReplyPages:
     async def mark_read(self, reply_id: UUID) -> Response:
         """Mark a reply as read; a repeated request changes nothing."""
         async with self.sessions.begin() as session:
-            await replies.mark_read(session, reply_id)
-        return RedirectResponse("/replies", status_code=303)
+            marked = await replies.mark_read(session, reply_id)
+        if marked:
+            tell(gettext("You marked the reply as read."), page=_PAGE, undo=f"{_PAGE}/{reply_id}/unread")
+        return RedirectResponse(_PAGE, status_code=303)
+
+    async def mark_unread(self, reply_id: UUID) -> Response:
+        async with self.sessions.begin() as session:
+            await replies.mark_unread(session, reply_id)
+        tell(gettext("The reply is unread again."), page=_PAGE)
+        return RedirectResponse(_PAGE, status_code=303)
 
 
 def answer_link(reply: KeptReply) -> str:

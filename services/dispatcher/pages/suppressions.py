@@ -1,11 +1,12 @@
 """The staff page of suppressions: who is not contacted, why, and a button to release one."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
@@ -14,14 +15,20 @@ from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
+from shared.contract.events import RespondentReleased, Suppression
 from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.web.problems import Unprocessable
+from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
+from shared.web.staff.tickets import InvalidTicket, TicketSigner
 
 _SHOWN = 100
-_LIFTED = mark("The suppression is lifted: this customer and the address may be asked again.")
+_PAGE, _SEALED = "/suppressions", "sealed"
+_LIFTED = mark("You lifted the suppression: this customer and the address may be asked again.")
+_RESTORED = mark("You put the suppression back: this customer is not contacted, as before.")
 _NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
 REASONS = {
     SuppressionReason.OPT_OUT: mark("opted out of surveys"),
@@ -41,10 +48,12 @@ class SuppressionPages:
     clock: Clock
     staff_pages: StaffPages
     address_keys: AddressKeys
+    signer: TicketSigner
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/suppressions", include_in_schema=False, default_response_class=HTMLResponse)
         router.add_api_route("", self.newest, methods=["GET"])
+        router.add_api_route("/restore", self.restore, methods=["POST"])
         router.add_api_route("/{suppression_id}/release", self.release, methods=["POST"])
         return router
 
@@ -56,9 +65,28 @@ class SuppressionPages:
         """Release one suppression; a repeated request finds none, and the page says so."""
         async with self.sessions.begin() as session:
             lifted = await apply_receipts.release(session, suppression_id, now=self.clock.now())
-            return await self._page(session, "", result=gettext(_LIFTED if lifted else _NOT_FOUND))
+            if lifted is None:
+                tell(gettext(_NOT_FOUND), page=_PAGE)
+            else:
+                tell(gettext(_LIFTED), page=_PAGE, undo=f"{_PAGE}/restore", fields={_SEALED: self._sealed(lifted)})
+            return await self._page(session, "")
 
-    async def _page(self, session: AsyncSession, customer: str, *, result: str = "") -> str:
+    def _sealed(self, lifted: RespondentReleased) -> str:
+        """Return a lifted suppression for a form, which must not show whose it was."""
+        return self.signer.seal(lifted.model_dump_json(exclude_defaults=True))
+
+    async def restore(self, sealed: Annotated[str, Form(max_length=10_000)]) -> RedirectResponse:
+        """Store a suppression again that was lifted; a longer one that was stored meanwhile stays."""
+        try:
+            lifted = Suppression.model_validate_json(self.signer.unseal(sealed))
+        except InvalidTicket:
+            raise Unprocessable(mark("The form cannot be read"), mark("Lift the suppression and undo that.")) from None
+        async with self.sessions.begin() as session:
+            await apply_receipts.restore(session, lifted, now=self.clock.now())
+        tell(gettext(_RESTORED), page=_PAGE)
+        return RedirectResponse(_PAGE, HTTPStatus.SEE_OTHER)
+
+    async def _page(self, session: AsyncSession, customer: str) -> str:
         known = self.address_keys.respondents_like(customer) if customer else None
         fingerprints = self.address_keys.matching_like(customer) if customer else ()
         found = await suppressions.newest(
@@ -70,5 +98,4 @@ class SuppressionPages:
             customer=customer,
             suppressions=[schemas.suppressed(each) for each in found],
             reasons=REASONS,
-            result=result,
         )

@@ -1,22 +1,26 @@
-"""The page where a respondent unsubscribes: `/u/{token}`. Opening it changes nothing: link scanners open it, too."""
+"""The page where a respondent unsubscribes, and takes that back: `/u/{token}`.
 
+Opening it changes nothing: link scanners open it, too.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.handlers import close_invitations
+from services.dispatcher.handlers import apply_receipts, close_invitations
 from services.dispatcher.messages.composer import about
 from services.dispatcher.messages.texts import MailTexts, texts_for, texts_of
 from services.dispatcher.pages.rendering import page
-from services.dispatcher.repository import invitations
+from services.dispatcher.repository import invitations, suppressions
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
-from shared.contract.vocabulary import ChannelKind, InvitationOutcome
+from shared.contract.vocabulary import ChannelKind, InvitationOutcome, SuppressionReason
 from shared.database.db import Sessions
 from shared.locales import direction, language_tag
 from shared.web import links
@@ -30,6 +34,7 @@ class Choice(StrEnum):
 
 
 _CHANNELS = {Choice.EMAIL: ChannelKind.EMAIL, Choice.SMS: ChannelKind.SMS}
+AGAIN = "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,16 @@ class UnsubscribePages:
         router.add_api_route("/{token}", self.unsubscribe, methods=["POST"])
         return router
 
-    async def ask(self, token: str) -> Response:
+    async def ask(self, token: str, *, again: Annotated[bool, Query()] = False) -> Response:
+        """Offer the choices, or say what was chosen; with `again`, the respondent opted out on the answer page."""
         async with self.sessions.begin() as session:
             request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-        return _unknown_link() if request is None else _choices(request)
+            if request is None:
+                return _unknown_link()
+            chosen = await _chosen(session, request)
+        if chosen:
+            return _done(request, chosen)
+        return _not_yet(request) if again else _choices(request)
 
     async def unsubscribe(self, token: str, what: Annotated[str, Form()] = "") -> Response:
         """Unsubscribe at once, without a cookie or redirect; the survey of the link ends with any choice.
@@ -58,8 +69,11 @@ class UnsubscribePages:
             request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
             if request is None:
                 return _unknown_link()
+            if what == AGAIN:
+                lifted = await apply_receipts.lift_opt_outs(session, request.respondent_id, now=self.clock.now())
+                return _again(request) if lifted else _not_yet(request)
             await self._opt_out(session, request, choice)
-        return _done(request, choice)
+        return _done(request, [choice])
 
     async def _opt_out(self, session: AsyncSession, request: SurveyRequested, choice: Choice) -> None:
         await close_invitations.opt_out(
@@ -73,21 +87,51 @@ class UnsubscribePages:
         await close_invitations.close_or_remember(session, declined, now=self.clock.now())
 
 
+async def _chosen(session: AsyncSession, request: SurveyRequested) -> list[Choice]:
+    """Return the choices of this page that hold for the respondent, by whatever door they came."""
+    scopes = {
+        Choice.ALL: (None, None),
+        **{choice: (channel, None) for choice, channel in _CHANNELS.items()},
+        Choice.SURVEY: (None, request.program.id),
+    }
+    found = await suppressions.of_respondent(session, request.respondent_id, reason=SuppressionReason.OPT_OUT)
+    held = [choice for choice, scope in scopes.items() if scope in found]
+    return [Choice.ALL] if Choice.ALL in held else held
+
+
 def _choices(request: SurveyRequested) -> Response:
     texts = texts_for(request)
     unused = set(_CHANNELS.values()) - {step.channel for step in request.plan}
     offered = [choice for choice in Choice if _CHANNELS.get(choice) not in unused]
     choices = {choice: texts.choices[choice].format(about=about(request)) for choice in offered}
-    return _page(request, texts.ask_title, texts.ask_text, texts=texts, choices=choices)
+    return _page(request, texts.ask_title, [texts.ask_text], texts=texts, choices=choices)
 
 
-def _done(request: SurveyRequested, choice: Choice) -> Response:
+def _done(request: SurveyRequested, chosen: Sequence[Choice]) -> Response:
     texts = texts_for(request)
-    return _page(request, texts.done_title, texts.done_texts[choice], texts=texts)
+    said = [texts.done_texts[choice] for choice in chosen]
+    return _page(request, texts.done_title, said, texts=texts, again=texts.again)
 
 
-def _page(
-    request: SurveyRequested, title: str, text: str, *, texts: MailTexts, choices: dict[Choice, str] | None = None
+def _again(request: SurveyRequested) -> Response:
+    texts = texts_for(request)
+    return _page(request, texts.done_title, [texts.again_text], texts=texts)
+
+
+def _not_yet(request: SurveyRequested) -> Response:
+    """Say that nothing is stored that could be taken back, and offer it once more."""
+    texts = texts_for(request)
+    return _page(request, texts.again, [texts.again_early], texts=texts, again=texts.again)
+
+
+def _page(  # noqa: PLR0913 - what the page shows
+    request: SurveyRequested,
+    title: str,
+    said: Sequence[str],
+    *,
+    texts: MailTexts,
+    choices: dict[Choice, str] | None = None,
+    again: str = "",
 ) -> Response:
     shown = page(
         "unsubscribe.html",
@@ -95,9 +139,10 @@ def _page(
         direction=direction(request.locale),
         brand=request.brand,
         title=title,
-        text=text.format(brand=request.brand.name),
+        said=[text.format(brand=request.brand.name) for text in said],
         button=texts.unsubscribe,
         choices=choices or {},
+        again=again,
     )
     return HTMLResponse(shown)
 
@@ -110,7 +155,8 @@ def _unknown_link() -> Response:
         direction="ltr",
         brand=None,
         title=texts.unknown_title,
-        text=texts.unknown_text,
+        said=[texts.unknown_text],
         choices={},
+        again="",
     )
     return HTMLResponse(shown, HTTPStatus.NOT_FOUND)

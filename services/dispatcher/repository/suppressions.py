@@ -87,6 +87,14 @@ async def release(
     return _released(await db.fetch(session, _LIFT, list(respondents), channel, reason))
 
 
+async def of_respondent(
+    session: AsyncSession, respondent_id: str, *, reason: SuppressionReason
+) -> set[tuple[ChannelKind | None, str | None]]:
+    """Return the channel and program of each suppression of a respondent for this reason."""
+    sql = "SELECT channel, program FROM suppressions WHERE respondent_id = $1 AND reason = $2"
+    return {(row["channel"], row["program"]) for row in await db.fetch(session, sql, respondent_id, reason)}
+
+
 _LIFT_EXACTLY = """DELETE FROM suppressions s
 USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k (respondent_id, channel, program, reason)
 WHERE s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.channel

@@ -224,9 +224,14 @@ def withdrawn(request: Request, invitation: Invitation) -> Response:
     return _notice(request, problem, invitation, heading=words["withdrawn"], text=words["withdrawn_text"])
 
 
-def stopped(invitation: Invitation) -> Response:
-    words = texts.words_of(invitation)
-    return page("notice.html", invitation, heading=words["stopped"], text=words["stopped_text"])
+def says_stopped(query: Mapping[str, str], invitation: Invitation) -> bool:
+    """Whether the page of a link says that the respondent opted out, in place of the question."""
+    asks_for_form = query.keys() & {"score", "change", "saved", "done"}
+    return invitation.opted_out and invitation.genuine_answer is None and not asks_for_form
+
+
+def stopped(opened: Link, invitation: Invitation, *, take_back: str | None) -> Response:
+    return page("stopped.html", invitation, path=opened.path, take_back=take_back)
 
 
 def invalid(request: Request, opened: Link, invitation: Invitation, refused: RefusedForm, *, now: datetime) -> Response:

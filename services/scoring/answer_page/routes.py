@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,7 +43,7 @@ from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
 from shared.web.app import PlainRoute
-from shared.web.links import TOKEN_LENGTH, fingerprint
+from shared.web.links import TOKEN_LENGTH, fingerprint, unsubscribe_url
 from shared.web.qr import qr_svg
 
 log = structlog.get_logger()
@@ -62,6 +63,8 @@ class AnswerPages:
     limits: RateLimits
     windows: ScannerWindows
     public_url: str
+    unsubscribe_url: str
+    link_secrets: Mapping[str, str]
 
     def routes(self) -> list[PlainRoute]:
         return [
@@ -79,6 +82,8 @@ class AnswerPages:
         opened, invitation = found[0], found[1].invitation
         if (closed := responses.closed(request, invitation, now)) is not None:
             return closed
+        if responses.says_stopped(request.query_params, invitation):
+            return self._stopped(opened, invitation)
         open_callback, review = await self._open_callback(invitation), await self._review_url(invitation, request)
         response = responses.open_page(
             request.query_params, opened, invitation, now, open_callback=open_callback, review=review
@@ -118,6 +123,8 @@ class AnswerPages:
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
+        if invitation.opted_out:
+            return self._stopped(opened, invitation)
         return responses.form("stop.html", invitation, opened, now=self.clock.now(), confirm=False)
 
     async def stop(self, request: Request) -> Response:
@@ -131,7 +138,12 @@ class AnswerPages:
             return responses.form("stop.html", invitation, opened, now=now, confirm=True)
         async with self.sessions.begin() as session:
             await opt_out(session, invitation, now=now)
-        return responses.stopped(invitation)
+        return self._stopped(opened, invitation)
+
+    def _stopped(self, opened: Link, invitation: Invitation) -> Response:
+        """Say that the respondent opted out, and lead to the page of dispatcher where that is taken back."""
+        url = unsubscribe_url(self.unsubscribe_url, self.link_secrets, opened.token, invitation.id)
+        return responses.stopped(opened, invitation, take_back=url and f"{url}?again=1")
 
     async def _open(self, request: Request) -> tuple[Link, ResolvedLink] | Response:
         """Resolve the link of a request; return a 429 response, or the same 404 for unknown and erased links."""

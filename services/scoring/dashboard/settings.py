@@ -1,8 +1,11 @@
-"""Forms of the dashboard for annotations, targets and benchmarks; each redirects to the view it was sent from."""
+"""Forms of the dashboard for annotations, targets and benchmarks.
+
+Each redirects to the view it was sent from, which says what was done and offers to undo it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from http import HTTPStatus
 from typing import Annotated
@@ -16,8 +19,11 @@ from uuid_utils.compat import uuid7
 from services.scoring.repository import benchmarks, targets
 from services.scoring.repository.annotations import Annotation, add_annotation, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
+from services.scoring.web import rendering
 from shared.database.db import Sessions
+from shared.languages.current import gettext
 from shared.web.audit.acts import note
+from shared.web.staff.done_acts import refuse_changed, tell
 from shared.web.strict_input import ScorePoints, ShortText
 
 
@@ -27,6 +33,11 @@ class _SettingsForm(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     back: Annotated[str, Field(pattern=r"^/(\?[^\s\\]*)?$", max_length=2000)] = "/"
+    replaces: Annotated[str, Field(max_length=500)] | None = None  # of a form that undoes: what is to be stored
+
+    def tell(self, said: str, *, undo: str = "", **fields: object) -> None:
+        """Let the view say what was done; undoing leads to the same view."""
+        tell(said, page=self.back, undo=undo, fields={"back": self.back, **fields})
 
     def redirect(self) -> Response:
         return RedirectResponse(self.back, HTTPStatus.SEE_OTHER)
@@ -75,27 +86,65 @@ class SettingsForms:
         async with self.sessions.begin() as session:
             await add_annotation(session, annotation)
         note(annotation.id)
+        form.tell(
+            gettext("You added the annotation %(text)s.", text=form.text), undo=f"/annotations/{annotation.id}/remove"
+        )
         return form.redirect()
 
     async def remove_annotation(self, annotation_id: UUID, form: Annotated[_SettingsForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await remove_annotation(session, annotation_id)
+            removed = await remove_annotation(session, annotation_id)
+        if removed is None:
+            form.tell(gettext("The annotation was removed before."))
+        else:
+            again = {"program": removed.program, "day": removed.day, "text": removed.text}
+            form.tell(gettext("You removed the annotation %(text)s.", text=removed.text), undo="/annotations", **again)
         return form.redirect()
 
     async def set_target(self, form: Annotated[TargetForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
+            before = await targets.own(session, form.program)
+            refuse_changed(expected=form.replaces, stored=_text(before))
             await targets.put(session, form.program, form.nps)
         note(form.program)
+        said = (
+            gettext("You removed the target.")
+            if form.nps is None
+            else gettext("You set the target to %(score)s.", score=rendering.signed(form.nps))
+        )
+        form.tell(said, undo="/target", program=form.program, nps=before, replaces=_text(form.nps))
         return form.redirect()
 
     async def put_benchmark(self, form: Annotated[BenchmarkForm, Form()]) -> Response:
+        benchmark = Benchmark(form.name, form.nps, form.source)
         async with self.sessions.begin() as session:
-            await benchmarks.put(session, Benchmark(form.name, form.nps, form.source))
+            before = await benchmarks.find(session, form.name)
+            refuse_changed(expected=form.replaces, stored=_text(before))
+            await benchmarks.put(session, benchmark)
         note(form.name)
+        said = gettext("You saved the benchmark %(name)s.", name=form.name)
+        if before is None:
+            form.tell(said, undo="/benchmarks/remove", name=form.name, replaces=_text(benchmark))
+        else:
+            form.tell(said, undo="/benchmarks", **asdict(before), replaces=_text(benchmark))
         return form.redirect()
 
     async def remove_benchmark(self, form: Annotated[BenchmarkName, Form()]) -> Response:
         async with self.sessions.begin() as session:
+            before = await benchmarks.find(session, form.name)
+            refuse_changed(expected=form.replaces, stored=_text(before))
             await benchmarks.remove(session, form.name)
         note(form.name)
+        if before is None:
+            form.tell(gettext("The benchmark was removed before."))
+        else:
+            said = gettext("You removed the benchmark %(name)s.", name=form.name)
+            form.tell(said, undo="/benchmarks", **asdict(before), replaces=_text(None))
         return form.redirect()
+
+
+def _text(stored: int | Benchmark | None) -> str:
+    """Write what is stored, to be compared."""
+    if isinstance(stored, Benchmark):
+        return f"{stored.nps} {stored.source}"
+    return "none" if stored is None else str(stored)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Form, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
@@ -20,9 +21,11 @@ from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.problems import Conflict, NotFound
+from shared.web.staff.done_acts import REPLACES, refuse_changed, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 
+_PAGE = "/suspects"
 LIMIT = 200
 WHY = {
     Suspicion.CRAWLER: mark("sent by a known crawler"),
@@ -47,6 +50,7 @@ class Suspects:
         router.add_api_route(
             "/suspects/{answer_id}/confirm", self.confirm_and_return, methods=["POST"], include_in_schema=False
         )
+        router.add_api_route("/suspects/{answer_id}/doubt", self.doubt, methods=["POST"], include_in_schema=False)
         router.add_api_route("/v1/answers/{answer_id}/confirm", self.confirm, methods=["POST"], tags=["score"])
         return router
 
@@ -61,19 +65,37 @@ class Suspects:
         return rendering.page("suspects.html", lines=lines, limit=LIMIT, pages=self.staff_pages)
 
     async def confirm_and_return(self, answer_id: UUID) -> Response:
-        await self.confirm(answer_id)
-        return RedirectResponse("/suspects", status_code=303)
+        result = await self._record(answer_id, confirms=True)
+        said = gettext("You let the answer %(score)s count.", score=result.answer.score)
+        if result.new:
+            fields = {REPLACES: result.answer.version}
+            tell(said, page=_PAGE, undo=f"{_PAGE}/{answer_id}/doubt", fields=fields)
+        else:
+            tell(gettext("The answer counted before."), page=_PAGE)
+        return RedirectResponse(_PAGE, status_code=303)
+
+    async def doubt(self, answer_id: UUID, replaces: Annotated[int, Form(ge=1)]) -> Response:
+        """Let an answer not count that somebody confirmed; refused if this version is not the current one."""
+        result = await self._record(answer_id, doubts=replaces)
+        refuse_changed(expected=str(replaces), stored=str(result.answer.version - result.new))
+        tell(gettext("The answer %(score)s does not count.", score=result.answer.score), page=_PAGE)
+        return RedirectResponse(_PAGE, status_code=303)
 
     async def confirm(self, answer_id: UUID) -> ConfirmedOut:
         """Confirm a suspect answer, so that it counts; an answer that already counts is returned unchanged."""
+        answer = (await self._record(answer_id, confirms=True)).answer
+        return ConfirmedOut(answer_id=answer_id, version=answer.version, suspect=answer.suspect)
+
+    async def _record(self, answer_id: UUID, *, confirms: bool = False, doubts: int = 0) -> Recorded:
         async with self.sessions.begin() as session:
             invitation_id = await answers.invitation_of(session, answer_id, scope=staff_scope.get())
         if invitation_id is None:
             raise NotFound(mark("No such answer"))
-        result = await self.writer.record(Entry(invitation_id, self.clock.now(), confirms=True))
+        entry = Entry(invitation_id, self.clock.now(), confirms=confirms, doubts=doubts)
+        result = await self.writer.record(entry)
         if not isinstance(result, Recorded):
             raise Conflict(mark("This answer cannot be confirmed"), mark("Its survey was withdrawn."))
-        return ConfirmedOut(answer_id=answer_id, version=result.answer.version, suspect=result.answer.suspect)
+        return result
 
 
 def _why(row: dict[str, str | None]) -> str:

@@ -21,7 +21,7 @@ class Entry(Struct, frozen=True):
     """A new or changed answer as it was entered; None keeps the value of the version before.
 
     Entries of the answer page have `signals`, those of a call `task_id` and `operator`. An entry with `confirms` only
-    marks a suspect answer as genuine.
+    marks a suspect answer as genuine, one with `doubts` this version as suspect, if it is still the current one.
     """
 
     invitation_id: UUID
@@ -37,6 +37,7 @@ class Entry(Struct, frozen=True):
     signals: BotSignals | None = None
     callback: Callback | None = None
     confirms: bool = False
+    doubts: int = 0
 
     @property
     def mode(self) -> AnswerMode:
@@ -87,8 +88,8 @@ def amended(
     """
     if invitation.state is not InvitationState.OPEN:
         return Refusal.WITHDRAWN
-    if entry.confirms:
-        return _confirmed(invitation, entry)
+    if entry.confirms or entry.doubts:
+        return _judged(invitation, entry)
     if entry.at >= invitation.expires_at:
         return Refusal.CLOSED
     if suspected is None:
@@ -99,13 +100,15 @@ def amended(
     return _restored(invitation, genuine, at=entry.at)
 
 
-def _confirmed(invitation: Invitation, entry: Entry) -> Answer | Refusal:
+def _judged(invitation: Invitation, entry: Entry) -> Answer | Refusal:
+    """Return the answer after somebody said that a person sent it, or took that back."""
     before = invitation.answer
     if before is None:
         return Refusal.NO_SCORE
-    if not before.suspect:
+    changes = before.version == entry.doubts if entry.doubts else before.suspect
+    if not changes:
         return before
-    return replace(before, version=before.version + 1, suspect=False, answered_at=entry.at)
+    return replace(before, version=before.version + 1, suspect=bool(entry.doubts), answered_at=entry.at)
 
 
 def _last_genuine(

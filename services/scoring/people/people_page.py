@@ -26,12 +26,14 @@ from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
+from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
 from shared.web.audit.acts import note_instead
 from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
+from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
 
 _TYPED = ("login", "name", "email", "employees")
@@ -75,6 +77,8 @@ class PeoplePage:
                 invited = await actions.add(session, roles=roles, scope=scope, **typed)
         except InvalidPerson as error:
             return await self._list(error=error, typed=typed, roles=roles, sent=sent)
+        person = invited.person
+        tell(gettext("You added %(name)s.", name=person.name), page="/people", undo=f"/people/{person.id}/off")
         return self._show_link(invited)
 
     async def upload(self) -> Response:
@@ -117,10 +121,13 @@ class PeoplePage:
                 _refuse_stale(form, person)
                 scope = sent.checked(await known_scopes(session)) if sent else person.scope
                 typed = {each: str(form[each]) for each in ("email", "employees") if each in form}
-                changed = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, **typed)
-                _found(await changed)
+                given = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, **typed)
+                changed = _found(await given)
         except InvalidPerson as error:
             return await self._person(person_id, error=error, sent=sent)
+        page = f"/people/{person_id}"
+        said = gettext("You changed %(name)s.", name=changed.name)
+        tell(said, page=page, undo=page, fields={**_fields(person), "version": changed.version})
         return _back(person_id)
 
     async def invite(self, person_id: UUID) -> Response:
@@ -151,9 +158,12 @@ class PeoplePage:
     async def _turn(self, person_id: UUID, *, off: bool) -> Response:
         try:
             async with self.sessions.begin() as session:
-                _found(await actions.turn(session, person_id, off=off))
+                person = _found(await actions.turn(session, person_id, off=off))
         except InvalidPerson as error:
             return await self._person(person_id, error=error)
+        done = mark("You turned %(name)s off.") if off else mark("You turned %(name)s on.")
+        page = f"/people/{person_id}"
+        tell(gettext(done, name=person.name), page=page, undo=f"{page}/{'on' if off else 'off'}")
         return _back(person_id)
 
     async def remove_codes(self, person_id: UUID) -> Response:
@@ -230,6 +240,21 @@ class PeoplePage:
             picture=qr_svg(url),
             days=LINK_LASTS.days,
         )
+
+
+def _fields(person: Person) -> dict[str, object]:
+    """Return the fields of the form that sets a person to this."""
+    scope = SentScope.of(person.scope)
+    return {
+        "name": person.name,
+        "email": person.email,
+        "employees": ", ".join(sorted(person.employees)),
+        "role": sorted(person.roles),
+        "sees": "part" if scope.is_part else "all",
+        "program": sorted(scope.programs),
+        "stores": scope.stores,
+        "region": sorted(scope.regions),
+    }
 
 
 def _refuse_stale(form: FormData, person: Person) -> None:

@@ -26,8 +26,10 @@ async def add_annotation(session: AsyncSession, annotation: Annotation) -> None:
     await db.fetch(session, sql, annotation.id, annotation.program, annotation.day, annotation.text)
 
 
-async def remove_annotation(session: AsyncSession, annotation_id: UUID) -> bool:
-    return bool(await db.fetch(session, "DELETE FROM annotations WHERE id = $1 RETURNING id", annotation_id))
+async def remove_annotation(session: AsyncSession, annotation_id: UUID) -> Annotation | None:
+    """Remove an annotation and return it; None where there is none."""
+    sql = "DELETE FROM annotations WHERE id = $1 RETURNING id, program, day, text"
+    return next((Annotation(**row) for row in await db.fetch(session, sql, annotation_id)), None)
 
 
 _ANNOTATIONS = """SELECT id, program, day, text FROM annotations

@@ -24,6 +24,12 @@ async def put(session: AsyncSession, benchmark: Benchmark) -> None:
     await db.fetch(session, _PUT, benchmark.name, benchmark.nps, benchmark.source)
 
 
+async def find(session: AsyncSession, name: str) -> Benchmark | None:
+    """Lock and return a benchmark; None where there is none."""
+    sql = "SELECT name, nps, source FROM benchmarks WHERE name = $1 FOR UPDATE"
+    return next((Benchmark(**row) for row in await db.fetch(session, sql, name)), None)
+
+
 async def remove(session: AsyncSession, name: str) -> bool:
     return bool(await db.fetch(session, "DELETE FROM benchmarks WHERE name = $1 RETURNING name", name))
 

@@ -207,6 +207,19 @@ async def offers(session: AsyncSession, invitation_id: UUID) -> list[ChannelKind
 
 
 async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:
-    """Store the opt-out; False when it was stored before."""
-    sql = "UPDATE invitations SET opted_out_at = $2 WHERE id = $1 AND opted_out_at IS NULL RETURNING id"
+    """Store the opt-out; False when it was stored within the last minute.
+
+    After that it counts again: the respondent may have taken it back, and dispatcher's event is yet to come.
+    """
+    sql = """UPDATE invitations SET opted_out_at = $2 WHERE id = $1
+AND (opted_out_at IS NULL OR opted_out_at < $2::timestamptz - interval '1 minute') RETURNING id"""
     return bool(await db.fetch(session, sql, invitation_id, now))
+
+
+async def take_back_opt_outs(session: AsyncSession, taken_back: Mapping[str, datetime]) -> None:
+    """Forget that respondents opted out before they took it back at these times."""
+    sql = """UPDATE invitations i SET opted_out_at = NULL
+FROM unnest($1::text[], $2::timestamptz[]) AS t (respondent, at)
+WHERE (i.respondent_id = t.respondent OR i.asked_id = t.respondent) AND i.opted_out_at <= t.at"""
+    if taken_back:
+        await db.fetch(session, sql, list(taken_back), list(taken_back.values()))

@@ -22,6 +22,12 @@ async def read(session: AsyncSession, program: str) -> float | None:
     return float(target) if isinstance(target, int | float) and -100 <= target <= 100 else None
 
 
+async def own(session: AsyncSession, program: str) -> int | None:
+    """Lock and return the target set on the dashboard; None where none is."""
+    rows = await db.fetch(session, "SELECT nps FROM targets WHERE program = $1 FOR UPDATE", program)
+    return rows[0]["nps"] if rows else None
+
+
 async def put(session: AsyncSession, program: str, nps: int | None) -> None:
     """Set a target; None removes it, so that the target in the program's document applies again."""
     if nps is None:

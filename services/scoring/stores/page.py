@@ -30,8 +30,10 @@ from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.tables.opening import InvalidFile
 from shared.web.problems import Conflict, Forbidden, NotFound
+from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
 
+_PAGE = "/stores"
 MOST_SHOWN, MOST_UNLISTED, MOST_LINES = 500, 100, 1000
 _LABELS = {
     "code": mark("Code"),
@@ -104,11 +106,17 @@ class StorePages:
         try:
             store = store_of(texts)
             async with self.sessions.begin() as session:
-                await saving.save(session, store, expected=lambda current: _version_of(current) == version)
+                before = await saving.save(session, store, expected=lambda current: _version_of(current) == version)
         except InvalidStore as error:
             return self._form(texts, version=version, error=error)
         except StaleStore as error:
             return self._stale(texts, error.current, version=version)
+        if before is None:
+            said = gettext("You added the store %(name)s.", name=store.name)
+            fields = {"code": store.code, "version": store.version}
+            tell(said, page=_PAGE, undo=f"{_PAGE}/delete", fields=fields)
+        else:
+            _tell_change(gettext("You changed the store %(name)s.", name=store.name), before, store)
         return _back(saved=store.code)
 
     def _stale(self, texts: Mapping[str, str], current: Store | None, *, version: str) -> Response:
@@ -126,7 +134,9 @@ class StorePages:
         code, version = _field(form, "code"), _field(form, "version")
         try:
             async with self.sessions.begin() as session:
-                await saving.remove(session, code, expected=lambda each: _version_of(each) == version)
+                removed = await saving.remove(session, code, expected=lambda each: _version_of(each) == version)
+            if removed is not None:
+                _tell_change(gettext("You deleted the store %(name)s.", name=removed.name), removed, None)
         except StaleStore as error:
             if error.current is not None:
                 return self._form(texts_of(error.current), version=error.current.version, kept=True)
@@ -139,9 +149,11 @@ class StorePages:
         form = await forms.read(request)
         try:
             async with self.sessions.begin() as session:
-                store = await saving.add_spelling(session, _field(form, "value"), named=_field(form, "store").strip())
+                value, named = _field(form, "value"), _field(form, "store").strip()
+                before, store = await saving.add_spelling(session, value, named=named)
         except InvalidStore as error:
             return await self._list(refused=error)
+        _tell_change(gettext("You said that %(value)s is %(name)s.", value=value, name=store.name), before, store)
         return _back(saved=store.code)
 
     async def upload(self) -> Response:
@@ -195,6 +207,12 @@ class StorePages:
     def _page(self, template: str, *, status: HTTPStatus, **values: object) -> Response:
         shown = {"pages": self.staff_pages, "labels": _LABELS, "hours": hours_text}
         return rendering.page(template, status=status, **shown, **values)
+
+
+def _tell_change(said: str, before: Store, after: Store | None) -> None:
+    """Say what was done to a store; undoing saves it as it was, unless somebody has changed it meanwhile."""
+    fields = {**texts_of(before), "version": after.version if after else ""}
+    tell(said, page=_PAGE, undo=f"{_PAGE}/edit", fields=fields)
 
 
 def _lists(plan: ImportPlan) -> list[tuple[str, str, list[str]]]:

@@ -47,21 +47,23 @@ async def _lock(session: AsyncSession) -> None:
     await accounts.lock(session)
 
 
-async def save(session: AsyncSession, store: Store, *, expected: Expected) -> None:
-    """Add a store or replace the one with its code; raises StaleStore and InvalidStore."""
+async def save(session: AsyncSession, store: Store, *, expected: Expected) -> Store | None:
+    """Add a store or replace the one with its code, which is returned; raises StaleStore and InvalidStore."""
     await _lock(session)
     known = await listed.read(session)
-    _check(known.get(store.code), expected)
+    before = known.get(store.code)
+    _check(before, expected)
     refuse_taken(store, known)
     if store.code not in known and len(known) >= MOST_STORES:
         raise InvalidStore("code", gettext("the list has %(most)s stores already", most=MOST_STORES))
     await listed.put(session, [store])
     await revisions.revise_by_stores(session)
     note(store.code)
+    return before
 
 
-async def remove(session: AsyncSession, code: str, *, expected: Expected) -> bool:
-    """Delete a store; returns whether there was one. Raises StaleStore and StoreInUse."""
+async def remove(session: AsyncSession, code: str, *, expected: Expected) -> Store | None:
+    """Delete a store; return it, None where there was none. Raises StaleStore and StoreInUse."""
     await _lock(session)
     current = (await listed.read(session)).get(code)
     _check(current, expected)
@@ -70,7 +72,7 @@ async def remove(session: AsyncSession, code: str, *, expected: Expected) -> boo
     await listed.remove(session, code)
     await revisions.revise_by_stores(session)
     note(code)
-    return current is not None
+    return current
 
 
 def _check(current: Store | None, expected: Expected) -> None:
@@ -78,8 +80,8 @@ def _check(current: Store | None, expected: Expected) -> None:
         raise StaleStore(current)
 
 
-async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> Store:
-    """Give a spelling to the store that has a code or name; returns the store. Raises InvalidStore."""
+async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> tuple[Store, Store]:
+    """Give a spelling to the store that has a code or name; return it as it was and is. Raises InvalidStore."""
     await _lock(session)
     known = await listed.read(session)
     found = known.get(named) or next((each for each in known.values() if named in each.names), None)
@@ -90,7 +92,7 @@ async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> S
     await listed.put(session, [store])
     await revisions.revise_by_stores(session)
     note(store.code)
-    return store
+    return found, store
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,16 @@ _EN = {
     "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters.",
     "too_long": "Your text is too long: there is room for 4000 characters. Shorten it and send again: nothing is lost.",
     "back": "Back to the question",
+    "unsent": "Not sent yet: there is no connection. What you wrote is kept here: send it again.",
     "stop_title": "Shall we stop asking you?",
     "stop_text": "{brand} will not send you surveys any more, by any channel.",
     "stop_yes": "Do not ask me again",
     "stop_sure": "I am a person, and I am sure",
     "stopped": "We will not ask you again",
-    "stopped_text": "It may take a few minutes until every part of our system knows.",
+    "stopped_text": "{brand} sends you no more surveys, by any channel. "
+    "It may take a few minutes until every part of our system knows.",
+    "stopped_back": "You may ask me again",
+    "stopped_answer": "Answer this survey all the same",
 }
 _RU = {
     "title": "Один вопрос",
@@ -129,12 +133,16 @@ _RU = {
     "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков.",
     "too_long": "Слишком длинно: помещается 4000 знаков. Сократите и отправьте ещё раз: всё на месте.",
     "back": "Вернуться к вопросу",
+    "unsent": "Пока не отправлено: нет связи. Всё написанное на месте: отправьте ещё раз.",
     "stop_title": "Больше не спрашивать вас?",
     "stop_text": "{brand} больше не будет присылать вам опросы ни по одному каналу.",
     "stop_yes": "Больше не спрашивать",
     "stop_sure": "Я человек и решил точно",
     "stopped": "Мы больше не будем спрашивать",
-    "stopped_text": "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
+    "stopped_text": "{brand} не будет присылать вам опросы ни по одному каналу. "
+    "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
+    "stopped_back": "Можно снова спрашивать",
+    "stopped_answer": "Всё же ответить на этот опрос",
 }
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "ru": _RU}
 

@@ -156,6 +156,17 @@ def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
     return {name: value for name, value in details.items() if value}
 
 
+def number_of(details: Mapping[str, Any] | None) -> str | None:
+    """Return the number by which people know an order or service with these details, as it is searched for."""
+    part = (details or {}).get("order") or (details or {}).get("service") or {}
+    return searched_number(part.get("number") or "") or None
+
+
+def searched_number(typed: str) -> str:
+    """Return the number of an order without case and without a number sign in front of it."""
+    return typed.strip(" #№").casefold()
+
+
 def store_of(payload: TriggerPayload) -> str | None:
     """Return the store of an event; of an answer, the store of the survey that was answered."""
     if is_answer(payload):

@@ -41,7 +41,7 @@ class FoundCustomer:
 
 
 async def find(session: AsyncSession, typed: str, *, settings: InstallationSettings) -> list[FoundCustomer]:
-    """Find customers by an id, an address, a telephone number or the id of an order.
+    """Find customers by an id, an address, a telephone number, or the number or id of an order.
 
     After them are the others who share an address with them.
     """

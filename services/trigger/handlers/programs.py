@@ -42,6 +42,13 @@ class UnknownProgram(LookupError):
     """No program has this id; the caller says so."""
 
 
+async def state_of(session: AsyncSession, program_id: str) -> ProgramState:
+    """Lock the programs, and return the state of one or of ALL_PROGRAMS, whatever its document says."""
+    await programs.lock(session)
+    known = (await program_states.find(session)).get(program_id)
+    return ProgramState.ON if known is None else known.state
+
+
 async def switch(
     session: AsyncSession, program_id: str, state: ProgramState, *, now: datetime, actor: Actor
 ) -> list[CompiledProgram]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Form
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -17,20 +17,28 @@ from services.trigger.domain.deciding.explanations import STATES
 from services.trigger.domain.programs.lint import lint
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.states import ALL_PROGRAMS, KnownState
-from services.trigger.handlers.programs import UnknownProgram, switch
+from services.trigger.handlers.programs import UnknownProgram, state_of, switch
 from services.trigger.repository import program_states, programs
 from shared.clock import Clock
 from shared.contract.vocabulary import ProgramState
 from shared.database.audit.rows import ActorKind
 from shared.database.db import Sessions
+from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.audit.acts import note, present_actor
 from shared.web.problems import Forbidden, NotFound
+from shared.web.staff.done_acts import REPLACES, refuse_changed, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import signed_in
 from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parents[1] / "templates", styles="decisions", lstrip_blocks=True)
+_DONE = {
+    ProgramState.ON: mark("You switched it on."),
+    ProgramState.OFF: mark("You switched it off: it asks nobody new."),
+    ProgramState.STOPPED: mark("You stopped it: nothing of it leaves."),
+    ProgramState.WITHDRAWN: mark("You withdrew its open surveys. That cannot be undone."),
+}
 _Id = Annotated[str, PathParameter(max_length=200)]
 
 
@@ -102,14 +110,22 @@ class ProgramPages:
         now = ShownState.of(states.get(program_id))
         return self._page("program_switch.html", program=program, program_id=program_id, wanted=state, now=now)
 
-    async def press(self, program_id: _Id, state: ProgramState) -> RedirectResponse:
+    async def press(
+        self, program_id: _Id, state: ProgramState, replaces: Annotated[ProgramState | None, Form()] = None
+    ) -> RedirectResponse:
+        """Switch a program; a form that undoes says in `replaces` what its state is to be until then."""
         try:
             async with self.sessions.begin() as session:
+                before = await state_of(session, program_id)
+                refuse_changed(expected=replaces, stored=before)
                 await switch(session, program_id, state, now=self.clock.now(), actor=present_actor())
         except UnknownProgram:
             raise _unknown() from None
         note(program_id, state=state)
         path = "/programs" if program_id == ALL_PROGRAMS else f"/programs/{quote(program_id)}"
+        undo = "" if state is ProgramState.WITHDRAWN else f"/programs/{quote(program_id)}/{before}"
+        if state is not before:
+            tell(gettext(_DONE[state]), page=path, undo=undo, fields={REPLACES: state})
         return RedirectResponse(path, HTTPStatus.SEE_OTHER)
 
     async def _read(self) -> tuple[Mapping[str, CompiledProgram], Mapping[str, KnownState]]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.touchpoints import searched_number
 from shared.contract.vocabulary import Service
 from shared.database import db
 
@@ -14,7 +15,8 @@ MOST_FOUND = 50
 
 _WITH_ADDRESSES = f"""SELECT id FROM respondents
 WHERE lower(email) = ANY($1::text[]) OR phone = ANY($2::text[]) ORDER BY id LIMIT {MOST_FOUND}"""  # noqa: S608 - a number
-_OF_ORDER = f"SELECT DISTINCT respondent_id FROM touchpoints WHERE ref = $1 LIMIT {MOST_FOUND}"  # noqa: S608 - a number
+_OF_ORDER = f"""SELECT DISTINCT respondent_id FROM touchpoints
+WHERE ref = ANY($1::text[]) OR number = $2 LIMIT {MOST_FOUND}"""  # noqa: S608 - a number
 _STORE_ERASURES = """INSERT INTO erasures (respondent_id, service, at, places)
 SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[])
 ON CONFLICT (respondent_id, service) DO UPDATE SET at = excluded.at, places = excluded.places"""
@@ -29,9 +31,10 @@ async def with_addresses(session: AsyncSession, *, emails: Collection[str], phon
     return [row["id"] for row in rows]
 
 
-async def of_order(session: AsyncSession, ref: str) -> list[str]:
-    """Return the ids of respondents with an order or service that has this id."""
-    return [row["respondent_id"] for row in await db.fetch(session, _OF_ORDER, ref)]
+async def of_order(session: AsyncSession, typed: str) -> list[str]:
+    """Return the ids of respondents with an order or service that has this id, or that people know by this number."""
+    number = searched_number(typed)
+    return [row["respondent_id"] for row in await db.fetch(session, _OF_ORDER, [typed, number], number)]
 
 
 async def store_erasures(session: AsyncSession, confirmed: Mapping[tuple[str, Service], tuple[datetime, str]]) -> None:

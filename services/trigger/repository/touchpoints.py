@@ -18,6 +18,7 @@ from services.trigger.domain.touchpoints import (
     TouchpointKind,
     TouchpointRecord,
     TouchpointState,
+    number_of,
 )
 from services.trigger.repository import new_rows, shapes
 from shared.database import compact_rows, db
@@ -48,9 +49,9 @@ _WITH_REF = ("order", "service")  # their `id` is the touchpoint's `ref`
 _SAVE = f"""UPDATE touchpoints AS t SET source = new.source, event_id = new.event_id,
 invitation_id = new.invitation_id, program_id = new.program_id, state = new.state,
 reversed_at = new.reversed_at, delivered_at = new.delivered_at, details = new.details, shape = new.shape,
-own_values = new.own_values, decision_id = new.decision_id
+own_values = new.own_values, decision_id = new.decision_id, number = new.number
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
-$9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::uuid[], $13::jsonb[], $14::uuid[])
+$9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::uuid[], $13::jsonb[], $14::uuid[], $15::text[])
 AS new ({", ".join(_COLUMNS)})
 WHERE (t.respondent_id, t.kind, t.ref) = (new.respondent_id, new.kind, new.ref)"""  # noqa: S608 - constants of this file
 
@@ -64,7 +65,7 @@ FROM unnest($1::text[], $2::uuid[]) AS wanted (respondent_id, invitation_id)
 JOIN touchpoints AS t ON t.respondent_id = wanted.respondent_id {_DECISION}
 WHERE coalesce(t.invitation_id, d.invitation_id) = wanted.invitation_id"""  # noqa: S608 - constants of this file
 
-_DELETE_DETAILS = """UPDATE touchpoints SET details = NULL, shape = NULL, own_values = NULL
+_DELETE_DETAILS = """UPDATE touchpoints SET details = NULL, shape = NULL, own_values = NULL, number = NULL
 WHERE respondent_id = ANY($1::text[]) AND (details IS NOT NULL OR shape IS NOT NULL)"""
 
 
@@ -124,6 +125,7 @@ async def _rows(
             shaped[t.key].digest if t.key in shaped else None,
             shaped[t.key].values if t.key in shaped else None,
             decision_id,
+            number if (number := number_of(t.details)) != t.key.ref else None,
         )
         for t in touchpoints
         for decision_id in (_decision_of(t, by_event),)

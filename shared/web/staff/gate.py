@@ -29,6 +29,7 @@ from shared.web.problems import (
     Unauthorized,
     as_problem,
 )
+from shared.web.staff.done_acts import DoneActCookie
 from shared.web.staff.menu import asked_path
 from shared.web.staff.shared_sessions import FindSession, SharedSessions
 from shared.web.staff.tickets import (
@@ -91,6 +92,11 @@ class StaffAccess:
         except InvalidTicket:
             return None
 
+    @property
+    def done_acts(self) -> DoneActCookie:
+        """The cookie that keeps what somebody has just done."""
+        return DoneActCookie(self.signer, StaffCookie("earshot-done", self.cookie.https))
+
     def cookie_of(self, ticket: Ticket) -> str:
         """Return the `Set-Cookie` header that stores a ticket."""
         return self.cookie.setting(self.signer.sign(ticket))
@@ -127,7 +133,8 @@ class Gate:
             return
         who, what, where = signed_in.set(ticket), staff_scope.set(seen), asked_path.set(scope["path"])
         try:
-            await self._app(scope, receive, send if ticket is None or ticket == held else self._storing(ticket, send))
+            with self._access.done_acts.opened(Headers(scope=scope), ticket, self._access.now()):
+                await self._app(scope, receive, self._storing(ticket, send, renewed=ticket != held))
         finally:
             signed_in.reset(who)
             staff_scope.reset(what)
@@ -177,16 +184,20 @@ class Gate:
             return RedirectResponse(f"{origin}{page}", HTTPStatus.SEE_OTHER)
         return error_response(scope, as_problem(error))
 
-    def _storing(self, ticket: Ticket, send: Send) -> Send:
-        """Add the cookie with this ticket to the response."""
-        cookie = self._access.cookie_of(ticket)
+    def _storing(self, ticket: Ticket | None, send: Send, *, renewed: bool) -> Send:
+        """Add the cookies with a new ticket, and with what was done, to the response."""
+        if ticket is None:
+            return send
+        ticket_cookie = self._access.cookie_of(ticket) if renewed else None
 
-        async def with_cookie(message: Message) -> None:
+        async def with_cookies(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append("set-cookie", cookie)
+                for cookie in (ticket_cookie, self._access.done_acts.setting(ticket, self._access.now())):
+                    if cookie is not None:
+                        MutableHeaders(scope=message).append("set-cookie", cookie)
             await send(message)
 
-        return with_cookie
+        return with_cookies
 
 
 class _NotAllowed(Forbidden):

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.web import routes
+from shared.web.staff.done_acts import DoneAct, just_done
 from shared.web.staff.tickets import Ticket, signed_in
 
 asked_path: ContextVar[str] = ContextVar("asked_path", default="")
@@ -76,6 +77,11 @@ class StaffPages:
     def person(self) -> Ticket | None:
         """Who is signed in."""
         return signed_in.get()
+
+    @property
+    def done(self) -> DoneAct | None:
+        """What the person who is signed in has just done, if this page says so."""
+        return just_done(asked_path.get())
 
     @property
     def account(self) -> str:

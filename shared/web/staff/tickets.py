@@ -6,6 +6,7 @@ such as the demo's shop, signs its own, which belong to no session.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from http.cookies import SimpleCookie
 from typing import Any, Self
 from uuid import UUID
 
-from joserfc import jwt
+from joserfc import jwe, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
@@ -25,11 +26,12 @@ from shared.contract.vocabulary import Role
 LASTING = timedelta(minutes=10)
 RENEWED_AFTER = timedelta(minutes=5)
 HALF_LASTS = timedelta(minutes=5)  # of a log-in between its two factors
+UNDO_LASTS = timedelta(minutes=10)  # of the offer to undo what somebody has just done
 BEGUN_LASTS = timedelta(minutes=10)  # of a log-in while somebody is at the identity provider
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
 _ALGORITHM = "HS256"
 _TICKET, _DEVICE, _HALF = "earshot-ticket+jwt", "earshot-device+jwt", "earshot-half+jwt"
-_BEGUN = "earshot-begun+jwt"
+_BEGUN, _DONE = "earshot-begun+jwt", "earshot-done+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Ticket:
 
 
 class InvalidTicket(Exception):
-    """The text is no ticket that one of the keys has signed."""
+    """The text is no ticket that one of the keys has signed, and nothing that one has sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class TicketSigner:
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._keys = [OctKey.import_key(secret, {"kid": id_}) for id_, secret in keys.items()]
         self._known = KeySet(list(self._keys))
+        sealing = {id_: hashlib.sha256(f"sealed|{secret}".encode()).digest() for id_, secret in keys.items()}
+        self._sealing = KeySet([OctKey.import_key(key, {"kid": id_}) for id_, key in sealing.items()])
 
     def sign(self, ticket: Ticket) -> str:
         claims = {
@@ -148,6 +152,33 @@ class TicketSigner:
             return BegunLogIn(**claims) if timedelta() <= now - begun_at < BEGUN_LASTS else None
         except _UNREADABLE:
             return None
+
+    def sign_done(self, person: UUID, packed: str, now: datetime) -> str:
+        """Sign what a person has just done."""
+        return self._sign(_DONE, {"sub": str(person), "done": packed, "iat": int(now.timestamp())})
+
+    def read_done(self, person: UUID, text: str, now: datetime) -> str | None:
+        """Return what this person has done within UNDO_LASTS."""
+        try:
+            claims = self._read(_DONE, text)
+            done_at = datetime.fromtimestamp(claims["iat"], UTC)
+            fresh = done_at - CLOCKS_DIFFER <= now < done_at + UNDO_LASTS
+            return str(claims["done"]) if fresh and claims["sub"] == str(person) else None
+        except _UNREADABLE:
+            return None
+
+    def seal(self, text: str) -> str:
+        """Encrypt a text that a form brings back, and that a page must not show (RFC 7516)."""
+        key = self._sealing.keys[0]
+        return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM", "kid": key.kid}, text.encode(), key)
+
+    def unseal(self, sealed: str) -> str:
+        """Return the text; raises InvalidTicket."""
+        try:
+            found = jwe.decrypt_compact(sealed, self._sealing).plaintext
+        except _UNREADABLE as error:
+            raise InvalidTicket from error
+        return (found or b"").decode()
 
     def _sign(self, kind: str, claims: dict[str, Any]) -> str:
         key = self._keys[0]

@@ -17,9 +17,10 @@ from shared.contract.events import ErasedPlace, ErasureConfirmed
 from shared.contract.vocabulary import ErasedAt, Service
 from shared.database.db import Database
 from tests.audit import audit_rows
-from tests.integration.trigger.samples import NOW, SETTINGS, decide, published, purchase
+from tests.integration.trigger.samples import NOW, SETTINGS, body, decide, published, purchase
 
 ANN: dict[str, Any] = {"id": "c1", "name": "Ann Lee", "email": "Ann@Shop.example", "phone": "+7 916 123-45-67"}
+NUMBERED = {"id": "gid://shop/5", "number": "#A-1"}
 
 
 @pytest.fixture
@@ -60,6 +61,29 @@ async def found(client: httpx2.AsyncClient, typed: str) -> list[tuple[str, bool]
 )
 async def test_customer_is_found_and_who_shares_an_address_is_listed(client: httpx2.AsyncClient, typed: str) -> None:
     assert await found(client, typed) == [("c1", True), ("c2", False)]
+
+
+@pytest.mark.parametrize("typed", ["#A-1", "A-1", "a-1", "№ A-1"])
+async def test_order_is_found_by_the_number_people_know(
+    client: httpx2.AsyncClient, installed: Database, typed: str
+) -> None:
+    await decide(installed, [body("purchase.completed", "e5", customer={"id": "c5"}, order=NUMBERED)])
+    assert await found(client, typed) == [("c5", True)]
+    assert await found(client, "gid://shop/5") == [("c5", True)]
+
+
+async def test_service_is_found_by_the_number_people_know(client: httpx2.AsyncClient, installed: Database) -> None:
+    service = {"id": "s-9", "number": "R 77", "type": "repair"}
+    await decide(installed, [body("service.completed", "e5", customer={"id": "c5"}, service=service)])
+    assert await found(client, "r 77") == [("c5", True)]
+
+
+async def test_erased_customer_is_not_found_by_the_number_of_an_order(
+    client: httpx2.AsyncClient, installed: Database
+) -> None:
+    await decide(installed, [body("purchase.completed", "e5", customer={"id": "c5"}, order=NUMBERED)])
+    await decide(installed, [body("customer.erased", "e6", customer={"id": "c5"})])
+    assert await found(client, "#A-1") == []
 
 
 async def test_address_in_any_case_finds_every_id_that_has_it(client: httpx2.AsyncClient) -> None:

@@ -8,6 +8,7 @@ import httpx2
 
 from shared.database.db import Database
 from tests.integration.trigger.test_programs import apply
+from tests.staff_pages import done_on, undo
 
 RICH: dict[str, Any] = {
     "title": "After a purchase",
@@ -90,6 +91,21 @@ async def test_stop_asks_first_then_stops_and_says_by_whom(client: httpx2.AsyncC
     await client.post("/programs/after-purchase/off")
     assert "Surveys under way go on" in words(await client.get("/programs/after-purchase"))
     assert (await client.post("/programs/none/off")).status_code == 404
+
+
+async def test_switch_is_undone_unless_somebody_switched_meanwhile(client: httpx2.AsyncClient) -> None:
+    path = "/programs/after-purchase"
+    await client.post(f"{path}/off")
+    off = (await client.get(path)).text
+    assert done_on(off) == "You switched it off: it asks nobody new."
+    await undo(client, off)
+    assert done_on((await client.get(path)).text) == "You switched it on."
+    await client.post(f"{path}/stopped")
+    assert (await undo(client, off)).status_code == 409
+    await undo(client, (await client.get(path)).text)
+    assert done_on((await client.get(path)).text) == "You switched it on."
+    await client.post(f"{path}/withdrawn")
+    assert "Undo" not in (await client.get(path)).text
 
 
 async def test_stopping_everything_is_said_on_every_page(client: httpx2.AsyncClient) -> None:

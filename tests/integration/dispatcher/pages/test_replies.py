@@ -20,6 +20,7 @@ from tests.integration.dispatcher.channels.test_bounces import reader, reference
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.pages.conftest import browser
 from tests.integration.dispatcher.test_receipts import Receiver, sent
+from tests.staff_pages import undo
 from tests.unit.dispatcher.test_incoming_mails import REFERENCE, answer
 
 
@@ -62,6 +63,8 @@ async def test_reply_marked_as_read_is_shown_only_on_request(
     assert (await client.post(f"/replies/{uuid4()}/read")).status_code == 303
     assert "Where is my parcel?" not in (await client.get("/replies")).text
     assert "Where is my parcel?" in (await client.get("/replies?read=true")).text
+    await undo(client, (await client.get("/replies")).text)
+    assert "Where is my parcel?" in (await client.get("/replies")).text
 
 
 async def test_request_to_unsubscribe_by_mail_suppresses_mails(chain: Chain, server: Imap) -> None:

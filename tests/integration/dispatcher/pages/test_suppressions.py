@@ -16,6 +16,7 @@ from shared.contract.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
 from tests.staff import STAFF
+from tests.staff_pages import done_on, undo
 
 
 @pytest.fixture
@@ -53,6 +54,31 @@ async def test_staff_release_a_suppression_on_its_page(chain: Chain, client: htt
     lifted = await client.post(f"/suppressions/{row['id']}/release")
     assert "Nobody yet" in lifted.text
     assert len(await chain.published("respondent.released")) == 1
+
+
+@pytest.mark.parametrize("kind", [ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT])
+async def test_suppression_that_was_lifted_is_put_back_with_its_addresses(
+    chain: Chain, client: httpx2.AsyncClient, kind: ReceiptKind
+) -> None:
+    await Receiver(chain).told(kind, await sent(chain, request("ann@example.com")))
+    stored = "SELECT respondent_id, channel, program, reason, until FROM suppressions"
+    bound = "SELECT fingerprint FROM bound_addresses ORDER BY fingerprint"
+    before, addresses = await chain.rows(stored), await chain.rows(bound)
+    (row,) = await chain.rows("SELECT id FROM suppressions")
+    lifted = (await client.post(f"/suppressions/{row['id']}/release")).text
+    assert done_on(lifted).startswith("You lifted the suppression")
+    assert "ann@example.com" not in lifted
+    back = await undo(client, lifted)
+    assert (back.status_code, back.headers["location"]) == (303, "/suppressions")
+    assert (await chain.rows(stored), await chain.rows(bound)) == (before, addresses)
+    assert len(await chain.published("respondent.suppressed")) == 2
+    assert done_on((await client.get("/suppressions")).text).startswith("You put the suppression back")
+
+
+async def test_invented_suppression_is_not_put_back(chain: Chain, client: httpx2.AsyncClient) -> None:
+    refused = await client.post("/suppressions/restore", data={"sealed": '{"respondent_id":"r1","reason":"opt_out"}'})
+    assert refused.status_code == 422
+    assert await chain.rows("SELECT 1 FROM suppressions") == []
 
 
 async def test_longer_suppression_replaces_a_shorter_one_and_never_the_reverse(chain: Chain) -> None:

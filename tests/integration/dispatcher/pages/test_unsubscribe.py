@@ -5,8 +5,11 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from shared.contract.vocabulary import ChannelKind
-from tests.integration.dispatcher.conftest import Chain, plan, request
+from services.dispatcher.domain.addresses import NewSuppression
+from services.dispatcher.handlers import close_invitations
+from shared.contract.events import Suppression
+from shared.contract.vocabulary import ChannelKind, SuppressionReason
+from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
 from tests.integration.dispatcher.pages.conftest import unsubscribe_path
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
@@ -105,3 +108,48 @@ async def test_page_has_the_language_and_words_of_its_program(
     assert "Ja, bitte" in page
     assert "Alles" in page
     assert "Every e-mail" in page, "English words, where the program says none"
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("all", "will not ask you again"), ("email", "no more questions by e-mail"), ("survey", "a question like this")],
+)
+async def test_later_visit_says_what_was_stopped_and_takes_it_back(
+    chain: Chain, client: httpx2.AsyncClient, what: str, said: str
+) -> None:
+    asked = request()
+    await chain.take(asked)
+    path = unsubscribe_path(asked.invitation_id)
+    for page in (await client.post(path, data={"what": what}), await client.get(path)):
+        assert said in page.text
+        assert 'name="what" value="again"' in page.text
+        assert 'value="survey"' not in page.text, "it does not ask as if nothing was said"
+    assert "may ask you again" in (await client.post(path, data={"what": "again"})).text
+    assert await chain.rows("SELECT 1 FROM suppressions") == []
+    (released,) = await chain.published("respondent.released")
+    assert (released.respondent_id, released.reason) == (asked.respondent_id, "opt_out")
+    assert 'value="survey"' in (await client.get(path)).text
+
+
+async def test_what_is_not_an_opt_out_is_not_taken_back(chain: Chain, client: httpx2.AsyncClient) -> None:
+    asked = request()
+    await chain.take(asked)
+    complaint = Suppression(respondent_id=asked.respondent_id, channel=EMAIL, reason=SuppressionReason.COMPLAINT)
+    async with chain.database.sessions.begin() as session:
+        await close_invitations.suppress(session, [NewSuppression(complaint)], now=NOW)
+    page = await client.post(unsubscribe_path(asked.invitation_id), data={"what": "again"})
+    assert "a moment ago" in page.text, "an opt-out on the answer page arrives some seconds later"
+    assert await chain.published("respondent.released") == []
+
+
+async def test_opt_out_that_has_not_arrived_yet_can_be_taken_back_a_moment_later(
+    chain: Chain, client: httpx2.AsyncClient
+) -> None:
+    asked = request()
+    await chain.take(asked)
+    path = f"{unsubscribe_path(asked.invitation_id)}?again=1"
+    page = (await client.get(path)).text
+    assert "a moment ago" in page
+    assert 'name="what" value="again"' in page
+    await client.post(path, data={"what": "all"})
+    assert "will not ask you again" in (await client.get(path)).text

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
 
 import httpx2
 import pytest
 
-from shared.contract.events import Brand, EventRef, ExtraQuestion, Reason, RespondentErased, SurveyWithdrawn
-from tests.integration.scoring.stand import NOW, QUESTION, Scoring, link_of, requested
+from services.scoring.config import ScoringSettings
+from services.scoring.main import build_app
+from shared.contract.events import (
+    Brand,
+    EventRef,
+    ExtraQuestion,
+    Reason,
+    RespondentErased,
+    RespondentReleased,
+    SurveyWithdrawn,
+)
+from shared.contract.vocabulary import ChannelKind, SuppressionReason
+from shared.web import links
+from tests.integration.scoring.stand import NOW, QUESTION, SECRETS, Scoring, link_of, requested
 
 
 async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, client: httpx2.AsyncClient) -> None:
@@ -181,6 +194,57 @@ async def test_opt_out_is_confirmed_and_published_once(scoring: Scoring, client:
     for _ in range(2):
         assert (await client.post(f"{link}/stop")).status_code == 200
     assert len(await scoring.published("respondent.opted_out")) == 1
+
+
+@pytest.fixture
+async def with_link_keys(scoring: Scoring) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an application with the keys that made the links."""
+    app = build_app(ScoringSettings(link_keys=SECRETS), database=scoring.database, clock=scoring.clock)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        yield client
+
+
+async def test_later_visit_says_that_the_respondent_opted_out(
+    scoring: Scoring, with_link_keys: httpx2.AsyncClient
+) -> None:
+    client = with_link_keys
+    request = await scoring.asked()
+    link = link_of(request.invitation_id)
+    token = links.token(SECRETS, "k1", links.Purpose.UNSUBSCRIBE, request.invitation_id)
+    for page in (await client.post(f"{link}/stop"), await client.get(link), await client.get(f"{link}/stop")):
+        assert page.status_code == 200
+        assert "We will not ask you again" in page.text
+        assert f'/u/{token}?again=1">You may ask me again' in page.text
+        assert "Shall we stop asking you?" not in page.text
+    question = (await client.get(f"{link}?change=1")).text
+    assert 'name="score"' in question
+    assert "We will not ask you again" in question
+    await client.post(link, data={"score": "9"})
+    for page in (await client.get(link), await client.get(f"{link}?done=1")):
+        assert "We will not ask you again" in page.text
+
+
+async def test_opt_out_that_was_taken_back_is_no_longer_shown(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    request = await scoring.asked()
+    link, who = link_of(request.invitation_id), {"respondent_id": request.respondent_id}
+    await client.post(f"{link}/stop")
+    scoring.clock.moment += timedelta(minutes=2)
+    await scoring.receive(RespondentReleased(**who, channel=ChannelKind.EMAIL, reason=SuppressionReason.OPT_OUT))
+    await scoring.receive(RespondentReleased(**who, reason=SuppressionReason.COMPLAINT))
+    assert "We will not ask you again" in (await client.get(link)).text
+    await scoring.receive(RespondentReleased(**who, reason=SuppressionReason.OPT_OUT))
+    assert "We will not ask you again" not in (await client.get(link)).text
+
+
+async def test_opt_out_after_one_that_was_taken_back_is_published_again(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    link = link_of((await scoring.asked()).invitation_id)
+    await client.post(f"{link}/stop")
+    scoring.clock.moment += timedelta(minutes=2)
+    await client.post(f"{link}/stop")
+    assert len(await scoring.published("respondent.opted_out")) == 2
 
 
 async def test_texts_of_a_brand_are_escaped(scoring: Scoring, client: httpx2.AsyncClient) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page
 
-from services.scoring.config import ScoringSettings
-from services.scoring.main import build_app
 from tests.browser import HUMAN, PHONE
 from tests.integration.scoring.answer_page.test_suspects import counted, sent
 from tests.integration.scoring.stand import Scoring, link_of, requested
@@ -20,20 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 MAILS = 50
 PRESS = "button => button.click()"
-
-
-@pytest.fixture
-async def address(scoring: Scoring) -> AsyncIterator[str]:
-    app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(30):
-        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
-            await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await serving
 
 
 async def press_everything(page: Page, link: str) -> None:

@@ -18,6 +18,7 @@ from shared.contract.events import ContactAttempted, SurveyRequested, SurveyWith
 from shared.contract.vocabulary import AttemptState, ChannelKind
 from tests.integration.scoring.stand import Scoring, call_for, link_of, requested
 from tests.staff import STAFF
+from tests.staff_pages import done_on, undo
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -183,6 +184,34 @@ async def test_person_who_tries_several_scores_counts_with_the_second_page(
     why = {"reasons": "wait", "comment": "Slow.", "shown": form(scoring, 3)["shown"]}
     await client.post(link, data=why, headers=BROWSER)
     assert await counted(scoring) == {3: 1}
+
+
+async def test_answer_that_staff_let_count_does_not_count_after_undo(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    await client.post(link_of(request.invitation_id), data={"score": "3"}, headers=BOT)
+    [answer] = await scoring.rows("SELECT answer_id FROM answers")
+    suspected = await counted(scoring)
+    await client.post(f"/suspects/{answer['answer_id']}/confirm")
+    page = (await client.get("/suspects")).text
+    assert done_on(page) == "You let the answer 3 count."
+    assert await counted(scoring) != suspected
+    await undo(client, page)
+    assert await counted(scoring) == suspected
+    assert f"/suspects/{answer['answer_id']}/confirm" in (await client.get("/suspects")).text
+    assert [event.payload.suspect for event in await scoring.published("answer.amended")] == [False, True]  # type: ignore[attr-defined]
+
+
+async def test_answer_that_was_amended_meanwhile_still_counts(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    request = await mailed(scoring)
+    await client.post(link_of(request.invitation_id), data={"score": "3"}, headers=BOT)
+    [answer] = await scoring.rows("SELECT answer_id FROM answers")
+    await client.post(f"/suspects/{answer['answer_id']}/confirm")
+    page = (await client.get("/suspects")).text
+    await scoring.say(request.invitation_id, 8)
+    assert (await undo(client, page)).status_code == 409
+    assert await scoring.rows("SELECT score, suspect FROM answers") == [{"score": 8, "suspect": False}]
 
 
 async def test_last_score_of_a_run_is_stored_shown_and_can_be_confirmed(

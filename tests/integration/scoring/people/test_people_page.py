@@ -20,6 +20,7 @@ from services.scoring.people.identities import account_of
 from shared.contract.vocabulary import Role
 from tests.integration.scoring.people.conftest import PASSWORD, Open, enter, joined
 from tests.integration.scoring.stand import Scoring
+from tests.staff_pages import done_on, undo
 
 Type = Callable[..., Any]
 ROLES = ("--role", "operator", "--role", "manager")
@@ -137,6 +138,24 @@ async def test_whoever_is_turned_off_is_out_until_turned_on(
         assert (await enter(anna, "anna")).status_code == 303
         await admin.post(f"{person}/sessions/end")
         assert (await anna.get("/desk")).status_code == 307
+
+
+async def test_change_of_a_person_is_undone_unless_somebody_changed_it_meanwhile(
+    admin: httpx2.AsyncClient, opened: Open, scoring: Scoring
+) -> None:
+    async with opened() as anna:
+        await joined(anna, scoring, "anna", Role.OPERATOR)
+    path = await person_of(admin, "Anna Petrova")
+    before = await scoring.rows("SELECT name, roles, email, off_at FROM people WHERE login = 'anna'")
+    await admin.post(path, data={"name": "Anna Ivanova", "role": ["manager", "analyst"], "email": "a@b.example"})
+    changed = (await admin.get(path)).text
+    assert done_on(changed) == "You changed Anna Ivanova."
+    await undo(admin, changed)
+    assert await scoring.rows("SELECT name, roles, email, off_at FROM people WHERE login = 'anna'") == before
+    assert (await undo(admin, changed)).status_code == 422
+    await admin.post(f"{path}/off")
+    await undo(admin, (await admin.get(path)).text)
+    assert await scoring.rows("SELECT name, roles, email, off_at FROM people WHERE login = 'anna'") == before
 
 
 async def test_last_administrator_stays_one(admin: httpx2.AsyncClient, scoring: Scoring, opened: Open) -> None:

@@ -9,6 +9,7 @@ from html import unescape
 import httpx2
 
 from tests.integration.scoring.stand import Scoring, answer_all
+from tests.staff_pages import done_on, undo
 
 FIELDS = (
     "code",
@@ -53,6 +54,37 @@ async def test_store_is_added_edited_and_deleted(client: httpx2.AsyncClient) -> 
     shown = (await client.get(deleted.headers["location"])).text
     assert "The store 77 is not in the list." in shown
     assert (await client.get("/stores/edit?code=77")).status_code == 404
+
+
+async def test_each_change_of_a_store_is_undone(client: httpx2.AsyncClient) -> None:
+    async def listed() -> list[dict[str, object]]:
+        stores: list[dict[str, object]] = (await client.get("/v1/stores")).json()["stores"]
+        return stores
+
+    async def undone() -> list[dict[str, object]]:
+        assert done_on(page := (await client.get("/stores")).text)
+        assert (await undo(client, page)).status_code == 303
+        return await listed()
+
+    await save(client, code="77", name="Arbat")
+    assert await undone() == []
+    await save(client, code="77", name="Arbat", hours="mon-fri 09:00-21:00", spellings="Old Arbat")
+    before = await listed()
+    await save(client, **(await form_of(client, "77") | {"name": "Arbat street", "hours": ""}))
+    assert await undone() == before
+    await client.post("/stores/spelling", data={"value": "arbat shop", "store": "77"})
+    assert await undone() == before
+    await client.post("/stores/delete", data={"code": "77", "version": (await form_of(client, "77"))["version"]})
+    assert await undone() == before
+
+
+async def test_store_that_was_changed_meanwhile_is_shown_and_not_undone(client: httpx2.AsyncClient) -> None:
+    await save(client, code="77", name="Arbat")
+    await save(client, **(await form_of(client, "77") | {"name": "Arbat street"}))
+    page = (await client.get("/stores")).text
+    await save(client, **(await form_of(client, "77") | {"name": "Arbat lane"}))
+    assert (await undo(client, page)).status_code == 409
+    assert (await client.get("/v1/stores/77")).json()["name"] == "Arbat lane"
 
 
 async def test_page_says_saved_or_deleted_only_of_what_is(client: httpx2.AsyncClient) -> None:
