@@ -16,6 +16,7 @@ _FORMATS = {
     "short_day": formats.short_day,
     "weekday": formats.weekday,
     "moment": formats.moment,
+    "local": formats.local,
     "grouped": formats.grouped,
 }
 _STAFF_PAGES = Path(__file__).parent / "staff" / "templates"
@@ -35,7 +36,7 @@ def template_environment(folder: Path, *, styles: str = "", lstrip_blocks: bool 
         lstrip_blocks=lstrip_blocks,
         auto_reload=False,
     )
-    environment.globals |= {"styles": styles, "wording": current.current.get, "asset": asset}
+    environment.globals |= {"styles": styles, "wording": current.current.get, "asset": asset, "zone": formats.zone}
     environment.filters |= _FORMATS
     environment.policies["ext.i18n.trimmed"] = True
     environment.add_extension(InternationalizationExtension)

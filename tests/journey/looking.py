@@ -23,7 +23,7 @@ _MISFITS = """() => {
         const outer = element.parentElement;
         return !outer || scrolls(outer) || outer.matches(".card, body") ? outer : around(outer);
     };
-    for (const element of document.body.querySelectorAll(":not(.hidden-text, .skip, svg *, textarea, select)")) {
+    for (const element of document.body.querySelectorAll(":not(.hidden-text, .skip, svg *, input, textarea, select)")) {
         const box = element.getBoundingClientRect(), style = getComputedStyle(element);
         if (!box.width || !box.height || style.visibility === "hidden") continue;
         if (element.scrollWidth > element.clientWidth + 1 && style.display !== "inline") {
