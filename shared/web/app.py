@@ -24,6 +24,7 @@ from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.languages.current import SHARED
 from shared.metrics import HTTP_SECONDS
+from shared.web.api_docs.answers import completed
 from shared.web.assets import files
 from shared.web.audit.trail import RecordedRequests
 from shared.web.errors.pages import error_response
@@ -79,6 +80,8 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
     plain = (PlainRoute(files.PATH, files.respond, methods=["GET"]), *plain)
     app.include_router(Operations(health).router())
+    document = app.openapi
+    app.openapi = lambda: completed(document(), service)  # type: ignore[method-assign] # as FastAPI documents it
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # so that other methods get 405 with the allowed methods
