@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPMethod, HTTPStatus
-from typing import Any
 
 from shared.contract.vocabulary import Role, Service
 from shared.web import routes
+from shared.web.api_docs.examples import Document, with_example
 from shared.web.api_keys.scopes import needed_scope
 from shared.web.routes import Audience
-
-Document = dict[str, Any]
 
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _OF_FASTAPI = ("HTTPValidationError", "ValidationError")  # which no operation answers
@@ -110,8 +108,9 @@ def _operation(operation: Document, service: Service, method: str, path: str) ->
     first, *rest = re.split(r"(?<=\.)\s+", operation.get("description", ""), maxsplit=1)
     prefix = routes.find(path)
     problems = {str(int(each)): _problem(each) for each in sorted(set(_statuses(prefix, method, path)))}
-    answers = {code: each for code, each in operation["responses"].items() if code != "422"}
-    described = {**operation, "summary": first.rstrip("."), "responses": answers | problems}
+    shown = with_example(operation, f"{method} {path}")
+    answers = {code: each for code, each in shown["responses"].items() if code != "422"}
+    described = {**shown, "summary": first.rstrip("."), "responses": answers | problems}
     if prefix is None or not _is_gated(prefix):
         return described | {"description": "".join(rest)}
     scope = needed_scope(service, method, path)

@@ -9,8 +9,8 @@ from typing import Any
 
 from shared.contract.vocabulary import Service
 from shared.web import routes
+from shared.web.api_docs.examples import Document
 
-Document = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
 
 
