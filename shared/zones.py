@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from datetime import date, datetime
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+current_zone: ContextVar[ZoneInfo] = ContextVar("current_zone", default=ZoneInfo("UTC"))  # noqa: B039 - it is frozen
+"""The zone in which times are written for the person who sent the request that this task answers."""
 
 
 def time_zone(name: str) -> ZoneInfo:
@@ -20,9 +24,9 @@ def local_day(moment: datetime, zone: str) -> date:
 
 
 def is_time_zone(name: str) -> bool:
-    return name in _names()
+    return name in time_zone_names()
 
 
 @cache
-def _names() -> frozenset[str]:
+def time_zone_names() -> frozenset[str]:
     return frozenset(available_timezones())

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from services.scoring.answer_page.page_views import PageViewWriter
 from services.scoring.answer_page.previews import AnswerPagePreviews
@@ -166,10 +167,18 @@ def build_app(  # noqa: PLR0913 - a service is built from these
 
 
 class Logos(StaticFiles):
-    """Files of a folder that need not exist; Starlette's own class answers every request with 500 without it."""
+    """Files of a folder that need not exist; Starlette's own class answers every request with 500 without it.
+
+    Browsers keep a logo and ask each time whether it has changed.
+    """
 
     async def check_config(self) -> None:
         return
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 def _limits(settings: ScoringSettings, clients: ClientAddress) -> RateLimits:

@@ -10,6 +10,7 @@ from babel.numbers import format_decimal, format_percent
 
 from shared.languages.catalogue import ENGLISH
 from shared.languages.current import current
+from shared.zones import current_zone
 
 _SPACE, _NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
@@ -30,9 +31,9 @@ def short_day(of: date) -> str:
     return format_skeleton("MMMd", of, locale=language.locale)
 
 
-def weekday(of: date) -> str:
-    """Write the day of the week, `Thu`."""
-    return format_date(of, "EEE", locale=current.get().locale)
+def weekday(at: datetime) -> str:
+    """Write the day of the week in the reader's zone, `Thu`."""
+    return format_date(local(at), "EEE", locale=current.get().locale)
 
 
 def day_range(first: date, last: date) -> str:
@@ -40,9 +41,19 @@ def day_range(first: date, last: date) -> str:
     return f"{short_day(first) if first.year == last.year else day(first)} – {day(last)}"  # noqa: RUF001 - a dash
 
 
+def local(at: datetime) -> datetime:
+    """Return the time in the reader's zone."""
+    return at.astimezone(current_zone.get())
+
+
 def moment(at: datetime) -> str:
-    """Write a time in its own zone, `03 Sep 2026, 07:05`."""
-    return f"{day(at)}, {at:%H:%M}"
+    """Write a time in the reader's zone, `03 Sep 2026, 07:05`."""
+    return f"{day(local(at))}, {local(at):%H:%M}"
+
+
+def zone() -> str:
+    """Write the name of the reader's zone, `Europe/Moscow`."""
+    return current_zone.get().key
 
 
 def grouped(count: int) -> str:

@@ -14,7 +14,6 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -25,6 +24,8 @@ from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.languages.current import SHARED
 from shared.metrics import HTTP_SECONDS
+from shared.web.api_docs.answers import completed
+from shared.web.assets import files
 from shared.web.audit.trail import RecordedRequests
 from shared.web.errors.pages import error_response
 from shared.web.languages import Languages
@@ -77,8 +78,10 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     # FastAPI's traces would name paths, and a path may hold a token
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    plain = (PlainRoute(files.PATH, files.respond, methods=["GET"]), *plain)
     app.include_router(Operations(health).router())
+    document = app.openapi
+    app.openapi = lambda: completed(document(), service)  # type: ignore[method-assign] # as FastAPI documents it
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # so that other methods get 405 with the allowed methods

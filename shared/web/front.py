@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.contract.vocabulary import Service
 from shared.languages.marking import mark
-from shared.web import api_docs, routes
+from shared.web import routes
+from shared.web.api_docs.merging import merged
 from shared.web.errors.pages import error_response
 from shared.web.problems import Unavailable
 
@@ -38,4 +39,4 @@ class Front:
         await app(scope, receive, send)
 
     def _openapi(self) -> dict[str, Any]:
-        return api_docs.merged({service: document() for service, document in self._documents.items()})
+        return merged({service: document() for service, document in self._documents.items()})

@@ -1,4 +1,7 @@
-"""The language of a page for staff: what the person chose, else what the browser asks for, else the setting."""
+"""The language and the time zone of a page for staff.
+
+The language is what the person chose, else what the browser asks for, else the setting.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.languages import current
 from shared.web import routes
 from shared.web.staff.tickets import StaffCookie
+from shared.web.staff.zones import ZoneCookies
+from shared.zones import current_zone
 
 LASTING = timedelta(days=400)  # the most that browsers keep a cookie (RFC 6265bis)
 _MOST_ASKED = 20  # languages of a header that are looked at …
@@ -24,34 +29,46 @@ _FOR_PROGRAMS = ("/v1/", "/docs", "/openapi.json", "/metrics")
 chosen_language: ContextVar[str] = ContextVar("chosen_language", default="")
 """The language that the person who sent the request has chosen; empty for none."""
 
+chosen_zone: ContextVar[str] = ContextVar("chosen_zone", default="")
+"""The time zone that the person who sent the request has chosen; empty for none."""
+
 
 def language_cookie(*, https: bool) -> StaffCookie:
     return StaffCookie("earshot-language", https)
 
 
 class Languages:
-    """Sets the language of each request to a page for staff; respondents and programs get what they got without it."""
+    """Sets the language and the time zone of each request to a page for staff.
+
+    Respondents and programs get what they got without it.
+    """
 
     def __init__(self, app: ASGIApp, *, catalogues: Path, otherwise: str, https: bool) -> None:
         self._app, self._otherwise, self._cookie = app, otherwise, language_cookie(https=https)
         self._languages = {code: current.language(code, catalogues) for code in current.known()}
         self._known = tuple(self._languages)
+        self._zones = ZoneCookies.of(https=https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _is_for_staff(scope["path"]):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        chosen = self._cookie.text_in(headers.get("cookie", "")) or ""
+        cookies = headers.get("cookie", "")
+        chosen = self._cookie.text_in(cookies) or ""
         chosen = chosen if chosen in self._languages else ""
         asked = headers.get("accept-language", "")[:_LONGEST_ASKED]
         code = chosen or _negotiated(asked, self._otherwise, self._known)
         choice, language = chosen_language.set(chosen), current.current.set(self._languages[code])
+        own_zone = chosen_zone.set(self._zones.chosen_in(cookies))
+        zone = current_zone.set(self._zones.zone_in(cookies))
         try:
             await self._app(scope, receive, send)
         finally:
             chosen_language.reset(choice)
             current.current.reset(language)
+            chosen_zone.reset(own_zone)
+            current_zone.reset(zone)
 
 
 def _is_for_staff(path: str) -> bool:

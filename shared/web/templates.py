@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from jinja2.ext import InternationalizationExtension
 
 from shared.languages import current, formats
+from shared.web.assets.files import asset
 
 _FORMATS = {
     "translated": current.lookup,
@@ -15,6 +16,7 @@ _FORMATS = {
     "short_day": formats.short_day,
     "weekday": formats.weekday,
     "moment": formats.moment,
+    "local": formats.local,
     "grouped": formats.grouped,
     "price": formats.price,
 }
@@ -35,7 +37,7 @@ def template_environment(folder: Path, *, styles: str = "", lstrip_blocks: bool 
         lstrip_blocks=lstrip_blocks,
         auto_reload=False,
     )
-    environment.globals |= {"styles": styles, "wording": current.current.get}
+    environment.globals |= {"styles": styles, "wording": current.current.get, "asset": asset, "zone": formats.zone}
     environment.filters |= _FORMATS
     environment.policies["ext.i18n.trimmed"] = True
     environment.add_extension(InternationalizationExtension)

@@ -17,14 +17,13 @@ from services.dispatcher.repository import replies
 from shared.contract.events import NpsUpdated
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Database
-from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, log_in, photograph, watched
-from tests.journey.looking import faults_of
+from tests.browser import DESKTOP, PHONE, Watch, log_in, watched
+from tests.journey.looking import OF_RESPONDENTS, OF_STAFF, faults_of, looked_at
 from tests.journey.stage import Stage, event, link_in, purchase
 from tests.journey.test_chain import published
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-SIZES = {"360": PHONE, "1280": DESKTOP}
 PRIVATE = {"x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer", "cache-control": "no-store"}
 MAX_ANSWER_PAGE = 50_000
 
@@ -241,7 +240,7 @@ async def as_operator(context: BrowserContext, stage: Stage) -> None:
     await context.add_cookies([{"name": "operator", "value": "Operator%207", "url": stage.scoring}])
 
 
-async def test_every_page_is_fit_to_be_shown(stage: Stage, browser: Browser) -> None:
+async def test_every_page_is_private_and_has_no_inline_parts(stage: Stage, browser: Browser) -> None:
     places = await every_page(stage)
     async with watched(browser) as context:
         await as_operator(context, stage)
@@ -252,14 +251,10 @@ async def test_every_page_is_fit_to_be_shown(stage: Stage, browser: Browser) -> 
             assert {key: response.headers[key] for key in PRIVATE} == PRIVATE, name
             assert "unsafe" not in response.headers["content-security-policy"], name
             assert await page.locator("[style], style, script:not([src])").count() == 0, name
-            for width, size in SIZES.items():
-                await page.set_viewport_size(size)
-                assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
-                await photograph(page, f"{name}-{width}")
 
 
-async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
-    """axe-core finds nothing, light and dark; it can run only without our content security policy."""
+async def test_every_page_is_accessible_and_fits(stage: Stage, browser: Browser) -> None:
+    """axe-core can run only without our content security policy."""
     places, faults = await every_page(stage), list[str]()
     context = await browser.new_context(bypass_csp=True)
     await log_in(context)
@@ -267,9 +262,8 @@ async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
     page = await context.new_page()
     for name, address in places:
         await page.goto(address)
-        for width, size in SIZES.items():
-            await page.set_viewport_size(size)
-            faults += await faults_of(page, f"{name}-{width}")
+        sizes = OF_RESPONDENTS if name in places.for_respondents else OF_STAFF
+        await looked_at(page, name, faults, sizes=sizes)
     mail = await stage.web.get(places.pages["mail"] + "/html")
     await page.set_content(mail.text)
     faults += await faults_of(page, "mail body", apart=("region", "landmark-one-main"))

@@ -109,3 +109,24 @@ async def test_the_first_tab_stop_skips_the_header(stage: Stage, browser: Browse
     current = page.locator("header [aria-current]")
     assert await current.all_inner_texts() == ["Score", "Stores"]
     await context.close()
+
+
+async def test_person_reads_times_in_the_zone_of_the_browser_or_in_one_of_choice(
+    stage: Stage, browser: Browser
+) -> None:
+    await stage.happens(purchase(1))
+    context = await browser.new_context(locale="en-GB", timezone_id="Asia/Yekaterinburg")
+    page = await context.new_page()
+    await page.goto(f"{stage.scoring}/login")
+    await log_in(context)
+    for address, path in ((stage.trigger, "decisions"), (stage.dispatcher, "invitations")):
+        await page.goto(f"{address}/{path}")
+        await expect(page.get_by_text("times in Asia/Yekaterinburg")).to_be_visible()
+        await expect(page.locator("time").first).to_have_text("02 Mar 2026, 15:00")
+    await page.goto(f"{stage.scoring}/account")
+    await page.get_by_label("Time zone of the pages").fill("Europe/Moscow")
+    await page.get_by_role("button", name="Set the zone").click()
+    await expect(page.get_by_text("times in Europe/Moscow")).to_be_visible()
+    await page.goto(f"{stage.trigger}/decisions")
+    await expect(page.locator("time").first).to_have_text("02 Mar 2026, 13:00")
+    await context.close()

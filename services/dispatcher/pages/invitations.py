@@ -108,7 +108,7 @@ class InvitationPages:
         return self._page("invitations.html", customer=customer, outcome=outcome, found=found, refused=refused)
 
     async def invitation(self, invitation_id: UUID) -> str:
-        """Show an invitation's history, in the respondent's time zone."""
+        """Show an invitation's history, with the time where the respondent is if that is another."""
         async with self.sessions.begin() as session:
             shown = await history.of_invitation(session, invitation_id, scope=staff_scope.get())
         return self._page("invitation.html", history=shown, explain=explained)

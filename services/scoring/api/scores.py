@@ -172,6 +172,7 @@ class ScoreApi:
         return {"id": annotation.id}
 
     async def erase_annotation(self, annotation_id: UUID) -> Response:
+        """Delete an annotation."""
         async with self.sessions.begin() as session:
             if not await remove_annotation(session, annotation_id):
                 raise NotFound("No such annotation")
@@ -190,6 +191,7 @@ class ScoreApi:
         return BenchmarkOut(name=name, nps=body.nps, source=body.source)
 
     async def erase_benchmark(self, name: str) -> Response:
+        """Delete a benchmark."""
         async with self.sessions.begin() as session:
             if not await benchmarks.remove(session, name):
                 raise NotFound("No such benchmark")

@@ -22,6 +22,7 @@ from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, catego
 from shared.languages import formats
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.zones import current_zone
 
 MOST_VALUES, MORE_COMMENTS = 20, 50
 _STEP_NAMES = {
@@ -286,7 +287,7 @@ def _comment(row: asyncpg.Record, score: ScoreData, now: datetime) -> CommentRow
         category=category,
         text=row["comment"],
         store=store and score.selected.stores.shown(STORE, store),
-        at=rendering.moment(row["answered_at"], row["program_zone"], now=now),
+        at=rendering.moment(row["answered_at"], current_zone.get(), now=now),
         source=_source(row["mode"], row["channel"]),
         suspect=row["suspect"],
         callback=row["callback_wanted"],

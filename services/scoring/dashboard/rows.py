@@ -99,6 +99,7 @@ class DashboardRows:
     against: Sequence[cards.Option]
     periods: Sequence[cards.Option]
     today: date
+    zone: str  # of the program: its days begin there
     segment: str
     score: ScoreRows | None
 
@@ -121,6 +122,7 @@ def of(data: DashboardData) -> DashboardRows:
         against=[cards.Option(value, gettext(label), value == query.against) for value, label in _COMPARED.items()],
         periods=[cards.Option(period, gettext(label), period == query.period) for period, label in _PERIODS.items()],
         today=data.today,
+        zone=data.programs[data.program].zone if data.program else "",
         segment=(query.segment or "").replace(":", " "),
         score=_score(data, data.score) if data.score and _is_known(data.score.whole) else None,
     )

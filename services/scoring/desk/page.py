@@ -62,7 +62,7 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
         return gettext("The call is closed.")
     if task.due_at >= task.expires_at:
         return gettext("The call expires before then and does not come back.")
-    back = rendering.moment(task.due_at, task.time_zone, now=now)
+    back = rendering.moment(task.due_at, time_zone(task.time_zone), now=now)
     if moved:
         text = mark("It is moved into the hours in which they may be called: it comes back %(time)s their time.")
         return gettext(text, time=back)

@@ -24,11 +24,13 @@ from services.scoring.web import forms, rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
+from shared.languages import formats
 from shared.languages.current import gettext
 from shared.web.audit.acts import note
 from shared.web.problems import Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import person_name, staff_scope
+from shared.zones import time_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +157,15 @@ class Desk:
             due, counts = await call_queue.queue(session, operator, now=now, scope=staff_scope.get())
             noted_id = task_id_of(query.get("task"))
             noted = await calls.load(session, noted_id, scope=staff_scope.get()) if noted_id else None
-            made = await call_queue.made_since(
-                session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0)
-            )
+            today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
+            made = await call_queue.made_since(session, operator, today)
         return rendering.page(
             "desk.html",
             operator=operator,
             notice=outcome_notice(noted, query, now) if noted else _notice(said or query.get("said", "")),
             queue=[queue_line(each, operator, now) for each in due],
             counts=counts,
-            next_due=counts["next_due"] and rendering.moment(counts["next_due"], "UTC", now=now),
+            next_due=counts["next_due"] and rendering.moment(counts["next_due"], time_zone("UTC"), now=now),
             call=call_values(task, invitation, now) if task and invitation else None,
             written=written,
             made=made,

@@ -24,6 +24,7 @@ from shared.web.problems import Conflict, NotFound
 from shared.web.staff.done_acts import REPLACES, refuse_changed, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
+from shared.zones import current_zone
 
 _PAGE = "/suspects"
 LIMIT = 200
@@ -59,7 +60,7 @@ class Suspects:
             found = await answers.suspects(session, limit=LIMIT, scope=staff_scope.get())
         now = self.clock.now()
         lines = [
-            {**row, "at": rendering.moment(row["answered_at"], row["program_zone"], now=now), "why": _why(row)}
+            {**row, "at": rendering.moment(row["answered_at"], current_zone.get(), now=now), "why": _why(row)}
             for row in map(dict, found)
         ]
         return rendering.page("suspects.html", lines=lines, limit=LIMIT, pages=self.staff_pages)

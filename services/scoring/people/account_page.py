@@ -19,12 +19,14 @@ from services.scoring.web import forms, rendering
 from shared.languages import current as languages
 from shared.languages.current import gettext, ngettext
 from shared.languages.marking import mark
-from shared.web.languages import LASTING, chosen_language, language_cookie
+from shared.web.languages import LASTING, chosen_language, chosen_zone, language_cookie
 from shared.web.problems import STAFF_ONLY, Unauthorized
 from shared.web.qr import qr_svg
 from shared.web.staff.gate import StaffAccess
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import Ticket, signed_in
+from shared.web.staff.zones import ZoneCookies, cookie_text
+from shared.zones import is_time_zone, time_zone_names
 
 _WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
 
@@ -46,6 +48,7 @@ class AccountPage:
         router.add_api_route("/sessions/{session_id}/end", self.end_session, methods=["POST"])
         router.add_api_route("/refused", self.refused, methods=["GET"])
         router.add_api_route("/language", self.choose_language, methods=["POST"])
+        router.add_api_route("/zone", self.choose_zone, methods=["POST"])
         router.add_api_route("/log-out", self.log_out, methods=["POST"])
         return router
 
@@ -138,6 +141,17 @@ class AccountPage:
         response.headers.append("set-cookie", cookie.setting(chosen, lasting=LASTING) if known else cookie.deletion())
         return response
 
+    async def choose_zone(self, request: Request) -> Response:
+        """Write times in a zone in this browser; without one, the browser's own zone counts."""
+        chosen = str((await forms.read(request)).get("zone", "")).strip()
+        if chosen and not is_time_zone(chosen):
+            return await self._page(why=gettext("there is no time zone %(zone)s", zone=chosen))
+        cookie = ZoneCookies.of(https=self.access.cookie.https).chosen
+        response = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
+        stored = cookie.setting(cookie_text(chosen), lasting=LASTING) if chosen else cookie.deletion()
+        response.headers.append("set-cookie", stored)
+        return response
+
     async def log_out(self) -> Response:
         ticket = _person()
         async with self.log_in.sessions.begin() as session:
@@ -168,6 +182,8 @@ class AccountPage:
             shortest=SHORTEST,
             languages={code: languages.name_of(code) for code in languages.known()},
             language=chosen_language.get(),
+            zones=sorted(time_zone_names()),
+            chosen_zone=chosen_zone.get(),
         )
 
 

@@ -54,6 +54,7 @@ class StoresApi:
         return StoresOut(stores=[StoreOut.of(store) for store in known.values()], unlisted=names)
 
     async def get(self, code: str, response: Response) -> StoreOut:
+        """Read one store; the `ETag` header has its version."""
         async with self.sessions.begin() as session:
             store = (await listed.read(session)).get(code)
         if store is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse
 
@@ -15,7 +16,6 @@ from shared.contract.vocabulary import Role
 from shared.languages import formats
 from shared.languages.current import gettext, ngettext
 from shared.web.templates import template_environment
-from shared.zones import local_day, time_zone
 
 _MINUS = "−"  # noqa: RUF001 - a real minus sign
 NO_FIGURE = "–"  # noqa: RUF001 - a real dash
@@ -52,10 +52,10 @@ def role_labels(roles: Iterable[Role]) -> str:
     return ", ".join(sorted(gettext(role.label) for role in roles))
 
 
-def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
+def moment(at: datetime, zone: ZoneInfo, *, now: datetime) -> str:
     """Format a time in the zone, with its day unless that is today there."""
-    local = at.astimezone(time_zone(zone_name))
-    if local.date() == local_day(now, zone_name):
+    local = at.astimezone(zone)
+    if local.date() == now.astimezone(zone).date():
         return gettext("today %(time)s", time=f"{local:%H:%M}")
     return f"{formats.short_day(local.date())} {local:%H:%M}"
 

@@ -73,6 +73,7 @@ class Webhooks:
         return WebhookSecret(id=endpoint.id, secret=endpoint.secrets[0])
 
     async def remove(self, endpoint_id: UUID) -> None:
+        """Remove an endpoint with the deliveries that wait for it."""
         async with self.sessions.begin() as session:
             _known(await webhooks.remove(session, endpoint_id))
 

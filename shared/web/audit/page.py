@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
@@ -30,6 +30,7 @@ from shared.web import routes
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
+from shared.zones import current_zone
 
 SHOWN = 100
 Names = Callable[[AsyncSession], Awaitable[Mapping[str, str]]]
@@ -47,7 +48,7 @@ _Text = Annotated[str, Field(max_length=200)]
 
 
 class AuditQuery(BaseModel):
-    """Days are in UTC; `who` is a part of a name or an id, `what` a part of an action."""
+    """Days are in the reader's zone, for programs in UTC; `who` is a part of a name or an id, `what` of an action."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -193,7 +194,7 @@ def _actors(who: str, names: Mapping[str, str]) -> list[str] | None:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+    return datetime.combine(day, time(), current_zone.get())
 
 
 def _cells(row: AuditRow) -> list[Any]:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from shared.web.routes import TABLE
+from tests.integration.deploy.kept_files import KEPT, policies_of_files
 from tests.integration.deploy.processes import Earshot, earshot
 from tests.journey.stage import purchase
 from tests.staff import NOBODY, PROCESS_STAFF
@@ -36,6 +37,8 @@ async def test_every_page_and_api_is_at_one_address(running: Earshot) -> None:
     for service, path in (("scoring", "/"), ("trigger", "/decisions"), ("dispatcher", "/mailbox")):
         assert await running.status(path, service=service) == 200
     assert await running.status("/mailbox", service="trigger") == 404
+    for path in pages:
+        assert await policies_of_files(running.web, running.addresses["scoring"] + path) == KEPT
 
 
 async def test_docs_are_one_page_of_all_apis_at_the_one_address_and_each_services_own_at_its_port(

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -24,6 +25,7 @@ from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.db import Database
 from shared.web.routes import TABLE, Audience
+from tests.integration.deploy.kept_files import KEPT, policies_of_files
 from tests.journey.stage import MONDAY, purchase
 from tests.proxies import CADDYFILE, NGINX_CONF, PROXIES, proxy_port
 from tests.staff import STAFF
@@ -135,6 +137,8 @@ async def test_survey_goes_its_whole_way_through_a_proxy(proxy: str, urls: Mappi
             if prefix.label or prefix.path in ("/docs", "/v1/programs", "/v1/invitations", "/v1/nps"):
                 assert (prefix.path, (await shown.web.get(prefix.path)).status_code) == (prefix.path, 401)
                 assert (prefix.path, (await shown.web.get(prefix.path, auth=STAFF)).status_code) == (prefix.path, 200)
+        for path in ("/login", urlsplit(leave.group()).path):
+            assert await policies_of_files(shown.web, path) == KEPT
         named = {p: (await shown.web.get(f"{p}/service")).json() for p in ("/s", "/u", "/hooks", "/v1/hooks")}
         assert [each["service"] for each in named.values()] == ["scoring", "dispatcher", "dispatcher", "trigger"]
 

@@ -207,6 +207,8 @@ async def test_decisions_are_searched_by_customer_or_event(client: httpx2.AsyncC
     assert [one["outcome"] for one in trial["rules"]][-2:] == ["stopped", "not_tried"]
     assert trial["would_change"] == by_customer[0]["would_change"]
     assert "30 May 2026, 12:00 UTC" in trial["would_change"]
+    page = await client.get("/decisions", params={"customer": "C1"}, headers={"cookie": "earshot-zone=Europe%2FMoscow"})
+    assert "30 May 2026, 15:00 Europe/Moscow" in page.text
     by_event = (await client.get("/v1/decisions", params={"event": "e3"})).json()["decisions"]
     assert [(one["id"], one["reason"], one["subject"]) for one in by_event] == [("e3", "asked", "order of e3")]
     assert len((await client.get("/v1/decisions", params={"limit": 1})).json()["decisions"]) == 1

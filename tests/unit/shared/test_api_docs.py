@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.contract.vocabulary import Service
-from shared.web.api_docs import merged
+from shared.web.api_docs.merging import merged
 
 
 def described(path: str, *, uses: str, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
@@ -105,7 +105,7 @@ def _format_time(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return text if moment.tzinfo is None else f"{formats.moment(moment.astimezone(UTC))} UTC"
+    return text if moment.tzinfo is None else f"{formats.moment(moment)} {formats.zone()}"
 
 
 def format_facts(facts: TrialFacts) -> dict[str, str]:

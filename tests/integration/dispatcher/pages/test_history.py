@@ -48,7 +48,7 @@ async def test_history_has_steps_and_attempts_and_masks_addresses(chain: Chain, 
     assert "Petrova" not in reply.text
 
 
-async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain, client: httpx2.AsyncClient) -> None:
+async def test_history_says_what_time_it_was_where_the_respondent_is(chain: Chain, client: httpx2.AsyncClient) -> None:
     late = Window(start=time(18), end=time(21))
     asked = request(
         contact=Contact(email="r1@example.com"),
@@ -64,16 +64,20 @@ async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain
     assert history["steps"][0]["attempts"][0]["at"] == "2026-03-02T21:00:00+09:00"
     page = (await client.get(f"/invitations/{asked.invitation_id}")).text
     for text in (
-        "times are those in Asia/Tokyo",
+        "the customer is in Asia/Tokyo",
         "1. E-mail: sent",
         "mailbox · sent",
         "2. SMS: skipped",
         "no address for this channel",
         "3. E-mail: planned",
         "waits for the respondent&#39;s contact hours",
-        "Thu 05 Mar 2026, 18:00",
+        'Thu 05 Mar 2026, 09:00</time> <span class="muted">18:00 there</span>',
     ):
         assert text in page
+    there = await client.get(f"/invitations/{asked.invitation_id}", headers={"cookie": "earshot-zone=Asia%2FTokyo"})
+    assert "Thu 05 Mar 2026, 18:00</time>" in there.text
+    assert "times in Asia/Tokyo" in there.text
+    assert "18:00 there" not in there.text
     assert "r1@example.com" not in page
 
 

@@ -363,3 +363,13 @@ async def test_folder_of_logos_need_not_exist(scoring: Scoring, tmp_path: Path, 
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1:8000") as browser:
         assert (await browser.get(path, follow_redirects=True)).status_code == 404
+
+
+async def test_logo_is_kept_by_browsers_and_asked_for_again(scoring: Scoring, tmp_path: Path) -> None:
+    (tmp_path / "kofe.svg").write_text("<svg/>")
+    app = build_app(ScoringSettings(logos_dir=tmp_path), database=scoring.database, clock=scoring.clock)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as browser:
+        logo = await browser.get("/logos/kofe.svg")
+        again = await browser.get("/logos/kofe.svg", headers={"if-none-match": logo.headers["etag"]})
+    assert (logo.status_code, logo.headers["cache-control"]) == (200, "no-cache")
+    assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache")

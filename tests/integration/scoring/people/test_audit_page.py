@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import httpx2
 import pytest
@@ -92,6 +94,18 @@ async def test_export_has_every_row_with_its_hash_and_is_itself_recorded(
     ]
     assert stored[-1].action == "GET /audit/scoring/export"
     assert "anna@" not in str(stored)
+
+
+async def test_days_and_times_of_the_page_are_those_of_the_reader(officer: httpx2.AsyncClient) -> None:
+    officer.cookies.set("earshot-zone", "Etc%2FGMT-14")
+    page = (await officer.get(PAGE)).text
+    shown = re.findall(r'<time datetime="([^"]+)">(\d\d \w+ \d{4}, \d\d:\d\d)', page)
+    there = [datetime.fromisoformat(at) + timedelta(hours=14) for at, _ in shown]
+    assert [text for _, text in shown] == [f"{at:%d %b %Y, %H:%M}" for at in there]
+    assert "times in Etc/GMT-14" in page
+    newest, oldest = max(there).date(), min(there).date()
+    days = {"from": str(oldest), "to": str(newest)}, {"from": str(newest + timedelta(days=1))}
+    assert [(await officer.get(PAGE, params=each)).text.count("<time") for each in days] == [len(shown), 0]
 
 
 async def test_api_reads_on_from_the_last_row(officer: httpx2.AsyncClient) -> None:

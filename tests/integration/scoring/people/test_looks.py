@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pyotp
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from services.scoring.config import ScoringSettings
@@ -26,12 +25,11 @@ from shared.runtime import ServiceContext
 from shared.serving import serve
 from shared.smtp_server import SmtpServer
 from shared.staff_mail import StaffMail
-from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, schemes_of, watched
+from tests.browser import DESKTOP, watched
 from tests.fakes import smtp_sink
 from tests.integration.scoring.people.conftest import PASSWORD, invited
 from tests.integration.scoring.stand import Scoring
-
-NARROW = {"width": 320, "height": 568}
+from tests.journey import looking
 
 
 @asynccontextmanager
@@ -68,15 +66,10 @@ async def served(
 
 
 async def looked_at(page: Page, name: str) -> None:
-    """Photograph a page at each width, light and dark; nothing sticks out, and the checker finds nothing."""
-    await page.wait_for_load_state()
-    for size in (NARROW, PHONE, DESKTOP):
-        await page.set_viewport_size(size)  # type: ignore[arg-type]
-        assert (name, size["width"], await page.evaluate(SIDEWAYS)) == (name, size["width"], 0)
-        await photograph(page, f"people-{name}-{size['width']}")
-    async for scheme in schemes_of(page):
-        results = await Axe().run(page)
-        assert results.violations_count == 0, f"{name} {scheme}: {results.generate_report()}"
+    """Photograph a page at each width, light and dark; everything fits, and the checker finds nothing."""
+    faults = list[str]()
+    await looking.looked_at(page, f"people-{name}", faults)
+    assert faults == [], "\n".join(faults)
 
 
 async def choose_password(page: Page) -> None:

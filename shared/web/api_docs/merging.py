@@ -9,8 +9,8 @@ from typing import Any
 
 from shared.contract.vocabulary import Service
 from shared.web import routes
+from shared.web.api_docs.examples import Document
 
-Document = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
 
 
@@ -32,7 +32,10 @@ def merged(documents: Mapping[Service, Document]) -> Document:
             for path, operations in part["paths"].items()
             if routes.service_of(path) is service
         },
-        "components": {"schemas": {name: schema for part in parts.values() for name, schema in _schemas(part).items()}},
+        "components": {
+            **first.get("components", {}),
+            "schemas": {name: schema for part in parts.values() for name, schema in _schemas(part).items()},
+        },
     }
 
 
