@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.consents import ConsentStatement
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.deciding.explanations import title
+from services.trigger.domain.deciding.explanations import event_in_words, title
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
@@ -127,9 +127,14 @@ def _entry(decision: StoredDecision) -> Entry:
     outcome = (
         gettext("Decided before") if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
     )
-    about = [decision.type, *([decision.subject] if decision.subject else []), decision.source]
     path = f"/decisions?{urlencode({'event': decision.event_id})}"
-    return Entry(decision.event_time, Kind.DECISION, f"{outcome} ({', '.join(about)})", _stored(decision), path)
+    return Entry(
+        decision.event_time,
+        Kind.DECISION,
+        f"{outcome} ({event_in_words(decision.type, decision.subject)}, {decision.source})",
+        _stored(decision),
+        path,
+    )
 
 
 def _stored(decision: StoredDecision) -> Mapping[str, Any]:

@@ -8,7 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.deciding.explanations import TITLES, format_facts, title
+from services.trigger.domain.deciding.explanations import (
+    CHECKS,
+    OUTCOMES,
+    TITLES,
+    event_in_words,
+    format_facts,
+    title,
+)
 from services.trigger.handlers.identities import search_ids
 from services.trigger.pages.rendering import page
 from services.trigger.repository import decisions
@@ -42,6 +49,9 @@ class DecisionPages:
             "decisions.html",
             decisions=[DecisionView.of(stored) for stored in found],
             titles=TITLES,
+            checks=CHECKS,
+            outcomes=OUTCOMES,
+            in_words=event_in_words,
             title=title,
             format_facts=format_facts,
             customer=customer,

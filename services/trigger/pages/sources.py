@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.deciding.explanations import title
+from services.trigger.domain.deciding.explanations import event_in_words, title
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.pages.rendering import page
@@ -81,6 +81,7 @@ class SourcePages:
             decisions=[DecisionView.of(stored) for stored in decided],
             parked=parked,
             title=title,
+            in_words=event_in_words,
             result=result,
         )
 
