@@ -39,7 +39,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
     for row in rows["invitations"]:
         if row["opted_out_at"] is not None:
             no_more = gettext("Does not want to be asked by %(program)s any more", program=row["program"])
-            yield Entry(row["opted_out_at"], Kind.OPT_OUT, no_more)
+            yield Entry(row["opted_out_at"], Kind.OPT_OUT, no_more, {"respondent_id": row["respondent_id"]})
     for row in rows["page_views"]:
         by_program = gettext("Page opened by a program, such as a mail scanner, from step %(step)s", step=row["step"])
         by_person = gettext("Page opened from step %(step)s", step=row["step"])

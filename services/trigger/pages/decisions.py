@@ -12,7 +12,6 @@ from services.trigger.domain.deciding.explanations import (
     CHECKS,
     OUTCOMES,
     TITLES,
-    event_in_words,
     format_facts,
     title,
 )
@@ -21,6 +20,7 @@ from services.trigger.pages.rendering import page
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.contract.address_keys import AddressKeys
+from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
 from shared.web.staff.menu import StaffPages
 

@@ -10,12 +10,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.deciding.explanations import event_in_words, title
+from services.trigger.domain.deciding.explanations import title
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.pages.rendering import page
 from services.trigger.repository import arrivals
 from services.trigger.schemas import DecisionView
+from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web.problems import NotFound

@@ -53,8 +53,10 @@ Ids = Annotated[list[str], Query(alias=IDS, default_factory=list)]
 
 def check_chosen(ids: Sequence[str]) -> None:
     """Raise Unprocessable unless so many ids are chosen as are shown on one page."""
-    if not 0 < len(ids) <= MOST_IDS or not all(0 < len(id_.strip()) <= LONGEST for id_ in ids):
-        raise Unprocessable(mark("Nobody is chosen"), mark("Go back and tick those who are meant, at most 50."))
+    if len(ids) > MOST_IDS:
+        raise Unprocessable(mark("Too many customers at once"), mark("Go back and tick at most 50."))
+    if not ids or not all(0 < len(id_.strip()) <= LONGEST for id_ in ids):
+        raise Unprocessable(mark("Nobody is chosen"), mark("Go back and tick those who are meant."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,17 +48,22 @@ def error_response(scope: Scope, problem: Problem) -> Response:
     if isinstance(problem, InvalidRequest) and problem.is_about_path:
         problem = NotFound(mark("Not Found"))
     status = HTTPStatus(problem.status)
+    advice = _advice(problem, is_of_address=bool(problem.lines) and scope["method"] in SAFE)
     page = _environment.get_template("error.html").render(
         title=lookup(problem.title),
         detail=lookup(problem.detail) if problem.detail else "",
         lines=problem.lines,
-        advice=lookup(_advice(status, is_of_address=bool(problem.lines) and scope["method"] in SAFE)),
+        advice=lookup(advice) if advice else "",
         status=int(status),
     )
     return HTMLResponse(page, status, problem.headers)
 
 
-def _advice(status: HTTPStatus, *, is_of_address: bool) -> str:
+def _advice(problem: Problem, *, is_of_address: bool) -> str:
+    """Say what to do; "" where the problem says so itself."""
+    status = HTTPStatus(problem.status)
     if is_of_address:
         return _ADDRESS
+    if problem.detail and status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY):
+        return ""
     return _WHAT_TO_DO.get(status, _OURS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BACK)

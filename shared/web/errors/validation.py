@@ -118,7 +118,8 @@ class InvalidRequest(Unprocessable):
 
     @property
     def lines(self) -> list[str]:
-        return [f"{_field(each['loc'])}: {in_words(each)}" for each in self._found]
+        told = (f"{_field(each['loc'])}: {in_words(each)}" for each in self._found)
+        return list(dict.fromkeys(told))  # each choice of a union has an error of its own
 
 
 def in_words(error: Mapping[str, Any]) -> str:
@@ -134,6 +135,5 @@ def in_words(error: Mapping[str, Any]) -> str:
 
 
 def _field(place: Sequence[str | int]) -> str:
-    """Return the name of a field, without the part of the request that it is in and its numbers in a list."""
-    names = [each for each in place[1:] if isinstance(each, str)]
-    return ".".join(names) or gettext("form")
+    """Return the name of a field of the query or form; what is inside of it is left out."""
+    return next((each for each in place[1:] if isinstance(each, str)), gettext("form"))

@@ -80,13 +80,14 @@ def test_every_text_is_of_a_kind_that_pydantic_has_and_is_translated() -> None:
 def test_field_is_named_without_the_part_of_the_request() -> None:
     found = [
         {"type": "missing", "loc": ("query", "id"), "msg": "Field required"},
+        {"type": "missing", "loc": ("query", "id", "literal"), "msg": "Field required"},
         {"type": "string_too_short", "loc": ("body", "people", 3, "name"), "msg": "…", "ctx": {"min_length": 1}},
         {"type": "json_invalid", "loc": ("body", 12), "msg": "…"},
     ]
     problem = InvalidRequest(RequestValidationError(found))
     assert problem.lines == [
         "id: this is missing",
-        "people.name: at least 1 character is needed",
+        "people: at least 1 character is needed",
         "form: this is not JSON",
     ]
     assert problem.extra["errors"][0] == {"where": "query.id", "what": "Field required"}

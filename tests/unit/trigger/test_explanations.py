@@ -12,7 +12,6 @@ from services.trigger.domain.deciding.explanations import (
     OUTCOMES,
     TITLES,
     RuleOutcome,
-    event_in_words,
     format_facts,
     rule_outcomes,
     title,
@@ -76,18 +75,6 @@ def test_reversal_that_withdrew_a_survey_needs_no_remedy() -> None:
 def test_every_rule_has_a_word_for_what_it_looks_at() -> None:
     assert set(CHECKS) == {rule for rule, _ in RULES}
     assert set(OUTCOMES) == set(RuleOutcome)
-
-
-@pytest.mark.parametrize(
-    ("event_type", "subject", "words"),
-    [
-        ("crm.purchase.completed", "45595", "purchase 45595"),
-        ("crm.customer.erased", None, "erasure of the customer"),
-        ("shop.visited", "7", "shop.visited 7"),
-    ],
-)
-def test_event_is_named_in_words(event_type: str, subject: str | None, words: str) -> None:
-    assert event_in_words(event_type, subject) == words
 
 
 def test_facts_are_formatted_for_people() -> None:

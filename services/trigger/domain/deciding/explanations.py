@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
 from services.trigger.domain.deciding.rules import RULES
+from shared.contract.event_words import event_in_words
 from shared.contract.events import PurchaseCancelled, ServiceReopened
 from shared.contract.vocabulary import ChannelKind, ProgramState
 from shared.languages import formats
@@ -67,18 +68,6 @@ OUTCOMES: Mapping[RuleOutcome, str] = {
     RuleOutcome.STOPPED: mark("stopped here"),
     RuleOutcome.NOT_TRIED: mark("not tried"),
 }
-_EVENTS: Mapping[str, str] = {
-    "crm.purchase.completed": mark("purchase"),
-    "crm.service.completed": mark("service"),
-    "crm.order.delivered": mark("delivery"),
-    "crm.purchase.cancelled": mark("cancellation of the purchase"),
-    "crm.service.reopened": mark("reopened service"),
-    "crm.customer.updated": mark("new details of the customer"),
-    "crm.customer.erased": mark("erasure of the customer"),
-    "survey.answered": mark("answer"),
-    "answer.amended": mark("changed answer"),
-    "cadence.due": mark("regular survey"),
-}
 _CHANNELS: Mapping[str, str] = {
     ChannelKind.EMAIL: mark("e-mail"),
     ChannelKind.SMS: mark("SMS"),
@@ -93,11 +82,6 @@ def title(reason: DecisionReason | str, *, event_type: str) -> str:
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
         return gettext("The survey was withdrawn")
     return gettext(TITLES[DecisionReason(reason)])
-
-
-def event_in_words(event_type: str, subject: str | None) -> str:
-    """Say what an event is and which order, service or answer it is about, such as `purchase 45595`."""
-    return " ".join([lookup(_EVENTS.get(event_type, event_type)), *([subject] if subject else [])])
 
 
 def rule_outcomes(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutcome]]:
@@ -120,7 +104,7 @@ def rule_outcomes(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutc
 def would_change(reason: DecisionReason, facts: TrialFacts, *, event_type: str) -> str:
     """Return what would have let the event pass the rule that stopped it; empty if nothing stopped it."""
     if reason is DecisionReason.NO_PROGRAM:
-        return gettext("A program that is on and starts on: %(type)s.", type=event_in_words(event_type, None))
+        return gettext("A program that is on and starts on: %(type)s.", type=event_in_words(event_type))
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
         return ""
     remedy = _REMEDIES.get(reason)
@@ -280,7 +264,7 @@ _REMEDIES: Mapping[DecisionReason, Callable[[TrialFacts], str]] = {
     DecisionReason.DUPLICATE: lambda _: gettext("Nothing: each order or service is decided once."),
     DecisionReason.WITHDRAWN: lambda _: gettext("Nothing: there is no survey about a cancelled order or service."),
     DecisionReason.WAITING: lambda facts: gettext(
-        "This event of the same order: %(type)s.", type=event_in_words(str(facts.get("for")), None)
+        "This event of the same order: %(type)s.", type=event_in_words(str(facts.get("for")))
     ),
     DecisionReason.UNREACHABLE: lambda facts: gettext(
         "An address for one of: %(channels)s.", channels=format_fact(list(facts.get("wanted", ())))

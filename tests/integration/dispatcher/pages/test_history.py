@@ -66,7 +66,7 @@ async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain
     for text in (
         "times are those in Asia/Tokyo",
         "1. E-mail: sent",
-        "mailbox · sent",
+        "the mailbox of Earshot · sent",
         "2. SMS: skipped",
         "no address for this channel",
         "3. E-mail: planned",
