@@ -44,6 +44,12 @@ def moment(at: datetime) -> str:
     return f"{day(at)}, {at:%H:%M}"
 
 
+def quoted(text: str) -> str:
+    """Put a text into quotation marks."""
+    start, end = "«»" if current.get().locale.language == "ru" else "“”"
+    return f"{start}{text}{end}"
+
+
 def grouped(count: int) -> str:
     """Write a whole number with its digits in groups of three."""
     language = current.get()

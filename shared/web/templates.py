@@ -15,6 +15,7 @@ _FORMATS = {
     "short_day": formats.short_day,
     "weekday": formats.weekday,
     "moment": formats.moment,
+    "quoted": formats.quoted,
     "grouped": formats.grouped,
 }
 _STAFF_PAGES = Path(__file__).parent / "staff" / "templates"

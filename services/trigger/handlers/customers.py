@@ -120,7 +120,7 @@ def _consent(respondent: Respondent, channel: str) -> str:
 def _statement(stated: ConsentStatement) -> str:
     purposes = ", ".join(lookup(_PURPOSES[purpose]) for purpose in stated.purposes)
     given = gettext("yes") if stated.given else gettext("no")
-    proof = [each for each in (stated.source, f"“{stated.text}”" if stated.text else "") if each]
+    proof = [each for each in (stated.source, formats.quoted(stated.text) if stated.text else "") if each]
     return ", ".join([f"{given} ({purposes})", formats.moment(stated.at), *proof])
 
 

@@ -87,7 +87,7 @@ class CustomerPages:
             entries=held.in_order[::-1],
             places=held.places,
             others={_TITLES[each]: self.staff_pages.url(f"{routes.customer_page(each)}?{query}") for each in others},
-            exports={each: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
+            exports={_TITLES[each]: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
             may_erase=self.service is Service.TRIGGER and self.staff_pages.may_write("/customers"),
             whole=self.staff_pages.url(f"{routes.customer_page(Service.TRIGGER)}?{query}"),
             kinds=_KINDS,
