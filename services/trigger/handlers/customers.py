@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger.domain.consents import ConsentStatement
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.explanations import title
-from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
@@ -127,9 +127,7 @@ def _statement(stated: ConsentStatement) -> str:
 def _entry(decision: StoredDecision) -> Entry:
     if decision.type == CustomerErased.type:
         return Entry(decision.event_time, Kind.DECISION, gettext("The data were erased"), _stored(decision))
-    outcome = (
-        gettext("Decided before") if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
-    )
+    outcome = title(decision.reason, event_type=decision.type)
     path = f"/decisions?{urlencode({'event': decision.event_id})}"
     return Entry(
         decision.event_time,

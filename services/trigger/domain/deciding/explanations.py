@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
 from services.trigger.domain.deciding.rules import RULES
+from services.trigger.domain.deciding.stored_decision import FORGOTTEN
 from shared.contract.event_words import event_in_words
 from shared.contract.events import PurchaseCancelled, ServiceReopened
 from shared.contract.vocabulary import ChannelKind, ProgramState
@@ -79,6 +80,9 @@ _REVERSALS = (PurchaseCancelled.type, ServiceReopened.type)
 
 
 def title(reason: DecisionReason | str, *, event_type: str) -> str:
+    """Say how an event was decided; `reason` may be FORGOTTEN."""
+    if reason == FORGOTTEN:
+        return gettext("Decided before")
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
         return gettext("The survey was withdrawn")
     return gettext(TITLES[DecisionReason(reason)])
