@@ -22,7 +22,7 @@ FOLDERS: Mapping[Path, Path] = {  # of the catalogues, by the folder whose messa
 }
 _METHODS = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
 _OPTIONS = {"**/templates/**.html": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
-_KEYWORDS = {**DEFAULT_KEYWORDS, "mark": None}
+_KEYWORDS = {**DEFAULT_KEYWORDS, "mark": None, "mark_plural": (1, 2)}
 _WIDTH = 120
 _HEADER = r"""msgid ""
 msgstr ""

@@ -33,6 +33,11 @@ def primary_language(locale: str) -> str:
     return language_tag(locale).partition("-")[0].lower()
 
 
+def first_tag(accept_language: str) -> str:
+    """Return the first tag of an Accept-Language header, for visitors of whom nothing else is known."""
+    return accept_language.partition(",")[0].partition(";")[0].strip()
+
+
 def direction(locale: str) -> str:
     """Return `rtl` for languages that are written from right to left, by the script of the locale if it names one."""
     language, *others = language_tag(locale).lower().split("-")

@@ -13,6 +13,7 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Service
 from shared.database.db import Row
 from shared.database.isolated import isolated
+from shared.languages.marking import mark
 from shared.web import problems
 
 _MOST = 100
@@ -27,7 +28,7 @@ async def of_invitation(
     """
     found = await invitations.history(session, invitation_id, scope=scope)
     if found is None:
-        raise problems.NotFound("No such invitation")
+        raise problems.NotFound(mark("No such invitation"))
     steps = (await chains.read(session, [invitation_id])).get(invitation_id, [])
     attempt_rows = await attempts.history(session, invitation_id)
     with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(invitation_id)):

@@ -14,6 +14,7 @@ from gettext import NullTranslations
 from pathlib import Path
 
 from babel import Locale
+from babel.core import get_global
 
 from shared.languages import catalogue
 from shared.languages.catalogue import ENGLISH
@@ -34,6 +35,12 @@ class Language:
     def tag(self) -> str:
         """The language as a tag of BCP 47."""
         return self.code.replace("_", "-")
+
+    @property
+    def country(self) -> str:
+        """The country in which most people speak it, such as `RU`; empty for none (CLDR, likely subtags)."""
+        likely = get_global("likely_subtags").get(self.code, "")
+        return self.locale.territory or (Locale.parse(likely).territory if likely else None) or ""
 
     @property
     def direction(self) -> str:

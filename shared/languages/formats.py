@@ -56,6 +56,12 @@ def zone() -> str:
     return current_zone.get().key
 
 
+def quoted(text: str) -> str:
+    """Put a text into quotation marks."""
+    start, end = "«»" if current.get().locale.language == "ru" else "“”"
+    return f"{start}{text}{end}"
+
+
 def grouped(count: int) -> str:
     """Write a whole number with its digits in groups of three."""
     language = current.get()

@@ -4,3 +4,8 @@
 def mark(message: str) -> str:
     """Mark a constant as a message, which is translated where it is shown."""
     return message
+
+
+def mark_plural(one: str, many: str) -> tuple[str, str]:
+    """Mark the two English forms of a message about a number."""
+    return one, many

@@ -28,9 +28,10 @@ from shared.web.api_docs.answers import completed
 from shared.web.assets import files
 from shared.web.audit.trail import RecordedRequests
 from shared.web.errors.pages import error_response
+from shared.web.errors.validation import InvalidRequest
 from shared.web.languages import Languages
 from shared.web.operations import Operations
-from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem
+from shared.web.problems import Problem, Unavailable, as_problem
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
 from shared.web.routes import identity_paths
 from shared.web.staff.gate import Gate, StaffAccess
@@ -118,16 +119,11 @@ class PlainRoute(Route):
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    problem = _invalid(error) if isinstance(error, RequestValidationError) else as_problem(error)
+    problem = InvalidRequest(error) if isinstance(error, RequestValidationError) else as_problem(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
         route = getattr(request.scope.get("route"), "path", "unknown")
         log.error("request.failed", route=route, status=int(problem.status), exc_info=error)
     return error_response(request.scope, problem)
-
-
-def _invalid(error: RequestValidationError) -> Problem:
-    places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
-    return Unprocessable(INVALID_REQUEST, errors=places[:20])
 
 
 class _PlainRoutes:

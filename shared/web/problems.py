@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
+from shared.languages.current import lookup
 from shared.languages.marking import mark
 
 INVALID_REQUEST = mark("The request is invalid")  # the title of a 422
@@ -26,6 +27,16 @@ class Problem(Exception):
     def __init__(self, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **extra: Any) -> None:
         super().__init__(title)
         self.title, self.detail, self.extra, self.headers = title, detail, extra, headers or {}
+
+    @property
+    def lines(self) -> list[str]:
+        """What is wrong with which field, in the current language, for a page."""
+        return [f"{_name(each['where'])}: {lookup(each['what'])}" for each in self.extra.get("errors", ())]
+
+
+def _name(where: str) -> str:
+    """Return the name of a field without the part of the request that it is in."""
+    return where.removeprefix("query.").removeprefix("body.")
 
 
 class BadRequest(Problem):

@@ -36,7 +36,7 @@ class Group(StrEnum):
     SCORE = mark("Score")
     CUSTOMERS = mark("Customers")
     DESK = mark("Desk")
-    SURVEYS = mark("Surveys")
+    SURVEYS = mark("Programs")
     PERSON = mark("Person")
 
 

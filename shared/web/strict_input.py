@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.languages.marking import mark
 from shared.web.problems import INVALID_REQUEST, Unprocessable
 
 
@@ -22,7 +23,9 @@ class SingleValued:
 
     def __call__(self, request: Request) -> None:
         given = Counter(name for name, _ in request.query_params.multi_items())
-        _refuse((name for name, times in given.items() if times > 1 and name not in self.several), "It is taken once")
+        _refuse(
+            (name for name, times in given.items() if times > 1 and name not in self.several), mark("It is taken once")
+        )
 
 
 def refuse_unknown(request: Request) -> None:
@@ -30,12 +33,12 @@ def refuse_unknown(request: Request) -> None:
     if not request.url.query:
         return
     declared = {field.alias for field in get_flat_params(request.scope["route"].dependant)}
-    _refuse(request.query_params.keys() - declared, "It is not known here")
+    _refuse(request.query_params.keys() - declared, mark("It is not known here"))
 
 
 def refuse_parameters(request: Request) -> None:
     """Dependency that rejects every query parameter."""
-    _refuse(request.query_params.keys(), "This address takes no parameters")
+    _refuse(request.query_params.keys(), mark("This address takes no parameters"))
 
 
 def _refuse(names: Iterable[str], why: str) -> None:

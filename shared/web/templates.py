@@ -17,6 +17,7 @@ _FORMATS = {
     "weekday": formats.weekday,
     "moment": formats.moment,
     "local": formats.local,
+    "quoted": formats.quoted,
     "grouped": formats.grouped,
     "price": formats.price,
 }

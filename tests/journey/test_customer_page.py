@@ -39,7 +39,7 @@ async def test_customer_is_found_shown_exported_and_erased(running: Earshot, bro
     async with page.expect_navigation():
         await page.keyboard.press("Enter")
     await looked_at(page, "customers", faults)
-    await page.get_by_role("button", name="Show everything about them").click()
+    await page.get_by_role("button", name="Show everything about").click()
     history = page.locator("#history")
     await expect(history).to_have_attribute("data-whole", "yes")
     await expect(history.get_by_text("Asked")).to_be_visible()

@@ -38,7 +38,7 @@ async def test_every_page_of_programs_is_accessible_and_fits_the_narrowest_phone
     await looked_at(page, "program", faults)
     await follow(page.get_by_role("link", name="Stop"))
     await looked_at(page, "program-stop", faults)
-    await follow(page.get_by_role("button", name="Stop: Nach jedem"))
+    await follow(page.get_by_role("button", name="Stop “Nach jedem"))
     await looked_at(page, "program-stopped", faults)
     await page.goto(f"{stage.scoring}/mail/programs/after-purchase")
     await looked_at(page, "program-messages", faults)

@@ -201,8 +201,9 @@ def test_image_does_not_run_as_root() -> None:
     assert re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1]), "Kubernetes can only check a numeric user"
 
 
-def test_image_holds_the_document_scoring_shows() -> None:
-    shown = str(manual.DOCUMENT.relative_to(ROOT))
+@pytest.mark.parametrize("document", manual.DOCUMENTS.values(), ids=lambda document: document.name)
+def test_image_holds_the_documents_scoring_shows(document: Path) -> None:
+    shown = str(document.relative_to(ROOT))
     assert f"COPY {shown} {shown}" in commands("deploy/Dockerfile")
     assert f"!{shown}" in (ROOT / ".dockerignore").read_text().splitlines()
 

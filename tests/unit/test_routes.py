@@ -294,7 +294,7 @@ def test_a_group_leads_to_the_first_of_its_pages_that_the_person_may_open(ask: C
     assert [(group.label, group.url, group.is_current) for group in menu.groups] == [
         ("Score", "/stores", True),
         ("Customers", menu.url("/decisions"), False),
-        ("Surveys", menu.url("/programs"), False),
+        ("Programs", menu.url("/programs"), False),
     ]
     assert menu.home == "/stores"
     assert [page.is_current for page in menu.groups[0].pages] == [True]

@@ -40,7 +40,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
         if row["closed_at"] is not None:
             outcome = lookup(OUTCOMES[row["outcome"]])
             ended = gettext("Survey of %(program)s ended: %(outcome)s", program=row["program"], outcome=outcome)
-            yield Entry(row["closed_at"], Kind.SURVEY, ended, path=path)
+            yield Entry(row["closed_at"], Kind.SURVEY, ended, {"respondent_id": row["respondent_id"]}, path)
     for row in rows["attempts"]:
         if row["provider"] == SendMode.MAILBOX:
             continue  # the message that was kept says so

@@ -13,6 +13,7 @@ from services.dispatcher.repository import counts
 from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
+from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
 from shared.languages.current import lookup
 from shared.languages.marking import mark
@@ -111,7 +112,7 @@ class InvitationPages:
         """Show an invitation's history, with the time where the respondent is if that is another."""
         async with self.sessions.begin() as session:
             shown = await history.of_invitation(session, invitation_id, scope=staff_scope.get())
-        return self._page("invitation.html", history=shown, explain=explained)
+        return self._page("invitation.html", history=shown, explain=explained, in_words=event_in_words)
 
     def _page(self, template: str, **values: object) -> str:
         return page(template, pages=self.staff_pages, outcomes=OUTCOMES, states=STATES, **values)
@@ -120,5 +121,6 @@ class InvitationPages:
 def explained(reason: str) -> str:
     """Describe the reason of a step or an attempt; a provider's own code follows in brackets."""
     kind, _, code = reason.partition(" ")
-    text = lookup(_REASONS[kind]) if kind in _REASONS else kind.replace("_", " ")
+    known = _REASONS.get(kind) or OUTCOMES.get(kind)
+    text = lookup(known) if known else kind.replace("_", " ")
     return f"{text} ({code})" if code else text

@@ -9,20 +9,20 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.handlers import apply_receipts, close_invitations
 from services.dispatcher.messages.composer import about
-from services.dispatcher.messages.texts import MailTexts, texts_for, texts_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, texts_of
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations, suppressions
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome, SuppressionReason
 from shared.database.db import Sessions
-from shared.locales import direction, language_tag
+from shared.locales import direction, first_tag, language_tag
 from shared.web import links
 
 
@@ -48,32 +48,32 @@ class UnsubscribePages:
         router.add_api_route("/{token}", self.unsubscribe, methods=["POST"])
         return router
 
-    async def ask(self, token: str, *, again: Annotated[bool, Query()] = False) -> Response:
+    async def ask(self, token: str, request: Request, *, again: Annotated[bool, Query()] = False) -> Response:
         """Offer the choices, or say what was chosen; with `again`, the respondent opted out on the answer page."""
         async with self.sessions.begin() as session:
-            request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-            if request is None:
-                return _unknown_link()
-            chosen = await _chosen(session, request)
+            asked = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
+            if asked is None:
+                return _unknown_link(request)
+            chosen = await _chosen(session, asked)
         if chosen:
-            return _done(request, chosen)
-        return _not_yet(request) if again else _choices(request)
+            return _done(asked, chosen)
+        return _not_yet(asked) if again else _choices(asked)
 
-    async def unsubscribe(self, token: str, what: Annotated[str, Form()] = "") -> Response:
+    async def unsubscribe(self, token: str, request: Request, what: Annotated[str, Form()] = "") -> Response:
         """Unsubscribe at once, without a cookie or redirect; the survey of the link ends with any choice.
 
         The button of a mail program (RFC 8058) posts none of our choices; it also unsubscribes from all mail.
         """
         choice = Choice(what) if what in set(Choice) else Choice.EMAIL
         async with self.sessions.begin() as session:
-            request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-            if request is None:
-                return _unknown_link()
+            asked = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
+            if asked is None:
+                return _unknown_link(request)
             if what == AGAIN:
-                lifted = await apply_receipts.lift_opt_outs(session, request.respondent_id, now=self.clock.now())
-                return _again(request) if lifted else _not_yet(request)
-            await self._opt_out(session, request, choice)
-        return _done(request, [choice])
+                lifted = await apply_receipts.lift_opt_outs(session, asked.respondent_id, now=self.clock.now())
+                return _again(asked) if lifted else _not_yet(asked)
+            await self._opt_out(session, asked, choice)
+        return _done(asked, [choice])
 
     async def _opt_out(self, session: AsyncSession, request: SurveyRequested, choice: Choice) -> None:
         await close_invitations.opt_out(
@@ -147,11 +147,12 @@ def _page(  # noqa: PLR0913 - what the page shows
     return HTMLResponse(shown)
 
 
-def _unknown_link() -> Response:
-    texts = texts_of("en")
+def _unknown_link(request: Request) -> Response:
+    language = language_of(first_tag(request.headers.get("accept-language", "")))
+    texts = texts_of(language)
     shown = page(
         "unsubscribe.html",
-        language="en",
+        language=language,
         direction="ltr",
         brand=None,
         title=texts.unknown_title,

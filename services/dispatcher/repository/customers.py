@@ -10,18 +10,18 @@ from shared.database import db
 
 # each with the newest first, at most $2, null: all
 _STATEMENTS: Mapping[str, str] = {
-    "invitations": """SELECT i.id, i.program, i.state, i.outcome, i.closed_at, i.expires_at, r.request,
+    "invitations": """SELECT i.id, i.respondent_id, i.program, i.state, i.outcome, i.closed_at, i.expires_at, r.request,
     coalesce((r.request->>'send_at')::timestamptz, i.expires_at - make_interval(
         secs => (SELECT (document->>'lifetime_s')::float8 FROM contents WHERE digest = i.content))) AS send_at
 FROM invitations i JOIN requests r USING (id) WHERE i.respondent_id = ANY($1::text[]) ORDER BY i.id DESC LIMIT $2""",
-    "attempts": """SELECT a.id, a.invitation_id, a.step, a.try, a.channel, a.provider, a.state, a.reason,
-    a.provider_message_id, a.at, a.segments, a.cost, a.currency
+    "attempts": """SELECT a.id, a.invitation_id, i.respondent_id, a.step, a.try, a.channel, a.provider, a.state,
+    a.reason, a.provider_message_id, a.at, a.segments, a.cost, a.currency
 FROM attempts a JOIN invitations i ON i.id = a.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY a.at DESC LIMIT $2""",
-    "messages": """SELECT m.id, m.invitation_id, m.step, m.channel, m.recipient, m.subject, m.at
+    "messages": """SELECT m.id, m.invitation_id, i.respondent_id, m.step, m.channel, m.recipient, m.subject, m.at
 FROM mailbox m JOIN invitations i ON i.id = m.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY m.cursor DESC LIMIT $2""",
-    "replies": """SELECT p.id, p.invitation_id, p.channel, p.sender, p.subject, p.text, p.asks, p.at
+    "replies": """SELECT p.id, p.invitation_id, i.respondent_id, p.channel, p.sender, p.subject, p.text, p.asks, p.at
 FROM replies p JOIN invitations i ON i.id = p.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY p.at DESC LIMIT $2""",
     "suppressions": """SELECT respondent_id, channel, program, reason, until, at FROM suppressions

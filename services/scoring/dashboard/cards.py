@@ -17,6 +17,7 @@ from services.scoring.domain.score import FEW, Figure, ScoreInterval, Tally
 from services.scoring.domain.stores.names import STORE
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
+from services.scoring.web.dimension_names import dimension_name
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
 from shared.languages import formats
@@ -31,32 +32,22 @@ _STEP_NAMES = {
     ChannelKind.CALL: (mark("Call desk"),),
     ChannelKind.LINK: (mark("Link"),),
 }
-_DIMENSION_NAMES = {
-    "answering_device": mark("device of the answer"),
-    "version": mark("program version"),
-    "mode": mark("who typed it"),
-    "store": mark("store"),
-    "region": mark("region"),
-    "channel": mark("channel"),
-    "employee": mark("employee"),
-    "device": mark("device"),
-    "stage": mark("stage"),
-    "step": mark("step"),
-}
 _PRAISED = mark("“%(reason)s” is the praise of %(after)s %% of answers, was %(before)s %% %(interval)s")
 _MISSED = mark("“%(reason)s” is the complaint of %(after)s %% of answers, was %(before)s %% %(interval)s")
 _ROSE = mark("%(dimension)s %(value)s rose by %(points)s %(interval)s")
 _FELL = mark("%(dimension)s %(value)s fell by %(points)s %(interval)s")
+_BUILT_IN_BENCHMARKS = (  # are stored in English
+    mark("Restaurants"),
+    mark("Construction"),
+    mark("Car sales"),
+    mark("A commonly quoted industry average; replace it with one you can check"),
+)
 _GROUPS = {
     None: mark("All"),
     Category.DETRACTOR: mark("Detractors"),
     Category.PASSIVE: mark("Passives"),
     Category.PROMOTER: mark("Promoters"),
 }
-
-
-def dimension_name(dimension: str) -> str:
-    return gettext(_DIMENSION_NAMES[dimension]) if dimension in _DIMENSION_NAMES else dimension.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

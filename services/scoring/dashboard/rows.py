@@ -13,6 +13,7 @@ from services.scoring.domain.periods import Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, Figure, ScoreInterval, bounds, nps
 from services.scoring.repository.programs import ProgramInUse
 from services.scoring.repository.scores.comparisons import AnnotationEffect
+from services.scoring.web.dimension_names import dimension_name
 from shared.languages.current import gettext, ngettext
 from shared.languages.marking import mark
 
@@ -160,8 +161,8 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         changes=_changes(score),
         funnel=cards.funnel_rows(score.funnel, score.plan),
         hours=cards.hour_rows(score.funnel),
-        splits=[cards.Option(name, cards.dimension_name(name), name == score.by) for name in score.splits],
-        by=cards.dimension_name(score.by),
+        splits=[cards.Option(name, dimension_name(name), name == score.by) for name in score.splits],
+        by=dimension_name(score.by),
         values=cards.value_rows(score),
         all_values=len(score.values),
         praised=cards.reason_rows(score, praise=True),
@@ -183,7 +184,7 @@ def _segment_text(score: ScoreData) -> str | None:
     if (segment := score.selected.shown_segment) is None:
         return None
     dimension, value = segment
-    return f"{cards.dimension_name(dimension).capitalize()}: {value}"
+    return f"{dimension_name(dimension).capitalize()}: {value}"
 
 
 def _trend(score: ScoreData, *, today: date) -> TrendRow:

@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.desk.page import LABELS
 from services.scoring.repository import customers
 from services.scoring.web.customer_data import places
+from services.scoring.web.dimension_names import dimension_name
 from shared.database.db import Row
 from shared.languages.current import gettext, lookup, lookup_in
+from shared.languages.formats import quoted
 from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
@@ -27,7 +29,7 @@ def _fact(row: Row) -> Fact:
     lines = {
         lookup_in("person", "Name"): row["name"],
         gettext("Telephone"): row["phone"],
-        gettext("Reported by"): ", ".join(f"{name} {value}" for name, value in row["segments"].items()),
+        gettext("Reported by"): ", ".join(f"{dimension_name(name)} {value}" for name, value in row["segments"].items()),
         gettext("State"): lookup(_STATES[row["state"]]) if row["state"] in _STATES else None,
     }
     return Fact(gettext("Survey of %(program)s", program=row["program"]), lines, dict(row))
@@ -39,7 +41,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
     for row in rows["invitations"]:
         if row["opted_out_at"] is not None:
             no_more = gettext("Does not want to be asked by %(program)s any more", program=row["program"])
-            yield Entry(row["opted_out_at"], Kind.OPT_OUT, no_more)
+            yield Entry(row["opted_out_at"], Kind.OPT_OUT, no_more, {"respondent_id": row["respondent_id"]})
     for row in rows["page_views"]:
         by_program = gettext("Page opened by a program, such as a mail scanner, from step %(step)s", step=row["step"])
         by_person = gettext("Page opened from step %(step)s", step=row["step"])
@@ -54,7 +56,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
 
 
 def _answer(row: Row) -> str:
-    parts = [f"{row['score']}, “{row['comment']}”" if row["comment"] else str(row["score"])]
+    parts = [f"{row['score']}, {quoted(row['comment'])}" if row["comment"] else str(row["score"])]
     if row["operator"]:
         parts.append(gettext("taken by %(operator)s", operator=row["operator"]))
     if not row["stands"]:

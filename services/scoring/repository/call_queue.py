@@ -74,10 +74,11 @@ async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
 
 
 _COUNT_CALLS = """SELECT count(*) AS calls,
-count(*) FILTER (WHERE disposition NOT IN ('no_answer', 'busy', 'machine')) AS reached,
-count(*) FILTER (WHERE disposition = 'answered') AS answers FROM call_attempts WHERE operator = $1 AND at >= $2"""
+count(*) FILTER (WHERE c.disposition NOT IN ('no_answer', 'busy', 'machine')) AS reached,
+count(*) FILTER (WHERE c.disposition = 'answered' AND t.kind <> 'callback') AS answers
+FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator = $1 AND c.at >= $2"""
 
 
 async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:
-    """Count this operator's calls, those that reached somebody, and those with an answer."""
+    """Count this operator's calls, those that reached somebody, and those with an answer; a call back takes none."""
     return (await db.fetch(session, _COUNT_CALLS, operator, since))[0]

@@ -12,25 +12,26 @@ _VERSION = """v.version, v.score, v.reasons, v.comment, v.extra, v.mode, v.step,
 v.device, v.callback_wanted, v.operator"""
 # each with the newest first, at most $2, null: all
 _STATEMENTS: Mapping[str, str] = {
-    "invitations": """SELECT i.id, i.customer_id, i.name, i.phone, i.program, i.occasion, i.segments, i.state,
-    i.opted_out_at
+    "invitations": """SELECT i.id, i.respondent_id, i.customer_id, i.name, i.phone, i.program, i.occasion, i.segments,
+    i.state, i.opted_out_at
 FROM invitation_details i WHERE i.respondent_id = ANY($1::text[]) ORDER BY i.id DESC LIMIT $2""",
-    "answers": f"""SELECT v.invitation_id, v.answer_id, {_VERSION}, true AS stands
+    "answers": f"""SELECT v.invitation_id, i.respondent_id, v.answer_id, {_VERSION}, true AS stands
 FROM answers v JOIN invitations i ON i.id = v.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY v.answered_at DESC LIMIT $2""",  # noqa: S608 - column names only
-    "earlier_answers": f"""SELECT a.invitation_id, v.answer_id, {_VERSION}, false AS stands
+    "earlier_answers": f"""SELECT a.invitation_id, i.respondent_id, v.answer_id, {_VERSION}, false AS stands
 FROM answer_versions v JOIN answers a ON a.answer_id = v.answer_id AND a.version > v.version
 JOIN invitations i ON i.id = a.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY v.answered_at DESC LIMIT $2""",  # noqa: S608 - column names only
-    "page_views": """SELECT p.invitation_id, p.step, p.method, p.automatic, p.at
+    "page_views": """SELECT p.invitation_id, i.respondent_id, p.step, p.method, p.automatic, p.at
 FROM page_views p JOIN invitations i ON i.id = p.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY p.at DESC LIMIT $2""",
-    "calls": """SELECT t.task_id, t.invitation_id, t.kind, t.state, t.outcome, t.phone, t.name, t.due_at
-FROM call_tasks t WHERE t.invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
+    "calls": """SELECT t.task_id, t.invitation_id, i.respondent_id, t.kind, t.state, t.outcome, t.phone, t.name,
+    t.due_at
+FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id WHERE i.respondent_id = ANY($1::text[])
 ORDER BY t.due_at DESC LIMIT $2""",
-    "call_attempts": """SELECT c.task_id, c.attempt, c.disposition, c.operator, c.at
-FROM call_attempts c JOIN call_tasks t ON t.task_id = c.task_id
-WHERE t.invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
+    "call_attempts": """SELECT c.task_id, i.respondent_id, c.attempt, c.disposition, c.operator, c.at
+FROM call_attempts c JOIN call_tasks t ON t.task_id = c.task_id JOIN invitations i ON i.id = t.invitation_id
+WHERE i.respondent_id = ANY($1::text[])
 ORDER BY c.at DESC LIMIT $2""",
 }
 _WEBHOOKS = """SELECT e.id, e.url, e.types, count(*) AS events

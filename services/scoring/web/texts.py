@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.scoring.domain.invitations import Invitation
 from shared.contract.labels import usable
-from shared.locales import day_in, language_tag, plural_form, primary_language
+from shared.locales import day_in, first_tag, language_tag, plural_form, primary_language
 from shared.zones import time_zone
 
 _EN = {
@@ -155,7 +155,7 @@ def language_of(locale: str) -> str:
 
 def preferred(accept_language: str) -> str:
     """Return the language of an Accept-Language header, for visitors whose invitation is unknown."""
-    return language_of(accept_language.partition(",")[0].partition(";")[0])
+    return language_of(first_tag(accept_language))
 
 
 def words_of(invitation: Invitation) -> Mapping[str, str]:

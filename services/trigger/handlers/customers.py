@@ -14,15 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger.domain.consents import ConsentStatement
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.explanations import title
-from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import customers, decisions, respondents
+from shared.contract.event_words import event_in_words
 from shared.contract.events import CustomerErased
 from shared.contract.vocabulary import ConsentPurpose, Service
 from shared.database.compared_clock import MOST_APART_S
 from shared.languages import formats
-from shared.languages.current import gettext, lookup
+from shared.languages.current import current, gettext, lookup
 from shared.languages.marking import mark
 from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
@@ -43,9 +44,11 @@ class FoundCustomer:
 async def find(session: AsyncSession, typed: str, *, settings: InstallationSettings) -> list[FoundCustomer]:
     """Find customers by an id, an address, a telephone number, or the number or id of an order.
 
-    After them are the others who share an address with them.
+    After them are the others who share an address with them. A telephone number without its country code is of the
+    country of the settings, else of that of the page's language.
     """
-    email, phone = email_address(typed), phone_number(typed, region=settings.phone_region)
+    region = settings.phone_region or current.get().country
+    email, phone = email_address(typed), phone_number(typed, region=region)
     emails, phones = [email or typed] if "@" in typed else [], [phone] if phone else []
     meant = {
         *await _known(session, await search_ids(session, typed, None, keys=settings.address_keys)),
@@ -117,19 +120,22 @@ def _consent(respondent: Respondent, channel: str) -> str:
 def _statement(stated: ConsentStatement) -> str:
     purposes = ", ".join(lookup(_PURPOSES[purpose]) for purpose in stated.purposes)
     given = gettext("yes") if stated.given else gettext("no")
-    proof = [each for each in (stated.source, f"“{stated.text}”" if stated.text else "") if each]
+    proof = [each for each in (stated.source, formats.quoted(stated.text) if stated.text else "") if each]
     return ", ".join([f"{given} ({purposes})", formats.moment(stated.at), *proof])
 
 
 def _entry(decision: StoredDecision) -> Entry:
     if decision.type == CustomerErased.type:
         return Entry(decision.event_time, Kind.DECISION, gettext("The data were erased"), _stored(decision))
-    outcome = (
-        gettext("Decided before") if decision.reason == FORGOTTEN else title(decision.reason, event_type=decision.type)
-    )
-    about = [decision.type, *([decision.subject] if decision.subject else []), decision.source]
+    outcome = title(decision.reason, event_type=decision.type)
     path = f"/decisions?{urlencode({'event': decision.event_id})}"
-    return Entry(decision.event_time, Kind.DECISION, f"{outcome} ({', '.join(about)})", _stored(decision), path)
+    return Entry(
+        decision.event_time,
+        Kind.DECISION,
+        f"{outcome} ({event_in_words(decision.type, decision.subject)}, {decision.source})",
+        _stored(decision),
+        path,
+    )
 
 
 def _stored(decision: StoredDecision) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.trigger.domain.deciding.explanations import title
 from services.trigger.domain.sources import avro
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.intake import EventIntake
@@ -46,7 +47,7 @@ class ParkedReplay:
             await parking.delete(session, [parked_id])
         if decided is None:
             return gettext("Handled: its mapping ignores it.")
-        return gettext("Handled: %(reason)s.", reason=decided.reason)
+        return gettext("Handled: %(reason)s.", reason=title(decided.reason, event_type=decided.type))
 
     async def _read(self, message: Message) -> Event[CrmPayload] | None:
         if avro.is_framed(message.body):

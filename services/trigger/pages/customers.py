@@ -64,7 +64,8 @@ class CustomerSearch:
 
     async def erase(self, request: Request) -> RedirectResponse:
         async with request.form(max_files=0, max_fields=MOST_IDS + 1) as form:
-            ids = [text for name, text in form.multi_items() if name == IDS and isinstance(text, str)]
+            given = (text for name, text in form.multi_items() if name == IDS and isinstance(text, str))
+            ids = list(dict.fromkeys(given))
         await self._meant(ids)
         decided = await erasing.erase(self.intake, [split_respondent_id(each) for each in ids])
         note(decided[0].event_id, ids=len(ids))
@@ -73,6 +74,8 @@ class CustomerSearch:
 
     async def receipt(self, ids: Ids) -> HTMLResponse:
         """Say when each service erased these customers, and what was done at places outside."""
+        check_chosen(ids)
+        ids = list(dict.fromkeys(ids))
         async with self.intake.sessions() as session:
             done = await customers.erasures(session, ids)
         shown = {"ids": ids, "done": done, "services": _HELD, "erased_at": ERASED_AT}

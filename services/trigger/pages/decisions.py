@@ -8,12 +8,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.deciding.explanations import TITLES, format_facts, title
+from services.trigger.domain.deciding.explanations import (
+    CHECKS,
+    OUTCOMES,
+    TITLES,
+    format_facts,
+    title,
+)
 from services.trigger.handlers.identities import search_ids
 from services.trigger.pages.rendering import page
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.contract.address_keys import AddressKeys
+from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
 from shared.web.staff.menu import StaffPages
 
@@ -42,6 +49,9 @@ class DecisionPages:
             "decisions.html",
             decisions=[DecisionView.of(stored) for stored in found],
             titles=TITLES,
+            checks=CHECKS,
+            outcomes=OUTCOMES,
+            in_words=event_in_words,
             title=title,
             format_facts=format_facts,
             customer=customer,

@@ -16,6 +16,7 @@ from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.pages.rendering import page
 from services.trigger.repository import arrivals
 from services.trigger.schemas import DecisionView
+from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web.problems import NotFound
@@ -81,6 +82,7 @@ class SourcePages:
             decisions=[DecisionView.of(stored) for stored in decided],
             parked=parked,
             title=title,
+            in_words=event_in_words,
             result=result,
         )
 

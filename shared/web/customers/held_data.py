@@ -51,7 +51,8 @@ class Fact:
 class Entry:
     """Something that happened.
 
-    `text` is a sentence for the page, `path` a staff page with more, and `data` what is stored.
+    `text` is a sentence for the page, `path` a staff page with more, and `data` what is stored, with the
+    `respondent_id`.
     """
 
     at: datetime

@@ -53,8 +53,10 @@ Ids = Annotated[list[str], Query(alias=IDS, default_factory=list)]
 
 def check_chosen(ids: Sequence[str]) -> None:
     """Raise Unprocessable unless so many ids are chosen as are shown on one page."""
-    if not 0 < len(ids) <= MOST_IDS or not all(0 < len(id_.strip()) <= LONGEST for id_ in ids):
-        raise Unprocessable(mark("Nobody is chosen"), mark("Go back and tick those who are meant, at most 50."))
+    if len(ids) > MOST_IDS:
+        raise Unprocessable(mark("Too many customers at once"), mark("Go back and tick at most 50."))
+    if not ids or not all(0 < len(id_.strip()) <= LONGEST for id_ in ids):
+        raise Unprocessable(mark("Nobody is chosen"), mark("Go back and tick those who are meant."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class CustomerPages:
             entries=held.in_order[::-1],
             places=held.places,
             others={_TITLES[each]: self.staff_pages.url(f"{routes.customer_page(each)}?{query}") for each in others},
-            exports={each: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
+            exports={_TITLES[each]: self.staff_pages.url(f"{routes.customer_api(each)}?{query}") for each in Service},
             may_erase=self.service is Service.TRIGGER and self.staff_pages.may_write("/customers"),
             whole=self.staff_pages.url(f"{routes.customer_page(Service.TRIGGER)}?{query}"),
             kinds=_KINDS,

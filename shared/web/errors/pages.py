@@ -11,7 +11,9 @@ from starlette.types import Scope
 
 from shared.languages.current import lookup
 from shared.languages.marking import mark
-from shared.web.problems import Problem, problem_response
+from shared.web.errors.validation import InvalidRequest
+from shared.web.problems import NotFound, Problem, problem_response
+from shared.web.routes import SAFE
 from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
@@ -32,6 +34,7 @@ _WHAT_TO_DO = {
 }
 _PHRASES = mark("Method Not Allowed"), mark("Internal Server Error")  # titles that Starlette gives
 _BACK = mark("Go back.")
+_ADDRESS = mark("The address of the page has a mistake: go back, and open the page by its link.")
 _OURS = mark(
     "This is a fault of Earshot, which has written it to its log. Whether something was changed, the page will show."
 )
@@ -42,12 +45,25 @@ def error_response(scope: Scope, problem: Problem) -> Response:
     is_page = "text/html" in Headers(scope=scope).get("accept", "")
     if not is_page or scope["path"].startswith(_FOR_PROGRAMS):
         return problem_response(problem)
+    if isinstance(problem, InvalidRequest) and problem.is_about_path:
+        problem = NotFound(mark("Not Found"))
     status = HTTPStatus(problem.status)
+    advice = _advice(problem, is_of_address=bool(problem.lines) and scope["method"] in SAFE)
     page = _environment.get_template("error.html").render(
         title=lookup(problem.title),
         detail=lookup(problem.detail) if problem.detail else "",
-        places=[f"{each['where']}: {each['what']}" for each in problem.extra.get("errors", ())],
-        advice=lookup(_WHAT_TO_DO.get(status, _OURS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BACK)),
+        lines=problem.lines,
+        advice=lookup(advice) if advice else "",
         status=int(status),
     )
     return HTMLResponse(page, status, problem.headers)
+
+
+def _advice(problem: Problem, *, is_of_address: bool) -> str:
+    """Say what to do; "" where the problem says so itself."""
+    status = HTTPStatus(problem.status)
+    if is_of_address:
+        return _ADDRESS
+    if problem.detail and status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY):
+        return ""
+    return _WHAT_TO_DO.get(status, _OURS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _BACK)

@@ -345,7 +345,7 @@ async def test_page_explains_decisions_and_escapes_input(client: httpx2.AsyncCli
     await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>"), cancellation("e3", order="order of e1")])
     shown = (await client.get("/decisions", params={"customer": "C1"})).text
     assert "A cap blocks the survey" in shown
-    assert "yes, it stopped here" in shown
+    assert "stopped here" in shown
     assert "The survey was withdrawn" in shown
     assert "What would have changed it:" in shown
     assert "&lt;b&gt;e2" in shown

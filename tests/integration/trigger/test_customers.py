@@ -86,10 +86,59 @@ async def test_erased_customer_is_not_found_by_the_number_of_an_order(
     assert await found(client, "#A-1") == []
 
 
+class TestWithoutCountry:
+    """Where no country of telephone numbers is set, a number is one of the country of the page's language."""
+
+    @pytest.fixture
+    def settings(self) -> TriggerSettings:
+        return TriggerSettings(_env_file=None)
+
+    @pytest.mark.parametrize(("language", "count"), [("ru", 1), ("en", 0)])
+    async def test_telephone_is_found_as_people_write_it(
+        self, client: httpx2.AsyncClient, installed: Database, language: str, count: int
+    ) -> None:
+        await decide(installed, [purchase("e5", order="79", customer={"id": "c5", "phone": "+7 900 002-84-85"})])
+        find = {"find": "8 900 002-84-85"}
+        page = (await client.get("/customers", params=find, headers={"accept-language": language})).text
+        assert page.count('value="c5"') == count
+
+
 async def test_address_in_any_case_finds_every_id_that_has_it(client: httpx2.AsyncClient) -> None:
     assert await found(client, "ANN@shop.example") == [("c1", True), ("c2", True)]
     [(guest, ticked)] = await found(client, "guest@shop.example")
     assert (guest.startswith("guest-"), ticked) == (True, True)
+
+
+async def test_line_of_a_history_of_several_customers_says_whose_it_is(client: httpx2.AsyncClient) -> None:
+    page = (await client.get("/customer/trigger", params={"id": ["c1", "c2", "c1"]})).text
+    assert re.findall(r"<code>(c\d)</code> <span class=\"kind\">", page) == ["c1", "c2"]
+    alone = (await client.get("/customer/trigger", params={"id": "c1"})).text
+    assert "</code> <span" not in alone
+
+
+BROWSER = {"accept": "text/html", "accept-language": "ru"}
+
+
+@pytest.mark.parametrize(
+    ("path", "ids", "title"),
+    [
+        ("/customer/trigger", [], "Никто не выбран"),
+        ("/customers/erase", [], "Никто не выбран"),
+        ("/customers/erased", [], "Никто не выбран"),
+        ("/customer/trigger", [""], "Никто не выбран"),
+        ("/customer/trigger", [str(number) for number in range(60)], "Слишком много клиентов сразу"),
+    ],
+)
+async def test_choice_that_cannot_be_shown_is_told_in_words(
+    client: httpx2.AsyncClient, path: str, ids: list[str], title: str
+) -> None:
+    refused = await client.get(path, params={"id": ids}, headers=BROWSER)
+    assert (refused.status_code, title in refused.text, "форму" in refused.text) == (422, True, False)
+
+
+async def test_customer_of_whom_nothing_is_stored_cannot_be_erased(client: httpx2.AsyncClient) -> None:
+    assert "/customers/erase?" in (await client.get("/customer/trigger", params={"id": "c1"})).text
+    assert "/customers/erase?" not in (await client.get("/customer/trigger", params={"id": "nobody"})).text
 
 
 @pytest.mark.parametrize("typed", ["nobody", "nobody@shop.example", "+79160000000", "%", "'"])

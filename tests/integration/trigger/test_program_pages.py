@@ -82,7 +82,7 @@ async def test_stop_asks_first_then_stops_and_says_by_whom(client: httpx2.AsyncC
     page = words(await client.get("/programs/after-purchase"))
     assert "nothing of it leaves. As far as is known, nothing left after the press. Links that are out" in page
     assert "/programs/after-purchase/withdrawn" in page
-    assert "That is so already since" in words(await client.get("/programs/after-purchase/stopped"))
+    assert "The program is stopped already since" in words(await client.get("/programs/after-purchase/stopped"))
     assert (await client.post("/programs/after-purchase/withdrawn")).status_code == 303
     assert "Its open surveys are withdrawn" in words(await client.get("/programs/after-purchase"))
     assert "stopped, surveys withdrawn" in words(await client.get("/programs"))

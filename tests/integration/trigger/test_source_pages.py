@@ -76,7 +76,7 @@ async def test_parked_message_is_handled_by_a_press_once_it_can_be_read(
     presses = re.findall(r'action="(/sources/replay/[^"]+)"', await page(staff, "my-shopify"))
     assert len(presses) == 2
     said = [(await staff.post(each.replace("&amp;", "&"))).raise_for_status().text for each in presses]
-    assert sum("Handled: asked." in each for each in said) == 1
+    assert sum("Handled: Asked." in each for each in said) == 1
     assert sum("It stays parked: " in each for each in said) == 1
     assert await count(installed, "decisions") == 1
     assert await count(installed, "parked") == 1

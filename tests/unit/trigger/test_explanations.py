@@ -8,6 +8,8 @@ import pytest
 
 from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import (
+    CHECKS,
+    OUTCOMES,
     TITLES,
     RuleOutcome,
     format_facts,
@@ -15,18 +17,19 @@ from services.trigger.domain.deciding.explanations import (
     title,
     would_change,
 )
+from services.trigger.domain.deciding.rules import RULES
 
 CHANGES: list[tuple[DecisionReason, dict[str, Any], str]] = [
-    (DecisionReason.NO_PROGRAM, {}, "An active program that starts on crm.service.completed."),
+    (DecisionReason.NO_PROGRAM, {}, "A program that is on and starts on: service."),
     (DecisionReason.SWITCHED_OFF, {"state": "stopped"}, "Switching the program on: it was stopped."),
     (DecisionReason.HISTORIC, {"historic": True}, "without attributes.historic"),
     (DecisionReason.TOO_OLD, {"max_age_s": 604_800}, "at most 7 days old"),
     (DecisionReason.DUPLICATE, {}, "decided once"),
     (DecisionReason.WITHDRAWN, {}, "cancelled"),
-    (DecisionReason.WAITING, {"for": "crm.order.delivered"}, "crm.order.delivered of the same order"),
-    (DecisionReason.UNREACHABLE, {"wanted": ["email", "sms"]}, "one of: email, sms"),
-    (DecisionReason.NO_CONSENT, {"consent": {"sms": None}}, "one of: sms"),
-    (DecisionReason.SUPPRESSED, {"suppressions": {"email": ["hard_bounce"]}}, "hard_bounce on email"),
+    (DecisionReason.WAITING, {"for": "crm.order.delivered"}, "This event of the same order: delivery."),
+    (DecisionReason.UNREACHABLE, {"wanted": ["email", "sms"]}, "one of: e-mail, SMS"),
+    (DecisionReason.NO_CONSENT, {"consent": {"sms": None}}, "one of: SMS"),
+    (DecisionReason.SUPPRESSED, {"suppressions": {"email": ["hard_bounce"]}}, "hard_bounce on e-mail"),
     (
         DecisionReason.CONDITION,
         {"unmet": {"field": "a", "operator": "ge", "value": 5}, "found": 3},
@@ -54,7 +57,7 @@ def test_what_would_have_changed_it(reason: DecisionReason, facts: dict[str, Any
 
 def test_assumed_consent_is_not_shown_as_a_yes() -> None:
     shown = format_facts({"consent": {"email": "assumed (ground: customers of 2026)"}})
-    assert shown == {"consent": "email: assumed (ground: customers of 2026)"}
+    assert shown == {"consent": "e-mail: assumed (ground: customers of 2026)"}
 
 
 def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:
@@ -67,6 +70,11 @@ def test_reversal_that_withdrew_a_survey_needs_no_remedy() -> None:
     assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.cancelled") == "The survey was withdrawn"
     assert would_change(DecisionReason.WITHDRAWN, {}, event_type="crm.purchase.cancelled") == ""
     assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.completed") == "The order or service was cancelled"
+
+
+def test_every_rule_has_a_word_for_what_it_looks_at() -> None:
+    assert set(CHECKS) == {rule for rule, _ in RULES}
+    assert set(OUTCOMES) == set(RuleOutcome)
 
 
 def test_facts_are_formatted_for_people() -> None:
@@ -82,8 +90,8 @@ def test_facts_are_formatted_for_people() -> None:
     assert format_facts(facts) == {
         "last asked at": "01 Mar 2026, 10:00 UTC",
         "max age": "7 days",
-        "consent": "sms: unknown; call: no",
-        "channels": "email, sms",
+        "consent": "SMS: unknown; call: no",
+        "channels": "e-mail, SMS",
         "too long to wait": "yes",
         "day": "2026-03-01",
         "drawn": "0.25",

@@ -8,8 +8,10 @@ from enum import StrEnum
 
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
 from services.trigger.domain.deciding.rules import RULES
+from services.trigger.domain.deciding.stored_decision import FORGOTTEN
+from shared.contract.event_words import event_in_words
 from shared.contract.events import PurchaseCancelled, ServiceReopened
-from shared.contract.vocabulary import ProgramState
+from shared.contract.vocabulary import ChannelKind, ProgramState
 from shared.languages import formats
 from shared.languages.current import gettext, lookup, ngettext
 from shared.languages.marking import mark
@@ -46,12 +48,41 @@ TITLES: Mapping[DecisionReason, str] = {
     DecisionReason.ASKED: mark("Asked"),
     DecisionReason.NOTHING_TO_WITHDRAW: mark("No open survey to withdraw"),
 }
-
+CHECKS: Mapping[DecisionReason, str] = {  # what each rule looks at
+    DecisionReason.SWITCHED_OFF: mark("State of the program"),
+    DecisionReason.HISTORIC: mark("Kind of event"),
+    DecisionReason.TOO_OLD: mark("Age of the event"),
+    DecisionReason.DUPLICATE: mark("Earlier decisions"),
+    DecisionReason.WITHDRAWN: mark("Cancellation"),
+    DecisionReason.WAITING: mark("Purchase and delivery"),
+    DecisionReason.UNREACHABLE: mark("Addresses"),
+    DecisionReason.NO_CONSENT: mark("Consent"),
+    DecisionReason.SUPPRESSED: mark("Suppressions"),
+    DecisionReason.CONDITION: mark("Conditions"),
+    DecisionReason.HOLDOUT: mark("Holdout"),
+    DecisionReason.SAMPLED_OUT: mark("Sample"),
+    DecisionReason.QUARANTINED: mark("Caps"),
+    DecisionReason.OVER_QUOTA: mark("Quota of the day"),
+}
+OUTCOMES: Mapping[RuleOutcome, str] = {
+    RuleOutcome.PASSED: mark("passed"),
+    RuleOutcome.STOPPED: mark("stopped here"),
+    RuleOutcome.NOT_TRIED: mark("not tried"),
+}
+_CHANNELS: Mapping[str, str] = {
+    ChannelKind.EMAIL: mark("e-mail"),
+    ChannelKind.SMS: mark("SMS"),
+    ChannelKind.CALL: mark("call"),
+    ChannelKind.LINK: mark("link that the shop shows"),
+}
 
 _REVERSALS = (PurchaseCancelled.type, ServiceReopened.type)
 
 
 def title(reason: DecisionReason | str, *, event_type: str) -> str:
+    """Say how an event was decided; `reason` may be FORGOTTEN."""
+    if reason == FORGOTTEN:
+        return gettext("Decided before")
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
         return gettext("The survey was withdrawn")
     return gettext(TITLES[DecisionReason(reason)])
@@ -77,7 +108,7 @@ def rule_outcomes(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutc
 def would_change(reason: DecisionReason, facts: TrialFacts, *, event_type: str) -> str:
     """Return what would have let the event pass the rule that stopped it; empty if nothing stopped it."""
     if reason is DecisionReason.NO_PROGRAM:
-        return gettext("An active program that starts on %(type)s.", type=event_type)
+        return gettext("A program that is on and starts on: %(type)s.", type=event_in_words(event_type))
     if reason == DecisionReason.WITHDRAWN and event_type in _REVERSALS:
         return ""
     remedy = _REMEDIES.get(reason)
@@ -92,11 +123,11 @@ def format_fact(fact: object) -> str:
         case bool():
             return gettext("yes") if fact else gettext("no")
         case Mapping():
-            return "; ".join(f"{name}: {format_fact(value)}" for name, value in fact.items())
+            return "; ".join(f"{_channel(name)}: {format_fact(value)}" for name, value in fact.items())
         case list() | tuple():
             return ", ".join(map(format_fact, fact))
         case str():
-            return _format_time(fact)
+            return _format_time(_channel(fact))
     return str(fact)
 
 
@@ -116,6 +147,11 @@ def format_facts(facts: TrialFacts) -> dict[str, str]:
         else format_fact(value)
         for name, value in facts.items()
     }
+
+
+def _channel(name: str) -> str:
+    """Return the words for a channel, and any other text as it is."""
+    return lookup(_CHANNELS[name]) if name in _CHANNELS else name
 
 
 def _fact_name(name: str) -> str:
@@ -170,7 +206,7 @@ def _quota(facts: TrialFacts) -> str:
 
 def _suppressed(facts: TrialFacts) -> str:
     lifted = (
-        gettext("%(reasons)s on %(channel)s", reasons=", ".join(reasons), channel=channel)
+        gettext("%(reasons)s on %(channel)s", reasons=", ".join(reasons), channel=_channel(channel))
         for channel, reasons in facts.get("suppressions", {}).items()
     )
     return gettext("Lifting one of these: %(suppressions)s.", suppressions="; ".join(lifted))
@@ -231,12 +267,14 @@ _REMEDIES: Mapping[DecisionReason, Callable[[TrialFacts], str]] = {
     DecisionReason.TOO_OLD: _too_old,
     DecisionReason.DUPLICATE: lambda _: gettext("Nothing: each order or service is decided once."),
     DecisionReason.WITHDRAWN: lambda _: gettext("Nothing: there is no survey about a cancelled order or service."),
-    DecisionReason.WAITING: lambda facts: gettext("The event %(type)s of the same order.", type=facts.get("for")),
+    DecisionReason.WAITING: lambda facts: gettext(
+        "This event of the same order: %(type)s.", type=event_in_words(str(facts.get("for")))
+    ),
     DecisionReason.UNREACHABLE: lambda facts: gettext(
-        "An address for one of: %(channels)s.", channels=", ".join(facts.get("wanted", ()))
+        "An address for one of: %(channels)s.", channels=format_fact(list(facts.get("wanted", ())))
     ),
     DecisionReason.NO_CONSENT: lambda facts: gettext(
-        "Consent to one of: %(channels)s.", channels=", ".join(facts.get("consent", ()))
+        "Consent to one of: %(channels)s.", channels=format_fact(list(facts.get("consent", ())))
     ),
     DecisionReason.SUPPRESSED: _suppressed,
     DecisionReason.CONDITION: _condition,

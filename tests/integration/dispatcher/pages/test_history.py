@@ -66,7 +66,7 @@ async def test_history_says_what_time_it_was_where_the_respondent_is(chain: Chai
     for text in (
         "the customer is in Asia/Tokyo",
         "1. E-mail: sent",
-        "mailbox · sent",
+        "the mailbox of Earshot · sent",
         "2. SMS: skipped",
         "no address for this channel",
         "3. E-mail: planned",

@@ -31,7 +31,7 @@ async def test_mail_is_shown_as_respondents_see_it_and_runs_nothing(chain: Chain
     assert f"/mailbox/{message['id']}" in listed
     page = (await client.get(f"/mailbox/{message['id']}")).text
     assert f'src="/mailbox/{message["id"]}/html"' in page
-    assert "List-Unsubscribe" in page
+    assert "Link to unsubscribe" in page
     mail = await client.get(f"/mailbox/{message['id']}/html")
     assert "script-src" not in mail.headers["content-security-policy"]
     assert mail.headers["content-security-policy"].startswith("default-src 'none'")

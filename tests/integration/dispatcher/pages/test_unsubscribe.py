@@ -97,6 +97,22 @@ async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: http
     assert await chain.rows("SELECT 1 FROM suppressions") == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "attributes", "words"),
+    [
+        ("ru-RU,ru;q=0.9", 'lang="ru"', "Ссылка не работает"),
+        ("fr", 'lang="en"', "This link does not work"),
+        ("", 'lang="en"', "This link does not work"),
+    ],
+)
+async def test_unknown_link_is_told_in_the_language_of_the_browser(
+    client: httpx2.AsyncClient, asked: str, attributes: str, words: str
+) -> None:
+    page = (await client.get("/u/" + "x" * 22, headers={"accept-language": asked})).text
+    assert attributes in page
+    assert words in page
+
+
 @pytest.mark.parametrize(("locale", "attributes"), [("ar", 'lang="ar" dir="rtl"'), ("de-AT", 'lang="de-AT"')])
 async def test_page_has_the_language_and_words_of_its_program(
     chain: Chain, client: httpx2.AsyncClient, locale: str, attributes: str

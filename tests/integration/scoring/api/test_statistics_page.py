@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from services.scoring.dashboard import manual
 from services.scoring.domain.answers import Entry
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
-PAGE = " ".join(
-    (Path(__file__).parents[4] / "docs" / "statistics.md").read_text().replace("\N{MINUS SIGN}", "-").split()
-)
+PAGE = " ".join(manual.DOCUMENT.read_text().replace("\N{MINUS SIGN}", "-").split())
 NUMBER = r"([+-]?[\d,]+(?:\.\d+)?)"
 
 
@@ -105,3 +103,23 @@ async def test_one_promoter_and_one_detractor_need_as_many_as_the_worst_case(
     await answered(scoring, 1, 0, 1)
     found = await sample(client, 10)
     assert found["as_now"] == found["at_worst"] == 382
+
+
+def test_translation_has_the_same_parts_names_and_sources() -> None:
+    pages = [document.read_text() for document in manual.DOCUMENTS.values()]
+    for each in (r"^#+ ", r"^\| ", r"^    ", r"^\*[A-Z].*\*$"):
+        assert len({len(re.findall(each, page, re.MULTILINE)) for page in pages}) == 1, each
+    names = [
+        {name for name in re.findall(r"`([^`]+)`", page) if name.isascii() and "mon-" not in name} for page in pages
+    ]
+    assert names[0] - names[1] == {"Arbat", "Arbat 12", "fri 18:00-26:00"}
+
+
+async def test_page_is_in_the_language_of_the_reader(client: httpx2.AsyncClient) -> None:
+    for language, title in (
+        ("ru", "Что значат цифры"),
+        ("en", "What the figures mean"),
+        ("de", "What the figures mean"),
+    ):
+        page = (await client.get("/statistics", headers={"accept-language": language})).text
+        assert f">{title}</h1>" in page

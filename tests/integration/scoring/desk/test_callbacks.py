@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.scoring.repository import call_queue
 from shared.contract.events import (
     Brand,
     Consent,
@@ -18,7 +19,7 @@ from shared.contract.events import (
     SurveyRequested,
 )
 from shared.contract.vocabulary import ChannelKind
-from tests.integration.scoring.stand import Scoring, link_of
+from tests.integration.scoring.stand import NOW, Scoring, link_of
 
 REACHED = Contact(email="olga@example.com", phone="+79161234567")
 TASKS = "SELECT kind, state, outcome, phone, name, window_start, due_at FROM call_tasks"
@@ -230,6 +231,18 @@ async def test_callbacks_are_first_in_the_queue_and_a_refusal_is_published(
     [opted] = await scoring.published("respondent.opted_out")
     assert isinstance(opted.payload, RespondentOptedOut)
     assert opted.payload.channel == "call"
+
+
+async def test_call_back_that_ended_with_a_talk_counts_as_no_answer(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    await complained(scoring, client, callback="1")
+    task = (await client.post("/v1/desk/take", json={"operator": "Anna"})).json()
+    said = {"operator": "Anna", "disposition": "answered"}
+    (await client.post(f"/v1/desk/{task['task_id']}/outcome", json=said)).raise_for_status()
+    async with scoring.database.sessions() as session:
+        made = await call_queue.made_since(session, "Anna", NOW - timedelta(days=1))
+    assert dict(made) == {"calls": 1, "reached": 1, "answers": 0}
 
 
 async def test_erasure_deletes_number_and_name(scoring: Scoring, client: httpx2.AsyncClient) -> None:
