@@ -121,9 +121,9 @@ class Composer:
         return lru_cache(maxsize=512)(self._new_template)
 
     def _new_template(self, look: _Look) -> _Template:
-        texts, sender, reply_to = chosen(self.styles, brand=look.brand, locale=look.locale, template=look.template)
-        texts = worded(texts, dict(look.labels))
-        reply_to = reply_to or self.reply_to
+        style = chosen(self.styles, brand=look.brand, locale=look.locale, template=look.template)
+        texts, sender = worded(style.texts, dict(look.labels)), style.sender
+        reply_to = style.reply_to or self.reply_to
         body = mail_body(
             MailVariant(
                 language=language_tag(look.locale),
@@ -132,6 +132,7 @@ class Composer:
                 color=look.color,
                 privacy=_web_address(look.privacy_url),
                 question=look.question,
+                logo=style.logo,
             )
         )
         subject = texts.subject if look.is_first else texts.reminder

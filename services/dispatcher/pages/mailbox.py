@@ -50,12 +50,10 @@ class MailboxPages:
         return page("message.html", pages=self.staff_pages, message=kept, headers=headers, words=words)
 
     async def mail(self, message_id: UUID) -> Response:
-        """Show a mail's HTML part; its links open in a new tab."""
         kept = await self._kept(message_id)
         if kept.channel is not ChannelKind.EMAIL:
             raise problems.NotFound(mark("No such mail"))
-        _, html = mime.read_alternative(kept.body)
-        return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
+        return mail_response(kept.body)
 
     async def _kept(self, message_id: UUID) -> MailboxMessage:
         async with self.sessions.begin() as session:

@@ -42,8 +42,7 @@ class MailPages:
         return self._page(sample, self._compose(sample))
 
     async def html(self, sample: Annotated[SampleMail, Query()]) -> Response:
-        _, html = mime.read_alternative(self._compose(sample).body)
-        return mail_response(html)
+        return mail_response(self._compose(sample).body)
 
     async def send_test(self, sample: Annotated[SampleMail, Form()]) -> str:
         """Send the mail to the address in the form, if the settings allow it."""

@@ -89,8 +89,7 @@ class ProgramMessagePages:
         if all(each.step != step or each.channel is not ChannelKind.EMAIL for each in request.plan):
             raise problems.NotFound(mark("No such mail"))
         message = self.mails.composer.compose(request, step=step, channel=ChannelKind.EMAIL)
-        _, html = mime.read_alternative(message.body)
-        return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
+        return mail_response(message.body)
 
     async def send(self, program_id: _Id, locale: _Locale, address: _Address = "", phone: _Address = "") -> str:
         """Send every message of the plan at once, marked as a test; keep those that the settings do not let go."""

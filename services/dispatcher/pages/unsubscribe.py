@@ -15,6 +15,7 @@ from services.dispatcher.messages.texts import MailTexts, texts_for, texts_of
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations
 from shared.clock import Clock
+from shared.colors import text_on
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome
 from shared.database.db import Sessions
@@ -88,6 +89,7 @@ def _page(
         language=language_tag(request.locale),
         direction=direction(request.locale),
         brand=request.brand,
+        initial=text_on(request.brand.color),
         title=title,
         text=text.format(brand=request.brand.name),
         button=texts.unsubscribe,

@@ -18,6 +18,7 @@ from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.invitations import Answer, Invitation, InvitationState
 from services.scoring.domain.phone_numbers import hinted
 from services.scoring.web import rendering, texts
+from shared.colors import text_on
 from shared.contract.vocabulary import Category, category_of
 from shared.locales import direction, language_tag
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
@@ -144,7 +145,7 @@ def page(template: str, invitation: Invitation | None, *, language: str = "en", 
     if invitation is not None:
         language, words = language_tag(invitation.locale), texts.words_of(invitation)
         brand = invitation.content.brand
-        values |= {"logo": _logo(brand.logo_url), "bright": _is_bright(brand.color)}
+        values |= {"logo": _logo(brand.logo_url), "initial": text_on(brand.color)}
     values = {"reload_url": None, "back": None, "kept": (), **values}
     values |= {"language": language, "direction": direction(language), "words": words}
     return rendering.page(template, invitation=invitation, **values)
@@ -155,12 +156,6 @@ def _logo(url: str | None) -> str | None:
     if url and _LOGO_FILE.fullmatch(url):
         return f"/logos/{url}"
     return url if url and url.startswith("data:image/") else None
-
-
-def _is_bright(color: str) -> bool:
-    """Return whether a `#rrggbb` color has a luma above 150 of 255, on which white text is hard to read."""
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue > 150
 
 
 def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
