@@ -50,7 +50,7 @@ def preview(
     sample = SampleMail(brand=brand, locale=locale, template=template, repeat=repeat)
     for warning in sample.warnings(settings.styles):
         typer.echo(warning, err=True)
-    print(sample.compose(settings.composer, settings.signing_key).body.decode())
+    print(sample.compose(settings.composer).body.decode())
 
 
 @mail.command("test")
@@ -76,7 +76,7 @@ async def _test(sample: SampleMail) -> list[AccountReply]:
     settings = DispatcherSettings()
     accounts = open_accounts(settings)
     try:
-        composed = sample.compose(settings.composer, settings.signing_key)
+        composed = sample.compose(settings.composer)
         return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
     except SendingDisabled as error:
         typer.echo(f"earshot: {error}", err=True)

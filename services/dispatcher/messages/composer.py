@@ -147,13 +147,15 @@ class Composer:
         )
 
     def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
-        return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
+        return links.answer_url_of(base, self._token(request, Purpose.ANSWER), step=step)
 
     def _mailto(self, request: SurveyRequested, step: int) -> str:
         reference = Reference(request.invitation_id, step)
         return f",\r\n <{unsubscribe_mailto(self._sender, reference)}>" if self.reads_mail else ""
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
+        if request.link_key == links.SAMPLE_KEY:
+            return links.sample_token(request.locale)
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)
 
     @cached_property

@@ -41,6 +41,8 @@ class MailTexts:
     done_texts: Mapping[str, str] = field(hash=False)
     unknown_title: str
     unknown_text: str
+    test_title: str
+    test_text: str
     stop_confirmed: str
 
 
@@ -78,6 +80,8 @@ ENGLISH = MailTexts(
     },
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
+    test_title="This is a test message",
+    test_text="A customer would unsubscribe here. This link unsubscribes nobody.",
     stop_confirmed="You will get no more text messages from us.",
 )
 RUSSIAN = MailTexts(
@@ -114,6 +118,8 @@ RUSSIAN = MailTexts(
     },
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
+    test_title="Это проверочное сообщение",
+    test_text="Здесь клиент отказался бы от вопросов. Эта ссылка никого не отписывает.",
     stop_confirmed="Больше не будем присылать вам СМС.",
 )
 

@@ -23,12 +23,11 @@ from shared.web.staff.menu import StaffPages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailPages:
-    """`may_send` says whether the settings let a mail go to an address; `link_key` is the id of the signing key."""
+    """`may_send` says whether the settings let a mail go to an address."""
 
     composer: Composer
     accounts: Sequence[ChannelAccount]
     may_send: Callable[[str], bool]
-    link_key: str
     staff_pages: StaffPages
 
     def router(self) -> APIRouter:
@@ -55,7 +54,7 @@ class MailPages:
 
     def _compose(self, sample: SampleMail) -> OutgoingMessage:
         try:
-            return sample.compose(self.composer, self.link_key)
+            return sample.compose(self.composer)
         except mime.BadAddress:
             raise problems.Unprocessable(mark("This is not a valid mail address")) from None
         except ValidationError:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.messages.composer import about
-from services.dispatcher.messages.texts import MailTexts, texts_for, texts_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, texts_of
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations
 from shared.clock import Clock
@@ -43,7 +43,7 @@ class UnsubscribePages:
     async def ask(self, token: str) -> Response:
         async with self.sessions.begin() as session:
             request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-        return _unknown_link() if request is None else _choices(request)
+        return _of_no_survey(token) if request is None else _choices(request)
 
     async def unsubscribe(self, token: str, what: Annotated[str, Form()] = "") -> Response:
         """Unsubscribe at once, without a cookie or redirect; the survey of the link ends with any choice.
@@ -54,7 +54,7 @@ class UnsubscribePages:
         async with self.sessions.begin() as session:
             request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
             if request is None:
-                return _unknown_link()
+                return _of_no_survey(token)
             await self._opt_out(session, request, choice)
         return _done(request, choice)
 
@@ -98,15 +98,11 @@ def _page(
     return HTMLResponse(shown)
 
 
-def _unknown_link() -> Response:
-    texts = texts_of("en")
-    shown = page(
-        "unsubscribe.html",
-        language="en",
-        direction="ltr",
-        brand=None,
-        title=texts.unknown_title,
-        text=texts.unknown_text,
-        choices={},
-    )
-    return HTMLResponse(shown, HTTPStatus.NOT_FOUND)
+def _of_no_survey(token: str) -> Response:
+    """Respond 404 for an unknown link, or say that this is one of a test message."""
+    of_sample = links.sample_language(token)
+    language = language_of(of_sample or "en")
+    texts = texts_of(language)
+    title, text = (texts.test_title, texts.test_text) if of_sample else (texts.unknown_title, texts.unknown_text)
+    shown = page("unsubscribe.html", language=language, direction="ltr", brand=None, title=title, text=text, choices={})
+    return HTMLResponse(shown, HTTPStatus.OK if of_sample else HTTPStatus.NOT_FOUND)

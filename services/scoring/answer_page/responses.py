@@ -21,6 +21,7 @@ from services.scoring.web import rendering, texts
 from shared.colors import text_on
 from shared.contract.vocabulary import Category, category_of
 from shared.locales import direction, language_tag
+from shared.web.links import sample_language
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 
 MAX_RELOADS = 3  # automatic reloads of the page of an unknown link
@@ -35,6 +36,7 @@ class Link:
     path: str
     token: str
     step: int
+    method: str = "post"  # of the forms that the page sends to the link
 
     @classmethod
     def of(cls, text: str) -> Link:
@@ -133,7 +135,8 @@ def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str, *,
 
 def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
     """Render a page with a form; `shown_ms` is the time of rendering in Unix milliseconds."""
-    return page(template, invitation, path=opened.path, shown_ms=int(now.timestamp() * 1000), **values)
+    link = {"path": opened.path, "method": opened.method}
+    return page(template, invitation, shown_ms=int(now.timestamp() * 1000), **link, **values)
 
 
 def _web_address(url: str | None) -> str | None:
@@ -173,7 +176,13 @@ def _wants_problem(request: Request) -> bool:
 
 
 def unknown(request: Request, opened: Link) -> Response:
-    """Respond 404 for an unknown link; the first `MAX_RELOADS` pages reload, as the survey request may arrive later."""
+    """Respond 404 for an unknown link; the first `MAX_RELOADS` pages reload, as the survey request may arrive later.
+
+    A link of a test message is told apart.
+    """
+    if (of_sample := sample_language(opened.token)) is not None:
+        words = texts.LANGUAGES[language := texts.language_of(of_sample)]
+        return page("notice.html", None, language=language, heading=words["test"], text=words["test_text"])
     sent = request.query_params.get("try", "0")
     number = int(sent) if re.fullmatch("[0-9]", sent) else MAX_RELOADS
     language = texts.preferred(request.headers.get("accept-language", ""))
