@@ -15,7 +15,7 @@ from services.dispatcher.messages.logo import Logo
 from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
 from shared.colors import LEAST_CONTRAST, WHITE, contrast, text_on
-from shared.locales import direction
+from shared.locales import direction, isolated
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -76,7 +76,8 @@ class MailBody:
 @lru_cache(maxsize=512)
 def mail_body(variant: MailVariant) -> MailBody:
     gaps = {name: f"\x02{name}\x03" for name in GAPS}
-    values = {**gaps, "brand": variant.brand, "question": variant.question}
+    brand = isolated(variant.brand, variant.language)
+    values = {**gaps, "brand": brand, "question": variant.question}
     fields = {
         **gaps,
         "texts": {name: filled(getattr(variant.texts, name), values) for name in ("scale", "confirm", "text_scale")},
@@ -87,7 +88,7 @@ def mail_body(variant: MailVariant) -> MailBody:
         "privacy_text": filled(variant.texts.privacy, values),
         "language": variant.language,
         "direction": direction(variant.language),
-        "brand": variant.brand,
+        "brand": brand,
         "name_color": variant.color if contrast(variant.color, WHITE) >= LEAST_CONTRAST else _INK,
         "brand_color": variant.color,
         "on_brand_color": text_on(variant.color),

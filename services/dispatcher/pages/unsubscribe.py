@@ -19,7 +19,7 @@ from shared.colors import text_on
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome
 from shared.database.db import Sessions
-from shared.locales import direction, language_tag
+from shared.locales import direction, isolated, language_tag
 from shared.web import links
 
 
@@ -91,7 +91,7 @@ def _page(
         brand=request.brand,
         initial=text_on(request.brand.color),
         title=title,
-        text=text.format(brand=request.brand.name),
+        text=text.format(brand=isolated(request.brand.name, request.locale)),
         button=texts.unsubscribe,
         choices=choices or {},
     )

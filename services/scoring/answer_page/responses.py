@@ -20,7 +20,7 @@ from services.scoring.domain.phone_numbers import hinted
 from services.scoring.web import rendering, texts
 from shared.colors import text_on
 from shared.contract.vocabulary import Category, category_of
-from shared.locales import direction, language_tag
+from shared.locales import direction, isolated, language_tag
 from shared.web.links import sample_language
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 
@@ -149,6 +149,7 @@ def page(template: str, invitation: Invitation | None, *, language: str = "en", 
         language, words = language_tag(invitation.locale), texts.words_of(invitation)
         brand = invitation.content.brand
         values |= {"logo": _logo(brand.logo_url), "initial": text_on(brand.color)}
+        values["brand"] = isolated(brand.name, language)
     values = {"reload_url": None, "back": None, "kept": (), **values}
     values |= {"language": language, "direction": direction(language), "words": words}
     return rendering.page(template, invitation=invitation, **values)
