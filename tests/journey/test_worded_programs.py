@@ -160,6 +160,8 @@ async def test_nothing_of_a_worded_program_is_cut_or_turned_round(
         await page.get_by_role("radio", name="3", exact=True).check()
         await follow(page.get_by_role("button").first)
         await look(page, f"worded-{locale}-reasons", direction=direction)
+        hint = "··· 00-01" if direction == "ltr" else "\u2066··· 00-01\u2069"
+        assert hint in await page.inner_text(".callback"), "digits keep their order between Arabic words"
         await follow(page.get_by_role("button").first)
         await look(page, f"worded-{locale}-thanks", direction=direction)
         assert unsubscribe

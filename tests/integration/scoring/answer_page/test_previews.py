@@ -31,7 +31,7 @@ async def publish(scoring: Scoring, **written: Any) -> None:
         ({"locale": "en"}, "How likely are you to recommend us to a friend or colleague?"),
         ({"locale": "en", "what": "after_promoter"}, "Friendly staff"),
         ({"locale": "en", "what": "after_passive"}, "your answer <strong>7</strong> is saved"),
-        ({"locale": "en", "what": "after_detractor"}, "Call me back at"),
+        ({"locale": "en", "what": "after_detractor"}, "Call me back at ··· 01-42"),
         ({"locale": "en", "what": "promoter"}, "We are glad you are happy with us."),
         ({"locale": "en", "what": "passive"}, "We will work on what was missing."),
         ({"locale": "ru", "what": "detractor"}, "Мы разберёмся, что пошло не так."),
