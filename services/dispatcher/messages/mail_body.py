@@ -14,7 +14,7 @@ from services.dispatcher.messages import mime
 from services.dispatcher.messages.logo import Logo
 from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
-from shared.colors import LEAST_CONTRAST, WHITE, contrast, text_on
+from shared.contract.colors import LEAST_CONTRAST, WHITE, contrast, text_on
 from shared.locales import direction, isolated
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from services.dispatcher.messages.texts import MailTexts, language_of, texts_for
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations
 from shared.clock import Clock
-from shared.colors import text_on
+from shared.contract.colors import text_on
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome
 from shared.database.db import Sessions

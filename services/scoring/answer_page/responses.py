@@ -18,7 +18,7 @@ from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.invitations import Answer, Invitation, InvitationState
 from services.scoring.domain.phone_numbers import hinted
 from services.scoring.web import rendering, texts
-from shared.colors import text_on
+from shared.contract.colors import text_on
 from shared.contract.vocabulary import Category, category_of
 from shared.locales import direction, isolated, language_tag
 from shared.web.links import sample_language

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.colors import contrast, text_on
+from shared.contract.colors import contrast, text_on
 
 
 def test_contrast_is_that_of_wcag() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.dispatcher.messages import mime
-from shared.colors import contrast
+from shared.contract.colors import contrast
 from shared.contract.events import Brand
 from shared.contract.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import request
