@@ -21,12 +21,6 @@ class Logo:
     kind: str
     encoded: bytes
 
-    @property
-    def url(self) -> str:
-        """The picture as a URL, for pages that show a mail."""
-        joined = self.encoded.replace(b"\r\n", b"").decode()
-        return f"data:image/{self.kind};base64,{joined}"
-
 
 def read_logo(file: Path) -> Logo:
     """Read a PNG, JPEG or GIF file of at most `MAX_LOGO` bytes, whatever its name; raises ValueError."""
