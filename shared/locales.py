@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from functools import lru_cache
 
@@ -44,6 +45,16 @@ def direction(locale: str) -> str:
     script = next((part for part in others if len(part) == 4 and part.isalpha()), None)
     is_rtl = language in _RIGHT_TO_LEFT if script is None else script in _RIGHT_TO_LEFT_SCRIPTS
     return "rtl" if is_rtl else "ltr"
+
+
+@lru_cache(maxsize=1000)
+def isolated(name: str, locale: str) -> str:
+    """Return a name for a sentence of a locale, isolated if it has letters that are written the other way.
+
+    Without the characters U+2068 and U+2069, signs at the end of such a name move to its other side (UAX 9).
+    """
+    others = ("R", "AL") if direction(locale) == "ltr" else ("L",)
+    return f"\u2068{name}\u2069" if any(unicodedata.bidirectional(char) in others for char in name) else name
 
 
 @lru_cache(maxsize=1000)

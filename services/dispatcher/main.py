@@ -123,7 +123,6 @@ def _staff_routers(
         composer=composer,
         accounts=accounts,
         may_send=partial(may_leave, settings.send, allowed=settings.send_allowlist),
-        link_key=settings.signing_key,
         staff_pages=staff_pages,
         sms_prices=settings.sms_prices,
     )

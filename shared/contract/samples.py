@@ -40,7 +40,7 @@ def sample_of_program(
                 PlanStep(step=number, channel=step["channel"], delay_s=0, template=step["template"])
                 for number, step in steps
             ],
-            contact=contact or Contact(email="anna@example.com", phone="+15550001"),
+            contact=contact or Contact(email="anna@example.com", phone="+12025550142"),
             call_back=document["call_back"],
             anonymous=document.get("anonymous", False),
             consent=Consent(email=True, sms=True),

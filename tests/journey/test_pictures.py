@@ -167,7 +167,7 @@ async def test_quarter_of_five_shops(stage: Stage, browser: Browser) -> None:
 @pytest.mark.parametrize("locale", ["en", "ru"])
 async def test_mail_is_read_on_the_smallest_phone_and_in_the_dark(browser: Browser, locale: str) -> None:
     settings = DispatcherSettings(_env_file=None)
-    mail = SampleMail(locale=locale).compose(settings.composer, settings.signing_key)
+    mail = SampleMail(locale=locale).compose(settings.composer)
     async with watched(browser, viewport={"width": 320, "height": 600}) as context:
         page = await context.new_page()
         await page.set_content(mime.read_alternative(mail.body)[1])

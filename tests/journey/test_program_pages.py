@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser import DESKTOP, log_in, watched
-from tests.journey.looking import follow, looked_at
+from tests.journey.looking import NARROW, follow, looked_at
 from tests.journey.stage import Stage, purchase
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -22,6 +22,32 @@ conditions:
     - {field: touchpoint.channel, operator: in, value: [store, online]}
 quotas: [{name: a day, limit: 500}]
 """
+
+
+async def frames_are_whole(page: Page) -> None:
+    """Every frame is as tall as its content, and its content is as wide as the frame."""
+    for size in (NARROW, DESKTOP):
+        await page.set_viewport_size(size)
+        await page.wait_for_function(
+            """() => [...document.querySelectorAll("iframe")].every((frame) => {
+                const inside = frame.contentDocument.documentElement;
+                return inside.innerText.length > 20 && Math.abs(frame.offsetHeight - inside.scrollHeight) <= 2
+                    && inside.scrollWidth <= inside.clientWidth;
+            })"""
+        )
+    assert await page.locator("iframe").count() == 3
+
+
+async def test_a_press_in_a_preview_leads_back(stage: Stage, browser: Browser) -> None:
+    async with watched(browser, viewport=DESKTOP) as context:
+        page = await context.new_page()
+        await page.goto(f"{stage.scoring}/mail/programs/after-purchase")
+        await follow(page.get_by_role("link", name="the page as a customer sees it"))
+        await page.get_by_role("radio", name="9", exact=True).check()
+        await follow(page.get_by_role("button", name="Send 9"))
+        await expect(page.get_by_role("heading", name="This is a preview")).to_be_visible()
+        await follow(page.get_by_role("link", name="Back to the question"))
+        await expect(page.get_by_role("radio", name="9", exact=True)).to_be_visible()
 
 
 async def test_every_page_of_programs_is_accessible_and_fits_the_narrowest_phone(
@@ -42,6 +68,11 @@ async def test_every_page_of_programs_is_accessible_and_fits_the_narrowest_phone
     await looked_at(page, "program-stopped", faults)
     await page.goto(f"{stage.scoring}/mail/programs/after-purchase")
     await looked_at(page, "program-messages", faults)
+    await frames_are_whole(page)
+    await page.get_by_label("Mail address").fill("nobody")
+    await follow(page.get_by_role("button", name="Send me the whole chain"))
+    await expect(page.get_by_label("Mail address")).to_have_value("nobody")
+    await looked_at(page, "program-refused", faults)
     await page.get_by_label("Mail address").fill("me@example.com")
     await follow(page.get_by_role("button", name="Send me the whole chain"))
     await looked_at(page, "program-tested", faults)

@@ -58,7 +58,7 @@ def preview(
     for warning in sample.warnings(settings.styles):
         typer.echo(warning, err=True)
     channel = ChannelKind.SMS if sms else ChannelKind.EMAIL
-    text = sample.compose(settings.composer, settings.signing_key, channel=channel).body.decode()
+    text = sample.compose(settings.composer, channel=channel).body.decode()
     print(text)
     if sms:
         parts = sms_segments(text)
@@ -89,7 +89,7 @@ async def _test(sample: SampleMail) -> list[AccountReply]:
     settings = DispatcherSettings()
     accounts = open_accounts(settings)
     try:
-        composed = sample.compose(settings.composer, settings.signing_key)
+        composed = sample.compose(settings.composer)
         return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
     except SendingDisabled as error:
         typer.echo(f"earshot: {error}", err=True)

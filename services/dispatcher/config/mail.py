@@ -20,6 +20,7 @@ from pydantic import (
 
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.messages.composer import envelope_sender
+from services.dispatcher.messages.logo import read_logo
 from services.dispatcher.messages.styles import Style, unknown_placeholders
 from shared.contract.labels import mistake_in
 from shared.smtp_server import SmtpServer
@@ -61,7 +62,10 @@ class SmtpAccountSettings(BaseModel):
 
 
 class MailStyle(BaseModel):
-    """Texts that replace ours in messages of a brand, locale and template; each of these is any if left out."""
+    """Texts that replace ours in messages of a brand, locale and template; each of these is any if left out.
+
+    `logo` is a file beside that of the texts.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,6 +74,7 @@ class MailStyle(BaseModel):
     template: str | None = None
     sender: str | None = None
     reply_to: str | None = None
+    logo: Path | None = None
     subject: str | None = None
     reminder: str | None = None
     preheader: str | None = None
@@ -95,11 +100,14 @@ class MailStyle(BaseModel):
 
     @property
     def texts(self) -> dict[str, str]:
-        return self.model_dump(exclude={"brand", "locale", "template", "sender", "reply_to"}, exclude_none=True)
+        return self.model_dump(exclude={"brand", "locale", "template", "sender", "reply_to", "logo"}, exclude_none=True)
 
 
 def read_styles(path: Path) -> tuple[Style, ...]:
     styles = TypeAdapter(list[MailStyle]).validate_python(yaml.safe_load(path.read_text()) or [])
-    return tuple(
-        Style(each.brand, each.locale, each.template, each.sender, each.texts, each.reply_to) for each in styles
-    )
+    return tuple(_style(each, path.parent) for each in styles)
+
+
+def _style(each: MailStyle, folder: Path) -> Style:
+    logo = read_logo(folder / each.logo) if each.logo else None
+    return Style(each.brand, each.locale, each.template, each.sender, each.texts, each.reply_to, logo)

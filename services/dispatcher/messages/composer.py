@@ -141,9 +141,9 @@ class Composer:
         return lru_cache(maxsize=512)(self._new_template)
 
     def _new_template(self, look: _Look) -> _Template:
-        texts, sender, reply_to = chosen(self.styles, brand=look.brand, locale=look.locale, template=look.template)
-        texts = worded(texts, dict(look.labels))
-        reply_to = reply_to or self.reply_to
+        style = chosen(self.styles, brand=look.brand, locale=look.locale, template=look.template)
+        texts, sender = worded(style.texts, dict(look.labels)), style.sender
+        reply_to = style.reply_to or self.reply_to
         body = mail_body(
             MailVariant(
                 language=language_tag(look.locale),
@@ -152,6 +152,7 @@ class Composer:
                 color=look.color,
                 privacy=_web_address(look.privacy_url),
                 question=look.question,
+                logo=style.logo,
             )
         )
         subject = texts.subject if look.is_first else texts.reminder
@@ -166,13 +167,15 @@ class Composer:
         )
 
     def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
-        return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
+        return links.answer_url_of(base, self._token(request, Purpose.ANSWER), step=step)
 
     def _mailto(self, request: SurveyRequested, step: int) -> str:
         reference = Reference(request.invitation_id, step)
         return f",\r\n <{unsubscribe_mailto(self._sender, reference)}>" if self.reads_mail else ""
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
+        if request.link_key == links.SAMPLE_KEY:
+            return links.sample_token(request.locale)
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)
 
     @cached_property

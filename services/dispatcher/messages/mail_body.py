@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.dispatcher.messages import mime
+from services.dispatcher.messages.logo import Logo
 from services.dispatcher.messages.texts import MailTexts
+from shared.contract.colors import LEAST_CONTRAST, WHITE, contrast, text_on
 from shared.contract.labels import filled
-from shared.locales import direction
+from shared.locales import direction, isolated
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+_INK = "#17202a"
 _SOFT_BREAK = b"=\r\n"
 GAPS = ("subject", "about", "date", "number", "store", "topic", "answer", "unsubscribe")
 _GAP = re.compile(f"\x02({'|'.join(GAPS)})\x03")
@@ -33,6 +36,7 @@ class MailVariant:
     color: str
     privacy: str | None
     question: str
+    logo: Logo | None = None
 
 
 class _Part(NamedTuple):
@@ -43,13 +47,14 @@ class _Part(NamedTuple):
 
 
 class MailBody:
-    """The text and the HTML part of a mail, with gaps for the values of each mail."""
+    """The text and the HTML part of a mail, with gaps for the values of each mail, and its logo."""
 
-    def __init__(self, text: _Part, html: _Part) -> None:
-        between = text.pieces[-1] + mime.BEFORE_HTML + html.pieces[0]
+    def __init__(self, text: _Part, html: _Part, logo: Logo | None) -> None:
+        before_html = mime.BEFORE_RELATED_HTML if logo else mime.BEFORE_HTML
+        between = text.pieces[-1] + before_html + html.pieces[0]
         pieces = [*text.pieces[:-1], between, *html.pieces[1:]]
         self._pieces = [mime.BEFORE_TEXT + pieces[0], *pieces[1:-1]]
-        self._last = pieces[-1] + mime.END
+        self._last = [pieces[-1], *(mime.related_picture(logo.kind, logo.encoded) if logo else (mime.END,))]
         self._text_gaps, self._html_gaps = text.gaps, html.gaps
         self.names = frozenset((*text.gaps, *html.gaps))
 
@@ -60,7 +65,7 @@ class MailBody:
         whole = [b""] * (2 * len(self._pieces))
         whole[::2] = self._pieces
         whole[1::2] = [*map(plain.__getitem__, self._text_gaps), *map(escaped.__getitem__, self._html_gaps)]
-        return b"".join([*whole, self._last])
+        return b"".join([*whole, *self._last])
 
     @staticmethod
     def _escaped(value: str, plain: bytes) -> bytes:
@@ -71,7 +76,8 @@ class MailBody:
 @lru_cache(maxsize=512)
 def mail_body(variant: MailVariant) -> MailBody:
     gaps = {name: f"\x02{name}\x03" for name in GAPS}
-    values = {**gaps, "brand": variant.brand, "question": variant.question}
+    brand = isolated(variant.brand, variant.language)
+    values = {**gaps, "brand": brand, "question": variant.question}
     fields = {
         **gaps,
         "texts": {name: filled(getattr(variant.texts, name), values) for name in ("scale", "confirm", "text_scale")},
@@ -82,13 +88,16 @@ def mail_body(variant: MailVariant) -> MailBody:
         "privacy_text": filled(variant.texts.privacy, values),
         "language": variant.language,
         "direction": direction(variant.language),
-        "brand": variant.brand,
+        "brand": brand,
+        "name_color": variant.color if contrast(variant.color, WHITE) >= LEAST_CONTRAST else _INK,
         "brand_color": variant.color,
+        "on_brand_color": text_on(variant.color),
+        "logo": mime.PICTURE_URL if variant.logo else None,
         "privacy": variant.privacy,
         "question": variant.question,
     }
     plain, html = _templates()
-    return MailBody(_compiled(plain.render(fields)), _compiled(html.render(fields)))
+    return MailBody(_compiled(plain.render(fields)), _compiled(html.render(fields)), variant.logo)
 
 
 def _compiled(text: str) -> _Part:

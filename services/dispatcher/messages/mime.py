@@ -14,6 +14,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9 .,:'!?()&+-]+")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _WORD_BYTES = 39  # 64 characters as an encoded-word
 BOUNDARY = "=_earshot_alternative"  # in quoted-printable, no underscore follows an equals sign
+_RELATED = "=_earshot_related"
+_PICTURE = "logo@earshot"
+PICTURE_URL = f"cid:{_PICTURE}"  # of the picture that a mail carries, RFC 2392
 
 
 class BadAddress(ValueError):
@@ -90,8 +93,8 @@ def head(headers: Mapping[str, str]) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
-def _part(kind: str) -> str:
-    return f"--{BOUNDARY}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+def _part(kind: str, boundary: str = BOUNDARY) -> str:
+    return f"--{boundary}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 
 
 # what a body has before its text, between the text and the HTML, and after that; both are quoted-printable
@@ -100,6 +103,20 @@ BEFORE_TEXT = (
 ).encode()
 BEFORE_HTML = f"\r\n{_part('text/html')}".encode()
 END = f"\r\n--{BOUNDARY}--\r\n".encode()
+# what a body with a picture has between the text and the HTML; RFC 2387
+BEFORE_RELATED_HTML = (
+    f'\r\n--{BOUNDARY}\r\nContent-Type: multipart/related; type="text/html"; boundary="{_RELATED}"\r\n\r\n'
+    f"{_part('text/html', _RELATED)}"
+).encode()
+
+
+def related_picture(kind: str, encoded: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what follows the HTML of a mail with a picture, which is in base64; `kind` is like `png`."""
+    headers = (
+        f"\r\n--{_RELATED}\r\nContent-Type: image/{kind}\r\nContent-Transfer-Encoding: base64\r\n"
+        f'Content-ID: <{_PICTURE}>\r\nContent-Disposition: inline; filename="logo.{kind}"\r\n\r\n'
+    )
+    return headers.encode(), encoded, f"\r\n--{_RELATED}--\r\n".encode() + END
 
 
 def read_alternative(mail: bytes) -> tuple[str, str]:
@@ -115,6 +132,16 @@ def read_alternative(mail: bytes) -> tuple[str, str]:
             else:
                 text = decoded
     return text, html
+
+
+def read_shown(mail: bytes) -> str:
+    """Return the HTML part of a mail for a browser: with the picture that the mail carries, if it has one."""
+    pictures = [part for part in message_from_bytes(mail).walk() if part.get_content_maintype() == "image"]
+    _, html = read_alternative(mail)
+    for picture in pictures:
+        content = "".join(str(picture.get_payload()).split())
+        html = html.replace(PICTURE_URL, f"data:{picture.get_content_type()};base64,{content}")
+    return html
 
 
 def read_headers(mail: bytes) -> dict[str, str]:

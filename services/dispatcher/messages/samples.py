@@ -15,6 +15,7 @@ from services.dispatcher.messages.styles import Style
 from services.dispatcher.messages.texts import language_of
 from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
+from shared.web.links import SAMPLE_KEY
 
 _WHEN = datetime(2026, 3, 2, 12, tzinfo=UTC)
 _QUESTIONS = {
@@ -34,11 +35,9 @@ class SampleMail(BaseModel):
     repeat: bool = False
     address: ShortText = "anna@example.com"
 
-    def compose(
-        self, composer: Composer, link_key: str, *, channel: ChannelKind = ChannelKind.EMAIL
-    ) -> OutgoingMessage:
+    def compose(self, composer: Composer, *, channel: ChannelKind = ChannelKind.EMAIL) -> OutgoingMessage:
         """Render the mail, or the text message with the same texts; raises BadAddress."""
-        return composer.compose(self._request(link_key), step=2 if self.repeat else 1, channel=channel)
+        return composer.compose(self._request(), step=2 if self.repeat else 1, channel=channel)
 
     def warnings(self, styles: Sequence[Style]) -> list[str]:
         """Return a warning for each value that is unknown and therefore has no effect."""
@@ -49,7 +48,7 @@ class SampleMail(BaseModel):
             found.append(f"there are no texts for the locale {self.locale}: the English ones are used")
         return found
 
-    def _request(self, link_key: str) -> SurveyRequested:
+    def _request(self) -> SurveyRequested:
         """Make a request with two mails, which have the same template."""
         steps = (1, 2)
         return SurveyRequested(
@@ -68,5 +67,5 @@ class SampleMail(BaseModel):
             contact=Contact(email=self.address),
             consent=Consent(email=True),
             segments={"store": "Tverskaya"},
-            link_key=link_key,
+            link_key=SAMPLE_KEY,
         )

@@ -44,6 +44,8 @@ class MailTexts:
     again_early: str
     unknown_title: str
     unknown_text: str
+    test_title: str
+    test_text: str
     stop_confirmed: str
     sms_text: str
     sms_stop: str
@@ -89,6 +91,8 @@ ENGLISH = MailTexts(
     again_early="If you opted out a moment ago, it is not stored here yet: wait a minute and press once more.",
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
+    test_title="This is a test message",
+    test_text="A customer would unsubscribe here. This link unsubscribes nobody.",
     stop_confirmed="You will get no more text messages from us.",
     sms_text="{brand}: {about}. One question: {link} {stop}",
     sms_stop="Stop: {link}",
@@ -134,6 +138,8 @@ RUSSIAN = MailTexts(
     again_early="Если вы отказались только что, отказ ещё не дошёл сюда: подождите минуту и нажмите ещё раз.",
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
+    test_title="Это проверочное сообщение",
+    test_text="Здесь клиент отказался бы от вопросов. Эта ссылка никого не отписывает.",
     stop_confirmed="Больше не будем присылать вам СМС.",
     sms_text="{brand}: {about}. Один вопрос: {link} {stop}",
     sms_stop="Отказ: {link}",

@@ -32,6 +32,8 @@ class MailboxPages:
         router.add_api_route("/mailbox", self.messages, methods=["GET"])
         router.add_api_route("/mailbox/{message_id}", self.message, methods=["GET"])
         router.add_api_route("/mailbox/{message_id}/html", self.mail, methods=["GET"])
+        router.add_api_route("/mail/tests/{message_id}", self.test, methods=["GET"])
+        router.add_api_route("/mail/tests/{message_id}/html", self.mail_of_test, methods=["GET"])
         return router
 
     async def home(self) -> Response:
@@ -43,19 +45,29 @@ class MailboxPages:
         return page("mailbox.html", pages=self.staff_pages, messages=kept, now=self.clock.now())
 
     async def message(self, message_id: UUID) -> str:
-        kept = await self._kept(message_id)
+        return self._page(await self._kept(message_id), frame=f"/mailbox/{message_id}/html")
+
+    async def test(self, message_id: UUID) -> str:
+        """Show a test message to those who send them, who need not see what others got."""
+        return self._page(await self._kept_test(message_id), frame=f"/mail/tests/{message_id}/html")
+
+    def _page(self, kept: MailboxMessage, *, frame: str) -> str:
         is_mail = kept.channel is ChannelKind.EMAIL
         headers = mime.read_headers(kept.body) if is_mail else {}
         words = [] if is_mail else kept.body.decode().split(" ")
-        return page("message.html", pages=self.staff_pages, message=kept, headers=headers, words=words)
+        return page("message.html", pages=self.staff_pages, message=kept, frame=frame, headers=headers, words=words)
 
     async def mail(self, message_id: UUID) -> Response:
-        """Show a mail's HTML part; its links open in a new tab."""
+        return _mail_of(await self._kept(message_id))
+
+    async def mail_of_test(self, message_id: UUID) -> Response:
+        return _mail_of(await self._kept_test(message_id))
+
+    async def _kept_test(self, message_id: UUID) -> MailboxMessage:
         kept = await self._kept(message_id)
-        if kept.channel is not ChannelKind.EMAIL:
-            raise problems.NotFound(mark("No such mail"))
-        _, html = mime.read_alternative(kept.body)
-        return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
+        if kept.invitation_id is not None:
+            raise problems.NotFound(mark("No such message"))
+        return kept
 
     async def _kept(self, message_id: UUID) -> MailboxMessage:
         async with self.sessions.begin() as session:
@@ -63,3 +75,9 @@ class MailboxPages:
         if kept is None:
             raise problems.NotFound(mark("No such message"))
         return kept
+
+
+def _mail_of(kept: MailboxMessage) -> Response:
+    if kept.channel is not ChannelKind.EMAIL:
+        raise problems.NotFound(mark("No such mail"))
+    return mail_response(kept.body)

@@ -24,7 +24,7 @@ from shared.web.staff.menu import StaffPages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailPages:
-    """`may_send` says whether the settings let a mail go to an address; `link_key` is the id of the signing key.
+    """`may_send` says whether the settings let a mail go to an address.
 
     `sms_prices` are those of a segment, by country.
     """
@@ -32,7 +32,6 @@ class MailPages:
     composer: Composer
     accounts: Sequence[ChannelAccount]
     may_send: Callable[[str], bool]
-    link_key: str
     staff_pages: StaffPages
     sms_prices: Mapping[str, SmsPrice]
 
@@ -47,8 +46,7 @@ class MailPages:
         return self._page(sample, self._compose(sample))
 
     async def html(self, sample: Annotated[SampleMail, Query()]) -> Response:
-        _, html = mime.read_alternative(self._compose(sample).body)
-        return mail_response(html)
+        return mail_response(self._compose(sample).body)
 
     async def send_test(self, sample: Annotated[SampleMail, Form()]) -> str:
         """Send the mail to the address in the form, if the settings allow it."""
@@ -61,7 +59,7 @@ class MailPages:
 
     def _compose(self, sample: SampleMail) -> OutgoingMessage:
         try:
-            return sample.compose(self.composer, self.link_key)
+            return sample.compose(self.composer)
         except mime.BadAddress:
             raise problems.Unprocessable(mark("This is not a valid mail address")) from None
         except ValidationError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Form, Query
 from fastapi import Path as PathParameter
@@ -26,14 +26,16 @@ from shared.clock import Clock
 from shared.contract.events import Contact, SurveyRequested
 from shared.contract.samples import NoSample, sample_of_program
 from shared.contract.sms import sms_segments, stray_letters
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
 from shared.web.audit.acts import note
+from shared.web.links import SAMPLE_KEY
 
 _WITHIN_S = 10.0
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _SEPARATORS = str.maketrans("", "", " -().")
 _MESSAGES = (ChannelKind.EMAIL, ChannelKind.SMS)
 _Id = Annotated[str, PathParameter(max_length=200)]
@@ -67,11 +69,41 @@ class ShownMessage(NamedTuple):
 
 
 class TestResult(NamedTuple):
-    """What became of a test message: the result of an account, or the id under which the mailbox keeps it."""
+    """What became of a test message: the result of an account, or the id under which it is kept."""
 
     step: int
     what: str
     kept: str = ""
+
+
+class TestForm(NamedTuple):
+    """What was written into the form, and what is wrong with it, to be translated."""
+
+    address: str = ""
+    phone: str = ""
+    wrong_address: str = ""
+    wrong_phone: str = ""
+
+    @classmethod
+    def checked(cls, address: str, phone: str) -> TestForm:
+        wrong_address = wrong_phone = ""
+        try:
+            if address:
+                mime.checked_address(address)
+        except mime.BadAddress:
+            wrong_address = mark("This is not a valid mail address")
+        if phone and not _PHONE.fullmatch(phone.translate(_SEPARATORS)):
+            wrong_phone = mark("This is not a telephone number with its country code, such as +7…")
+        return cls(address, phone, wrong_address, wrong_phone)
+
+    @property
+    def is_wrong(self) -> bool:
+        return bool(self.wrong_address or self.wrong_phone)
+
+    @property
+    def contact(self) -> Contact:
+        """The addresses, if nothing is wrong."""
+        return Contact(email=self.address or None, phone=self.phone.translate(_SEPARATORS) or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +132,30 @@ class ProgramMessagePages:
         if all(each.step != step or each.channel is not ChannelKind.EMAIL for each in request.plan):
             raise problems.NotFound(mark("No such mail"))
         message = self.mails.composer.compose(request, step=step, channel=ChannelKind.EMAIL)
-        _, html = mime.read_alternative(message.body)
-        return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
+        return mail_response(message.body)
 
-    async def send(self, program_id: _Id, locale: _Locale, address: _Address = "", phone: _Address = "") -> str:
-        """Send every message of the plan at once, marked as a test; keep those that the settings do not let go."""
+    async def send(self, program_id: _Id, locale: _Locale, address: _Address = "", phone: _Address = "") -> Response:
+        """Send every message of the plan at once, marked as a test; keep those that the settings do not let go.
+
+        A wrong address is said beside its field, and nothing is sent.
+        """
         program = await self._find(program_id)
+        form = TestForm.checked(address.strip(), phone.strip())
+        if form.is_wrong:
+            return HTMLResponse(self._page(program, locale, form=form), problems.Unprocessable.status)
         note(program_id)
-        contact = Contact(email=address.strip() or None, phone=_number(phone))
-        request = self._request(program, locale, contact=contact)
-        wanted = {ChannelKind.EMAIL: contact.email, ChannelKind.SMS: contact.phone}
-        try:
-            messages = self._messages(request, [channel for channel, given in wanted.items() if given])
-        except mime.BadAddress:
-            raise problems.Unprocessable(mark("This is not a valid mail address")) from None
-        return self._page(program, locale, results=[await self._send(each) for each in messages], sent=True)
+        request = self._request(program, locale, contact=form.contact)
+        wanted = {ChannelKind.EMAIL: form.address, ChannelKind.SMS: form.phone}
+        messages = self._messages(request, [channel for channel, given in wanted.items() if given])
+        results = [await self._send(each) for each in messages]
+        return HTMLResponse(self._page(program, locale, form=form, results=results, sent=True))
 
     async def _send(self, message: OutgoingMessage) -> TestResult:
         account = next((each for each in self.mails.accounts if each.channel is message.channel), None)
         if account is None or not self.mails.may_send(message.recipient):
             async with self.sessions.begin() as session:
                 kept = await mailbox.keep_test(session, message, at=self.clock.now())
-            return TestResult(message.step, mark("kept in the mailbox"), str(kept))
+            return TestResult(message.step, mark("kept here"), str(kept))
         return TestResult(message.step, str(AccountReply(account.name, await _send_over(account, message))))
 
     def _messages(self, request: SurveyRequested, channels: Sequence[ChannelKind]) -> list[OutgoingMessage]:
@@ -140,22 +174,32 @@ class ProgramMessagePages:
     def _request(self, program: StoredProgram, locale: str, *, contact: Contact | None = None) -> SurveyRequested:
         try:
             return sample_of_program(
-                program.document, locale=locale, link_key=self.mails.link_key, when=self.clock.now(), contact=contact
+                program.document, locale=locale, link_key=SAMPLE_KEY, when=self.clock.now(), contact=contact
             )
         except NoSample:
             raise problems.NotFound(mark("This program has no such language")) from None
 
     def _page(
-        self, program: StoredProgram, locale: str, *, results: Sequence[TestResult] = (), sent: bool = False
+        self,
+        program: StoredProgram,
+        locale: str,
+        *,
+        form: TestForm = TestForm(),  # noqa: B008 - it never changes
+        results: Sequence[TestResult] = (),
+        sent: bool = False,
     ) -> str:
         request = self._request(program, locale)
+        mails = [step.step for step in request.plan if step.channel is ChannelKind.EMAIL]
         return page(
             "program_messages.html",
             pages=self.mails.staff_pages,
             program=program,
             locale=locale,
             plan=request.plan,
-            script=request.question,
+            waits=_waits(program.document),
+            reminders=[step for step in mails if step != request.plan[0].step],
+            form=form,
+            shares_address=self.mails.staff_pages.shares_address_with(Service.SCORING),
             messages={
                 each.step: ShownMessage.of(each, self.mails.sms_prices) for each in self._messages(request, _MESSAGES)
             },
@@ -165,12 +209,15 @@ class ProgramMessagePages:
         )
 
 
-def _number(text: str) -> str | None:
-    """Return a telephone number without its separators, None for an empty field; raises Unprocessable."""
-    number = text.translate(_SEPARATORS)
-    if number and not _PHONE.fullmatch(number):
-        raise problems.Unprocessable(mark("This is not a telephone number with its country code, such as +7…"))
-    return number or None
+def _waits(document: Mapping[str, Any]) -> dict[int, int]:
+    """Return the seconds from each step's predecessor, or from the event, to the step."""
+    waits = {number: _seconds(step["after"]) for number, step in enumerate(document["plan"], start=1)}
+    return {**waits, 1: waits[1] + _seconds(document["delay"])}
+
+
+def _seconds(span: str) -> int:
+    """Read a duration as program documents are published: a number and its unit."""
+    return int(span[:-1]) * _UNITS_S[span[-1]]
 
 
 async def _send_over(account: ChannelAccount, message: OutgoingMessage) -> Disposition:

@@ -19,10 +19,11 @@ from services.dispatcher.messages.texts import MailTexts, language_of, texts_for
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations, suppressions
 from shared.clock import Clock
+from shared.contract.colors import text_on
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome, SuppressionReason
 from shared.database.db import Sessions
-from shared.locales import direction, first_tag, language_tag
+from shared.locales import direction, first_tag, isolated, language_tag
 from shared.web import links
 
 
@@ -53,7 +54,7 @@ class UnsubscribePages:
         async with self.sessions.begin() as session:
             asked = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
             if asked is None:
-                return _unknown_link(request)
+                return _of_no_survey(token, request)
             chosen = await _chosen(session, asked)
         if chosen:
             return _done(asked, chosen)
@@ -68,7 +69,7 @@ class UnsubscribePages:
         async with self.sessions.begin() as session:
             asked = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
             if asked is None:
-                return _unknown_link(request)
+                return _of_no_survey(token, request)
             if what == AGAIN:
                 lifted = await apply_receipts.lift_opt_outs(session, asked.respondent_id, now=self.clock.now())
                 return _again(asked) if lifted else _not_yet(asked)
@@ -138,8 +139,9 @@ def _page(  # noqa: PLR0913 - what the page shows
         language=language_tag(request.locale),
         direction=direction(request.locale),
         brand=request.brand,
+        initial=text_on(request.brand.color),
         title=title,
-        said=[text.format(brand=request.brand.name) for text in said],
+        said=[text.format(brand=isolated(request.brand.name, request.locale)) for text in said],
         button=texts.unsubscribe,
         choices=choices or {},
         again=again,
@@ -147,17 +149,20 @@ def _page(  # noqa: PLR0913 - what the page shows
     return HTMLResponse(shown)
 
 
-def _unknown_link(request: Request) -> Response:
-    language = language_of(first_tag(request.headers.get("accept-language", "")))
+def _of_no_survey(token: str, request: Request) -> Response:
+    """Respond 404 for an unknown link, or say that this is one of a test message."""
+    of_sample = links.sample_language(token)
+    language = language_of(of_sample or first_tag(request.headers.get("accept-language", "")))
     texts = texts_of(language)
+    title, text = (texts.test_title, texts.test_text) if of_sample else (texts.unknown_title, texts.unknown_text)
     shown = page(
         "unsubscribe.html",
         language=language,
         direction="ltr",
         brand=None,
-        title=texts.unknown_title,
-        said=[texts.unknown_text],
+        title=title,
+        said=[text],
         choices={},
         again="",
     )
-    return HTMLResponse(shown, HTTPStatus.NOT_FOUND)
+    return HTMLResponse(shown, HTTPStatus.OK if of_sample else HTTPStatus.NOT_FOUND)

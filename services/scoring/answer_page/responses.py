@@ -18,8 +18,10 @@ from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.invitations import Answer, Invitation, InvitationState
 from services.scoring.domain.phone_numbers import hinted
 from services.scoring.web import rendering, texts
+from shared.contract.colors import text_on
 from shared.contract.vocabulary import Category, category_of
-from shared.locales import direction, language_tag
+from shared.locales import direction, isolated, language_tag
+from shared.web.links import sample_language
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 
 MAX_RELOADS = 3  # automatic reloads of the page of an unknown link
@@ -34,6 +36,7 @@ class Link:
     path: str
     token: str
     step: int
+    method: str = "post"  # of the forms that the page sends to the link
 
     @classmethod
     def of(cls, text: str) -> Link:
@@ -132,7 +135,8 @@ def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str, *,
 
 def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
     """Render a page with a form; `shown_ms` is the time of rendering in Unix milliseconds."""
-    return page(template, invitation, path=opened.path, shown_ms=int(now.timestamp() * 1000), **values)
+    link = {"path": opened.path, "method": opened.method}
+    return page(template, invitation, shown_ms=int(now.timestamp() * 1000), **link, **values)
 
 
 def _web_address(url: str | None) -> str | None:
@@ -144,7 +148,8 @@ def page(template: str, invitation: Invitation | None, *, language: str = "en", 
     if invitation is not None:
         language, words = language_tag(invitation.locale), texts.words_of(invitation)
         brand = invitation.content.brand
-        values |= {"logo": _logo(brand.logo_url), "bright": _is_bright(brand.color)}
+        values |= {"logo": _logo(brand.logo_url), "initial": text_on(brand.color)}
+        values["brand"] = isolated(brand.name, language)
     values = {"reload_url": None, "back": None, "kept": (), **values}
     values |= {"language": language, "direction": direction(language), "words": words}
     return rendering.page(template, invitation=invitation, **values)
@@ -155,12 +160,6 @@ def _logo(url: str | None) -> str | None:
     if url and _LOGO_FILE.fullmatch(url):
         return f"/logos/{url}"
     return url if url and url.startswith("data:image/") else None
-
-
-def _is_bright(color: str) -> bool:
-    """Return whether a `#rrggbb` color has a luma above 150 of 255, on which white text is hard to read."""
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue > 150
 
 
 def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
@@ -178,7 +177,13 @@ def _wants_problem(request: Request) -> bool:
 
 
 def unknown(request: Request, opened: Link) -> Response:
-    """Respond 404 for an unknown link; the first `MAX_RELOADS` pages reload, as the survey request may arrive later."""
+    """Respond 404 for an unknown link; the first `MAX_RELOADS` pages reload, as the survey request may arrive later.
+
+    A link of a test message is told apart.
+    """
+    if (of_sample := sample_language(opened.token)) is not None:
+        words = texts.LANGUAGES[language := texts.language_of(of_sample)]
+        return page("notice.html", None, language=language, heading=words["test"], text=words["test_text"])
     sent = request.query_params.get("try", "0")
     number = int(sent) if re.fullmatch("[0-9]", sent) else MAX_RELOADS
     language = texts.preferred(request.headers.get("accept-language", ""))

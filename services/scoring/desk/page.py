@@ -111,10 +111,6 @@ def call_values(task: CallTask, invitation: Invitation, now: datetime) -> dict[s
 
 def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
     """Return the operator's script as the text before the question, the question, and the text after the question."""
-    words = texts.words_of(invitation)
-    brand, question = invitation.content.brand.name, invitation.content.question
     if task.kind is TaskKind.CALLBACK:
-        return words["hello_back"].format(brand=brand), "", ""
-    before, spoken, after = task.script.partition(question)
-    hello = words["hello"].format(brand=brand, about=texts.about(invitation, now=now))
-    return before if before.strip() else f"{hello} ", spoken or question, after
+        return texts.words_of(invitation)["hello_back"].format(brand=invitation.content.brand.name), "", ""
+    return texts.script(invitation, task.script, now=now)

@@ -56,6 +56,8 @@ _EN = {
     "unknown": "This link does not work",
     "unknown_text": "Perhaps part of it was lost when it was copied: please open it from the message you got. "
     "If we asked you some time ago, that survey is over. Thank you for coming.",
+    "test": "This is a test message",
+    "test_text": "A customer would answer here. This link asks nobody, and nothing is counted.",
     "withdrawn": "This survey was withdrawn",
     "withdrawn_text": "There is nothing to answer any more. Thank you for coming.",
     "expired": "This survey is over",
@@ -124,6 +126,8 @@ _RU = {
     "unknown": "Ссылка не работает",
     "unknown_text": "Возможно, часть её потерялась при копировании: откройте её, пожалуйста, из нашего сообщения. "
     "Если мы спрашивали вас давно, тот опрос уже завершён. Спасибо, что зашли.",
+    "test": "Это проверочное сообщение",
+    "test_text": "Здесь отвечал бы клиент. Эта ссылка никого не спрашивает и ничего не считает.",
     "withdrawn": "Опрос отозван",
     "withdrawn_text": "Отвечать больше не нужно. Спасибо, что зашли.",
     "expired": "Опрос завершён",
@@ -162,6 +166,16 @@ def words_of(invitation: Invitation) -> Mapping[str, str]:
     """Return the words of the invitation's language; those that its program says itself replace ours."""
     words = LANGUAGES[language_of(invitation.locale)]
     return {**words, **usable(invitation.content.labels)} if invitation.content.labels else words
+
+
+def script(invitation: Invitation, written: str, *, now: datetime) -> tuple[str, str, str]:
+    """Return what an operator reads before the question, the question, and what is read after it.
+
+    A greeting is put before a script that `written` begins with the question.
+    """
+    before, spoken, after = written.partition(invitation.content.question)
+    hello = words_of(invitation)["hello"].format(brand=invitation.content.brand.name, about=about(invitation, now=now))
+    return before if before.strip() else f"{hello} ", spoken or invitation.content.question, after
 
 
 def more(invitation: Invitation) -> str:

@@ -90,14 +90,15 @@ class StaffPages:
     @property
     def log_out(self) -> str:
         """Where a form logs out; empty on a page of another address, from which no form is taken."""
-        return "/account/log-out" if self._shares_address_with(Service.SCORING) else ""
+        return "/account/log-out" if self.shares_address_with(Service.SCORING) else ""
 
     @property
     def find(self) -> str:
         """Where a form finds a customer; empty for who may not, and on a page of another address."""
-        return "/customers" if self.opens("/customers") and self._shares_address_with(Service.TRIGGER) else ""
+        return "/customers" if self.opens("/customers") and self.shares_address_with(Service.TRIGGER) else ""
 
-    def _shares_address_with(self, other: Service) -> bool:
+    def shares_address_with(self, other: Service) -> bool:
+        """Say whether the pages of another service are at the same address, so that a form or a frame may name them."""
         pages = {Service.TRIGGER: self.decisions, Service.DISPATCHER: self.invitations, Service.SCORING: self.dashboard}
         return urlsplit(pages[self.service])[:2] == urlsplit(pages[other])[:2]
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - Arabic texts
 """Locales of texts for people, and the words a program may say itself."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import pytest
 from services.dispatcher.messages.texts import ENGLISH, worded
 from services.scoring.web.texts import LANGUAGES
 from shared.contract.labels import LABELS, mistake_in, placeholders_in, usable
-from shared.locales import day_in, direction, language_tag, plural_form, primary_language
+from shared.locales import day_in, direction, isolated, language_tag, plural_form, primary_language
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,18 @@ def test_mail_texts_are_replaced_by_labels() -> None:
     )
     assert re.search("customer", said.because)
     assert worded(ENGLISH, {}) is ENGLISH
+
+
+@pytest.mark.parametrize(
+    ("name", "locale", "shown"),
+    [
+        ("Kofe Point!", "en", "Kofe Point!"),
+        ("Кофе!", "de", "Кофе!"),
+        ("مقهى!", "ar", "مقهى!"),
+        ("مقهى!", "de", "\u2068مقهى!\u2069"),
+        ("Kofe Point!", "ar-EG", "\u2068Kofe Point!\u2069"),
+        ("24/7", "ar", "24/7"),
+    ],
+)
+def test_name_in_another_direction_is_isolated(name: str, locale: str, shown: str) -> None:
+    assert isolated(name, locale) == shown

@@ -185,6 +185,7 @@ def test_mail_is_written_in_the_direction_and_words_of_its_program() -> None:
     assert mail["Subject"] == "Kofe Point: سؤال واحد"
     assert '<html lang="ar" dir="rtl">' in html
     assert html.count('dir="rtl"') == 3, "mail programs drop the html and body elements"
+    assert "\u2068Kofe Point\u2069" in html
     assert html.count('dir="auto"') == 6, "what is not worded is English, from left to right"
     assert "لا تسألوني" in html
     assert "بتاريخ 2 مارس" in html

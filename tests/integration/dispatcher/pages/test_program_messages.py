@@ -9,13 +9,17 @@ from typing import Any
 import httpx2
 import pytest
 
+from deploy.program_ticket import ProgramTicket
+from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.handlers.programs import on_programs
+from services.dispatcher.repository import mailbox
 from services.trigger.domain.programs.document import ProgramDocument
+from shared.config import Settings
 from shared.contract import cloudevents
 from shared.contract.events import ProgramPublished
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import ChannelKind, Role, Service
 from tests.fakes import smtp_sink
-from tests.integration.dispatcher.conftest import NOW, Chain
+from tests.integration.dispatcher.conftest import NOW, Chain, request
 from tests.integration.dispatcher.pages.test_mails import browser
 
 CHAIN = "/mail/programs/shop"
@@ -47,9 +51,9 @@ async def test_every_message_is_shown_in_every_language(chain: Chain) -> None:
         assert first != reminder
         assert all("How likely are you to recommend us" in mail and "Riverside" in mail for mail in (first, reminder))
         assert '<base target="_blank">' in first
-        assert re.search(r"SMS · \d parts?, \d+ characters", english)
+        assert re.search(r"SMS · after 2 days · \d parts?, \d+ characters", english)
         assert "[Test]" not in english + first
-        assert "A task for the desk" in english
+        assert re.search(r'src="[^"]*/previews/shop[^"]*what=call"', english)
         russian = (await client.get(CHAIN, params={"locale": "ru"})).text
         assert all("Какова вероятность" in mail for mail in await frames(client, russian))
         assert (await client.get(CHAIN, params={"locale": "fr"})).status_code == 404
@@ -79,7 +83,7 @@ async def test_the_whole_chain_is_kept_where_sending_is_off_and_counted_nowhere(
     await publish(chain)
     async with browser(chain) as client:
         sent = await client.post(f"{CHAIN}?locale=en", data={"address": "me@example.com", "phone": "+15550009"})
-        kept = re.findall(r'href="(/mailbox/[0-9a-f-]+)"', sent.text)
+        kept = re.findall(r'href="(/mail/tests/[0-9a-f-]+)"', sent.text)
         assert len(kept) == 3
         shown = (await client.get(kept[0])).text
         assert "[Test] " in shown
@@ -89,7 +93,6 @@ async def test_the_whole_chain_is_kept_where_sending_is_off_and_counted_nowhere(
         assert (await client.get("/v1/mailbox")).json()["messages"] == []
         nothing = await client.post(f"{CHAIN}?locale=en", data={"address": " "})
         assert "Nothing was sent" in nothing.text
-        assert (await client.post(f"{CHAIN}?locale=en", data={"address": "nobody"})).status_code == 422
     for table in ("invitations", "attempts", "outbox", "due"):
         assert await chain.rows(f"SELECT 1 FROM {table}") == []  # noqa: S608 - constants
 
@@ -124,6 +127,78 @@ async def test_a_document_that_cannot_be_shown_is_no_error_of_the_server(
 async def test_what_is_no_telephone_number_is_refused(chain: Chain, phone: str) -> None:
     await publish(chain)
     async with browser(chain) as client:
-        refused = await client.post(f"{CHAIN}?locale=en", data={"phone": phone})
-        assert (refused.status_code, "not a telephone number" in refused.text) == (422, True)
+        refused = await client.post(f"{CHAIN}?locale=en", data={"phone": phone, "address": "me@example.com"})
+        assert refused.status_code == 422
+        assert 'aria-describedby="wrong-phone"' in refused.text
+        assert "not a telephone number" in refused.text
+        assert f'value="{phone}"' in refused.text
+        assert 'value="me@example.com"' in refused.text
+        assert "wrong-address" not in refused.text
         assert (await client.get("/v1/mailbox")).json()["messages"] == []
+
+
+@pytest.mark.parametrize("address", ["nobody", "a@", "a b@example.com"])
+async def test_a_wrong_mail_address_is_said_beside_its_field(chain: Chain, address: str) -> None:
+    await publish(chain)
+    async with browser(chain) as client:
+        refused = await client.post(f"{CHAIN}?locale=ru", data={"phone": "+7 900 123-45-67", "address": address})
+        assert refused.status_code == 422
+        assert 'aria-describedby="wrong-address"' in refused.text
+        assert f'value="{address}"' in refused.text
+        assert 'value="+7 900 123-45-67"' in refused.text
+        assert "wrong-phone" not in refused.text
+        assert "Какова вероятность" in refused.text
+        assert (await client.get("/mailbox")).text.count("· test") == 0
+
+
+async def test_every_step_has_its_time_and_the_reminder_its_name(chain: Chain) -> None:
+    plan = [
+        {"channel": "email"},
+        {"channel": "email", "after": "3d"},
+        {"channel": "sms", "after": "36h"},
+        {"channel": "call", "after": "1m"},
+    ]
+    await publish(chain, delay="2h", plan=plan)
+    async with browser(chain) as client:
+        page = (await client.get(CHAIN)).text
+    headings = [" ".join(text.split()) for text in re.findall(r"<h2 id=\"step-\d\">(.*?)</h2>", page, re.DOTALL)]
+    assert headings[:2] == ["1. E-mail · after 2 hours", "2. Repeat · after 3 days"]
+    assert headings[2].startswith("3. SMS · after 36 hours · ")
+    assert headings[3] == "4. Call · after 1 minute"
+
+
+async def test_a_manager_sees_the_test_messages_but_not_those_of_customers(chain: Chain) -> None:
+    await publish(chain)
+    asked = request()
+    await chain.take(asked)
+    others = OutgoingMessage(asked.invitation_id, 1, ChannelKind.EMAIL, "anna@example.com", "One question", b"X: y\r\n")
+    async with chain.database.sessions.begin() as session:
+        await mailbox.keep(session, [others], at=NOW)
+    [kept] = await chain.rows("SELECT id FROM mailbox")
+    async with browser(chain) as supervisor:
+        assert (await supervisor.get(f"/mailbox/{kept['id']}")).status_code == 200
+        assert (await supervisor.get(f"/mail/tests/{kept['id']}")).status_code == 404
+        assert (await supervisor.get(f"/mail/tests/{kept['id']}/html")).status_code == 404
+    manager_only = ProgramTicket(Settings(_env_file=None), roles=[Role.MANAGER])
+    async with browser(chain, auth=manager_only) as manager:
+        sent = await manager.post(f"{CHAIN}?locale=en", data={"address": "me@example.com"})
+        first, _ = re.findall(r'href="(/mail/tests/[0-9a-f-]+)"', sent.text)
+        assert "[Test] Riverside" in (await manager.get(first)).text
+        [frame] = re.findall(r'<iframe[^>]* src="([^"]*)"', (await manager.get(first)).text)
+        assert "How likely are you to recommend us" in (await manager.get(frame)).text
+
+
+async def test_links_of_test_messages_say_what_they_are(chain: Chain) -> None:
+    await publish(chain)
+    async with browser(chain) as client:
+        sent = await client.post(f"{CHAIN}?locale=ru", data={"address": "me@example.com", "phone": "+79001234567"})
+        first, _, text = re.findall(r'href="(/mail/tests/[0-9a-f-]+)"', sent.text)
+        mail = (await client.get(f"{first}/html")).text
+        [unsubscribe] = set(re.findall(r'href="[^"]*(/u/[^"]*)"', mail))
+        assert set(re.findall(r'/s/([^"?]*)', mail)) == {"test-ru---------------.1"}
+        assert "/s/test-ru---------------.3" in (await client.get(text)).text
+        for answer in (await client.get(unsubscribe), await client.post(unsubscribe)):
+            assert answer.status_code == 200
+            assert "Это проверочное сообщение" in answer.text
+            assert '<html lang="ru">' in answer.text
+        assert (await client.get("/u/test-ru")).status_code == 404
