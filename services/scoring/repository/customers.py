@@ -28,7 +28,7 @@ WHERE i.respondent_id = ANY($1::text[]) ORDER BY p.at DESC LIMIT $2""",
     "calls": """SELECT t.task_id, t.invitation_id, t.kind, t.state, t.outcome, t.phone, t.name, t.due_at
 FROM call_tasks t WHERE t.invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
 ORDER BY t.due_at DESC LIMIT $2""",
-    "call_attempts": """SELECT c.task_id, c.attempt, c.disposition, c.operator, c.at
+    "call_attempts": """SELECT c.task_id, c.attempt, c.disposition, c.operator, c.at, c.note
 FROM call_attempts c JOIN call_tasks t ON t.task_id = c.task_id
 WHERE t.invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
 ORDER BY c.at DESC LIMIT $2""",
