@@ -17,7 +17,8 @@ FROM call_tasks t JOIN invitation_details i ON i.id = t.invitation_id LEFT JOIN 
 SELECT disposition, operator, at, note FROM call_attempts c WHERE c.task_id = t.task_id ORDER BY attempt DESC LIMIT 1
 ) a ON true
 WHERE (t.kind = 'callback' OR EXISTS (
-SELECT FROM call_attempts c WHERE c.task_id = t.task_id AND c.disposition = 'call_later')) AND (t.state = 'open' OR t.due_at >= $1) AND {SEEN.format("$2", "$3")}
+SELECT FROM call_attempts c WHERE c.task_id = t.task_id AND c.disposition = 'call_later'))
+AND (t.state = 'open' OR t.due_at >= $1) AND {SEEN.format("$2", "$3")}
 ORDER BY t.state = 'open' DESC, CASE WHEN t.state = 'open' THEN t.due_at END, t.due_at DESC LIMIT $4"""  # noqa: S608 - constants only
 
 

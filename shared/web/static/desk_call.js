@@ -55,15 +55,21 @@ const send = async ({ form, button }) => {
   else if (response.redirected) location.assign(response.url);
   else await show(response);
 };
+let busy = false;
 const deliver = async (sent) => {
+  if (busy) return;
+  busy = true;
   try {
     await send(sent);
     if (waiting === sent) waiting = undefined;
   } catch {
     tell("lost");
-    setTimeout(() => waiting === sent && deliver(sent), RETRY_MS);
+    setTimeout(() => waiting && deliver(waiting), RETRY_MS);
+  } finally {
+    busy = false;
   }
 };
+window.addEventListener("online", () => waiting && deliver(waiting));
 document.addEventListener("input", (event) => {
   const form = isKept(event.target);
   if (form) sessionStorage.setItem(draftOf(form), JSON.stringify([...new FormData(form)]));

@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
     if (asked) {
       asked.open = false;
       asked.querySelector("summary").focus();
-    }
+    } else field?.blur(); // after which keys work again
     return;
   }
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.isComposing) return;
