@@ -66,6 +66,7 @@ class _Batch:
     versions: list[AnswerVersion] = field(default_factory=list)
     attempts: list[CallAttempt] = field(default_factory=list)
     callback_changes: list[callbacks.CallbackChange] = field(default_factory=list)
+    held_callbacks: list[callbacks.CallbackChange] = field(default_factory=list)
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
@@ -98,6 +99,7 @@ async def _record(
     batch = _Batch(known, tasks, await answers.versions(session, _answers_from_pages(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
     await callbacks.apply(session, batch.callback_changes)
+    await callbacks.hold(session, batch.held_callbacks)
     await db.write(
         session,
         answers.add_statement(batch.versions),
@@ -134,6 +136,8 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     change = callbacks.callback_change(invitation, after, None if suspected else entry.callback, at=entry.at)
     if change.before or change.after:
         batch.callback_changes.append(change)
+    elif suspected and entry.callback and entry.callback.wanted:
+        batch.held_callbacks.append(callbacks.callback_change(invitation, after, entry.callback, at=entry.at))
     if after is invitation.answer:
         return Recorded(after, new=False, suspected=suspected)
     batch.versions.append(AnswerVersion(invitation, entry, invitation.answer, after, suspected))

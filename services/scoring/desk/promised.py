@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -30,7 +31,18 @@ _ENDED = {
     CallOutcome.EXPIRED: mark("nobody called in time"),
     CallOutcome.WITHDRAWN: mark("withdrawn: no call is wanted any more"),
 }
-BROKEN = frozenset({CallOutcome.EXPIRED, CallOutcome.UNREACHABLE, CallOutcome.WRONG_NUMBER})
+_HELD = mark("nobody calls before a supervisor has confirmed the answer, which looks automatic")
+_BROKEN = frozenset({CallOutcome.EXPIRED, CallOutcome.UNREACHABLE, CallOutcome.WRONG_NUMBER})
+
+
+class Part(StrEnum):
+    """A part of the page; the value is its heading."""
+
+    OVERDUE = mark("Overdue")
+    TO_COME = mark("To come")
+    HELD = mark("Held back")
+    NOT_KEPT = mark("Not kept")
+    ENDED = mark("Kept or taken back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +61,37 @@ class PromisedCalls:
         async with self.sessions.begin() as session:
             rows = await promised_calls.of_staff(session, since=now - SHOWN_FOR, scope=staff_scope.get(), limit=LIMIT)
         lines = [_line(row, now) for row in rows]
-        parts = [
-            (mark("Overdue"), [each for each in lines if each["open"] and each["overdue"]]),
-            (mark("To come"), [each for each in lines if each["open"] and not each["overdue"]]),
-            (mark("Not kept"), [each for each in lines if each["broken"]]),
-            (mark("Kept or taken back"), [each for each in lines if not each["open"] and not each["broken"]]),
-        ]
+        parts = {part: [line for line in lines if line["part"] is part] for part in Part}
         return rendering.page(
             "promised_calls.html",
-            parts=[(title, part) for title, part in parts if part],
+            parts={part: found for part, found in parts.items() if found},
             days=SHOWN_FOR.days,
             limit=LIMIT if len(rows) == LIMIT else None,
             pages=self.staff_pages,
         )
 
 
+def _part(row: Row, now: datetime) -> Part:
+    if row["state"] == "open":
+        return Part.OVERDUE if row["due_at"] <= now and row["held_by"] is None else Part.TO_COME
+    if row["outcome"] is None:
+        return Part.HELD
+    return Part.NOT_KEPT if row["outcome"] in _BROKEN else Part.ENDED
+
+
 def _line(row: Row, now: datetime) -> dict[str, Any]:
-    is_open, zone = row["state"] == "open", row["time_zone"]
+    zone, is_open = row["time_zone"], row["state"] == "open"
     return {
+        "part": _part(row, now),
         "name": row["name"],
         "phone": masked(row["phone"]),
         "program": row["program_title"] or row["program"],
         "asked": row["kind"] == "callback",
         "open": is_open,
-        "overdue": is_open and row["due_at"] <= now and row["held_by"] is None,
-        "broken": not is_open and row["outcome"] in BROKEN,
         "due": rendering.moment(row["due_at"], zone, now=now),
         "until": rendering.moment(row["expires_at"], zone, now=now),
         "holder": row["held_by"] if is_open else None,
-        "state": None if is_open else _ENDED[CallOutcome(row["outcome"])],
+        "state": _ENDED[CallOutcome(row["outcome"])] if row["outcome"] else _HELD,
         "last": row["disposition"] and LABELS[row["disposition"]],
         "operator": row["operator"],
         "at": row["at"] and rendering.moment(row["at"], zone, now=now),

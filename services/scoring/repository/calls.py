@@ -74,11 +74,11 @@ async def add_withdrawn(session: AsyncSession, withdrawn: Sequence[CallWithdrawn
 
 _CLOSE = """UPDATE call_tasks t SET state = 'closed', outcome = c.outcome
 FROM unnest($1::uuid[], $2::text[]) AS c (task_id, outcome)
-WHERE t.task_id = c.task_id AND t.state = 'open' RETURNING t.task_id"""
+WHERE t.task_id = c.task_id AND t.state IN ('open', 'held') RETURNING t.task_id"""
 
 
 async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome]) -> set[UUID]:
-    """Close tasks and return the ids of those that were open; an operator on the phone still holds them."""
+    """Close tasks and return the ids of those that were not closed; an operator on the phone still holds them."""
     rows = await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()))
     return {row["task_id"] for row in rows}
 
@@ -173,7 +173,7 @@ async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> l
     return [task for task in locked.values() if task.open]
 
 
-_OPEN_OF = """SELECT task_id FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND state = 'open'"""
+_OPEN_OF = """SELECT task_id FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND state IN ('open', 'held')"""
 _WIPE_WHERE = """WITH wiped AS (UPDATE call_tasks SET respondent_id = '', phone = '', name = '', script = '',
 summary = '', leased_by = NULL WHERE {} RETURNING task_id)
 UPDATE call_attempts a SET note = '' FROM wiped w WHERE a.task_id = w.task_id AND a.note <> ''"""

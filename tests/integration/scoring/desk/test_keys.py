@@ -8,7 +8,7 @@ import pytest
 from services.scoring.desk.keys import DEFAULT
 from tests.integration.scoring.stand import Scoring, on_desk, take
 
-WHOLE = {**DEFAULT, "on": "1"}
+WHOLE: dict[str, str] = {**{action.value: letter for action, letter in DEFAULT.items()}, "on": "1"}
 
 
 async def page_of_a_call(scoring: Scoring, client: httpx2.AsyncClient) -> str:

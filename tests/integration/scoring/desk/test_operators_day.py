@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import httpx2
 import pytest
 from playwright.async_api import Browser, CDPSession, Page, expect
 
 from services.scoring.desk.keys import DEFAULT, Action
 from shared.contract.vocabulary import Role
 from tests.browser import DESKTOP, watched
+from tests.integration.scoring.desk.test_callbacks import complained
 from tests.integration.scoring.people.conftest import PASSWORD, invited
 from tests.integration.scoring.people.test_looks import join, served
 from tests.integration.scoring.stand import Scoring, on_desk
+from tests.journey.looking import looked_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -55,10 +58,12 @@ async def keyboard(page: Page, letters: str) -> Keyboard:
 
 
 @asynccontextmanager
-async def at_desk(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[tuple[Page, str]]:
+async def at_desk(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str], **options: Any
+) -> AsyncIterator[tuple[Page, str]]:
     """Log an operator in, and open the desk."""
     link = (await invited(scoring, "anna", Role.OPERATOR)).url("")
-    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP) as context:
+    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP, **options) as context:
         await context.clear_cookies()
         page = await context.new_page()
         await join(page, url + link)
@@ -192,3 +197,49 @@ async def test_words_are_shown_when_a_supervisor_took_the_call_meanwhile(
         await expect(page.get_by_label("What you typed").get_by_role("textbox")).to_have_value("цфшеув")
     assert await scoring.rows("SELECT 1 FROM answers") == []
     assert task
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "ru-RU"])
+async def test_pages_of_the_desk_look_right(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str], client: httpx2.AsyncClient, locale: str
+) -> None:
+    faults = list[str]()
+    await complained(scoring, client, callback="1", comment="Cold soup.", reasons="wait")
+    tasks = [await on_desk(scoring) for _ in range(3)]
+    async with at_desk(browser, scoring, urls, locale=locale, bypass_csp=True) as (page, url):
+        keys, language = await keyboard(page, RUSSIAN), locale[:2]
+
+        async def look(name: str) -> None:
+            await looked_at(page, f"desk-{name}-{language}", faults)
+            await page.set_viewport_size(DESKTOP)
+
+        await look("queue")
+        async with page.expect_navigation(url="**/desk/*-*"):
+            await keys.press(Action.NEXT)
+        await look("callback")
+        await page.goto(f"{url}/desk")
+        await page.locator(f'[value="{tasks[0]}"]').click()
+        await page.wait_for_url("**/desk/*-*")
+        await keys.write("4WAITED")
+        await page.keyboard.press("Escape")
+        await keys.press(Action.WRONG_NUMBER)
+        await look("sure")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Control+Enter")
+        await page.wait_for_url("**/desk?said=answered*")
+        await look("saved")
+        await page.get_by_role("status").get_by_role("link").click()
+        await page.wait_for_url("**/desk/*-*")
+        await look("correction")
+        await page.goto(f"{url}/desk")
+        await page.locator(f'[value="{tasks[1]}"]').click()
+        await page.wait_for_url("**/desk/*-*")
+        await scoring.rows("UPDATE call_tasks SET leased_by = 'Boris' WHERE task_id = $1", tasks[1])
+        await keys.write("4WAITED")
+        await page.keyboard.press("Control+Enter")
+        await expect(page.locator("textarea[readonly]")).to_be_visible()
+        await look("lost")
+        for path in ("desk/keys", "promised-calls"):
+            await page.goto(f"{url}/{path}")
+            await look(path.replace("/", "-"))
+    assert faults == [], "\n".join(faults)

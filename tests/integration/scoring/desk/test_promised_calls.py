@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import httpx2
 
+from shared.contract.events import RespondentErased
 from tests.integration.scoring.desk.test_callbacks import complained
-from tests.integration.scoring.stand import Scoring, on_desk, take
+from tests.integration.scoring.stand import Scoring, link_of, on_desk, take
 
 
 async def parts(client: httpx2.AsyncClient) -> dict[str, str]:
@@ -64,3 +65,45 @@ async def test_appointment_is_a_promise(scoring: Scoring, client: httpx2.AsyncCl
     await take(client)
     await client.post(f"/desk/{task_id}/answer", data={"score": "9"})
     assert "Anna: Talked" in (await parts(client))["Kept or taken back"]
+
+
+async def test_promise_to_somebody_taken_for_a_machine_waits_for_the_confirmation_and_is_kept(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    link = link_of((await scoring.asked(time_zone="UTC")).invitation_id)
+    pressed = {
+        "score": "3",
+        "comment": "",
+        "callback": "1",
+        "phone": "+7 495 765-43-21",
+        "best_time": "evening",
+        "trap": "1",
+    }
+    for _ in range(2):
+        await client.post(link, data=pressed)
+    assert "which looks automatic" in (await parts(client))["Held back"]
+    scoring.clock.moment += timedelta(hours=6)
+    assert await take(client) is None
+    [answer] = await scoring.rows("SELECT answer_id FROM answers WHERE suspect")
+    await client.post(f"/v1/answers/{answer['answer_id']}/confirm")
+    assert list(await parts(client)) == ["Overdue"]
+    [task] = await scoring.rows("SELECT phone, window_start FROM call_tasks")
+    assert (task["phone"], task["window_start"].hour) == ("+74957654321", 17)
+    assert (await take(client) or {})["kind"] == "callback"
+
+
+async def test_promise_that_waits_is_erased_with_the_person(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    request = await scoring.asked(time_zone="UTC")
+    pressed = {
+        "score": "3",
+        "comment": "",
+        "callback": "1",
+        "phone": "+7 495 765-43-21",
+        "best_time": "any",
+        "trap": "1",
+    }
+    await client.post(link_of(request.invitation_id), data=pressed)
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    assert await scoring.rows("SELECT state, phone, name FROM call_tasks") == [
+        {"state": "closed", "phone": "", "name": ""}
+    ]
