@@ -58,7 +58,7 @@ pythons: ## unit tests and the demo with each newer Python that is here, each in
 		echo "Python $$version"; \
 		"$$python" -m venv --clear "build/python$$version" && own="build/python$$version/bin/python" \
 		&& "$$own" -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-dev.lock \
-		&& "$$own" -m pytest --quiet tests/unit tests/journey/test_demo.py -k "unit or moves_the_score" \
+		&& "$$own" -m pytest --quiet -n $(WORKERS) --dist loadgroup tests/unit tests/journey/test_demo.py -k "unit or moves_the_score" \
 		&& touch "build/python$$version/passed" || exit 1; \
 	done; rm -f build/python*/passed
 

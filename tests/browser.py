@@ -70,8 +70,10 @@ class Watch:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         about = message.location["url"]
-        is_own_status = message.page is not None and message.page.url == about and "status of 4" in message.text
-        if message.type in ("error", "warning") and not is_own_status:
+        is_below = message.page is not None and about.startswith(message.page.url)  # the page itself, or a form of it
+        is_own_status = is_below and "status of 4" in message.text
+        is_offline = "ERR_INTERNET_DISCONNECTED" in message.text  # as a test wants it
+        if message.type in ("error", "warning") and not is_own_status and not is_offline:
             self.complaints.append(f"console: {message.text} {about}")
 
     def _on_error(self, error: WebError) -> None:

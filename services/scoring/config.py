@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ class ScoringSettings(Settings):
     answers_kept_days: int = Field(default=400, ge=0, le=36_500)
     employee_figures: bool = False  # count scores per employee, and show them to managers
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
+    desk_call_link: str = "tel:{phone}"  # what the button "Dial" opens, such as sip:{phone}@pbx.example.com
     scanner_reading_s: float = Field(default=1, ge=0)  # nobody reads and sends the form in less
     scanner_links_s: float = Field(default=10, ge=0)  # several links of one mail fetched within this time
     scanner_after_send_s: float = Field(default=86_400, ge=0)  # a browser must have been shown the form
@@ -38,6 +40,13 @@ class ScoringSettings(Settings):
     def _split_roles(cls, value: object) -> object:
         """Read `administrator,privacy_officer`."""
         return frozenset(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    @field_validator("desk_call_link")
+    @classmethod
+    def _check_link(cls, link: str) -> str:
+        if not re.fullmatch(r"(tel|sip|sips|callto|https):[^{}\s]*\{phone\}[^{}\s]*", link):
+            raise ValueError("it begins with tel:, sip:, sips:, callto: or https: and holds {phone} once")
+        return link
 
     @field_validator("oidc")
     @classmethod

@@ -26,6 +26,8 @@ from services.scoring.dashboard.own import OwnScores
 from services.scoring.dashboard.routes import Dashboard
 from services.scoring.dashboard.settings import SettingsForms
 from services.scoring.desk.customers import read_held
+from services.scoring.desk.keys import DeskKeys
+from services.scoring.desk.promised import PromisedCalls
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
 from services.scoring.files.uploads import MOST_BYTES
@@ -142,7 +144,11 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     staff_pages = StaffPages.of(settings, Service.SCORING)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
     app.include_router(AnswerPagePreviews(sessions, clock).router())
-    app.include_router(Desk(sessions, writer, clock, staff_pages, settings.desk_lease).router())
+    app.include_router(DeskKeys(staff_pages).router())
+    app.include_router(PromisedCalls(sessions, clock, staff_pages).router())
+    app.include_router(
+        Desk(sessions, writer, clock, staff_pages, settings.desk_lease, settings.desk_call_link).router()
+    )
     app.include_router(manual.router(staff_pages))
     app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
     app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())

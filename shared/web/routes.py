@@ -154,6 +154,7 @@ TABLE = (
     _staff("/suppressions", _D, _CONTACTS, _CONTACTS, menu=(Group.CUSTOMERS, mark("Suppressions"))),
     _staff("/mailbox", _D, (_SUPERVISOR,), menu=(Group.CUSTOMERS, mark("Mailbox"))),
     _staff("/desk", _S, _CALLS, _CALLS, menu=(Group.DESK, mark("Desk")), scoped=_BOTH),
+    _staff("/promised-calls", _S, (*_CALLS, _MANAGER), menu=(Group.DESK, mark("Promised calls")), scoped=_READS),
     _staff("/programs", _T, _SURVEYS, _SWITCHES, menu=(Group.SURVEYS, mark("Programs"))),
     _staff("/previews", _S, _SURVEYS, menu=(Group.SURVEYS, "")),
     _staff("/mail", _D, _SURVEYS, (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
@@ -202,6 +203,7 @@ _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 # What staff and keys change is written to the audit log, but for this:
 UNRECORDED = {
     "/v1/events": "every event is stored with what was decided",
+    "/desk/{task_id}/keep": "keeps a call reserved while its page is open",
     "/login/renew": "sends a form again, to a path that is recorded",
 }
 # What is read and yet written there, because many rows leave at once:

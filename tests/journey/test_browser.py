@@ -97,13 +97,15 @@ async def enter_at_desk(context: BrowserContext, stage: Stage) -> None:
     await page.keyboard.type("10")
     await expect(page.get_by_role("radio", name="10")).to_be_checked()
     await page.get_by_label("Friendly staff").check()
+    await page.keyboard.press("Escape")  # out of the comment, into which a score leads
     await page.keyboard.press("4")
     await expect(page.get_by_role("radio", name="4")).to_be_checked()
     await expect(page.get_by_label("Friendly staff")).to_be_hidden()
     await expect(page.get_by_role("group", name="Reasons for 0 to 8")).to_be_visible()
-    await page.get_by_label(re.compile("own words")).fill("Waited too long.")
+    await expect(page.get_by_label(re.compile("own words"))).to_be_focused()
+    await page.keyboard.type("Waited too long.")
     await page.keyboard.press("Control+Enter")
-    await expect(page.get_by_role("status")).to_have_text("Saved. The call is closed.")
+    await expect(page.get_by_role("status")).to_contain_text("Saved: 4 of 10. The call is closed.")
 
 
 @pytest.mark.parametrize(

@@ -40,20 +40,32 @@ def callback_change(
 
 
 async def apply(session: AsyncSession, changes: Sequence[CallbackChange]) -> None:
-    """Add, change and withdraw callback tasks; the last of several changes of one invitation is applied."""
+    """Add, change and withdraw callback tasks; the last of several changes of one invitation is applied.
+
+    What was held back while the answer looked automatic is due as soon as the answer counts.
+    """
     first = {each.invitation.id: each.before for each in reversed(changes)}
     last = {each.invitation.id: each for each in changes}
     await callbacks.withdraw(session, [invitation_id for invitation_id, each in last.items() if not each.after])
+    wanted = {invitation_id: each for invitation_id, each in last.items() if each.after}
+    new = [invitation_id for invitation_id in wanted if not first[invitation_id]]
+    held = await callbacks.take_held(session, new) if new else {}
     requests = [
-        _request(each, newly=not first[invitation_id])
-        for invitation_id, each in last.items()
-        if each.after and (each.callback or not first[invitation_id])
+        _request(each, each.callback or held.get(invitation_id), newly=not first[invitation_id])
+        for invitation_id, each in wanted.items()
+        if each.callback or not first[invitation_id]
     ]
     await callbacks.upsert(session, requests)
 
 
-def _request(change: CallbackChange, *, newly: bool) -> CallbackRequest:
-    callback = change.callback or Callback(wanted=True)
+async def hold(session: AsyncSession, changes: Sequence[CallbackChange]) -> None:
+    """Hold back the callbacks of answers that look automatic: nobody is called before somebody confirms the answer."""
+    latest = {each.invitation.id: each for each in changes}
+    await callbacks.hold(session, [_request(each, each.callback, newly=True) for each in latest.values()])
+
+
+def _request(change: CallbackChange, callback: Callback | None, *, newly: bool) -> CallbackRequest:
+    callback = callback or Callback(wanted=True)
     expires_at = change.at + CALLBACK_LIFETIME
     hours = callback.best_time.hours
     slot = next_slot(change.at, hours=hours, zone=time_zone(change.invitation.time_zone), expires_at=expires_at)

@@ -36,21 +36,39 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """The disposition of a call without a survey answer; `later` is the delay to the next call after `CALL_LATER`."""
+    """The disposition of a call without a survey answer; `later` is the delay to the next call after `CALL_LATER`.
+
+    `note` is what was said or agreed on, in the operator's words.
+    """
 
     task_id: UUID
     operator: str
     disposition: CallDisposition
     later: timedelta = timedelta(hours=1)
+    note: str = ""
 
 
 async def report_call(session: AsyncSession, report: CallReport, *, now: datetime) -> CallTask:
-    """Store a call attempt, close or reschedule its task, and return the changed task; raises LeaseLost."""
+    """Store a call attempt, close or reschedule its task, and return the changed task; raises LeaseLost.
+
+    The same report again, as after a reply that never arrived, changes nothing.
+    """
     task = (await calls.lock(session, [report.task_id])).get(report.task_id)
-    if task is None or not task.open or task.held_by != report.operator:
+    if task is None:
         raise LeaseLost
-    await _conclude(session, [CallAttempt(task, report.disposition, report.operator, now)], later=report.later)
+    if not task.open or task.held_by != report.operator:
+        if await _is_stored(session, report):
+            return task
+        raise LeaseLost
+    attempt = CallAttempt(task, report.disposition, report.operator, now, report.note)
+    await _conclude(session, [attempt], later=report.later)
     return (await calls.lock(session, [report.task_id]))[report.task_id]
+
+
+async def _is_stored(session: AsyncSession, report: CallReport) -> bool:
+    stored = await calls.attempts(session, report.task_id)
+    last = [(each["disposition"], each["operator"], each["note"]) for each in stored[-1:]]
+    return last == [(report.disposition, report.operator, report.note)]
 
 
 async def close_answered(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:

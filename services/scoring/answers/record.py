@@ -67,6 +67,7 @@ class _Batch:
     versions: list[AnswerVersion] = field(default_factory=list)
     attempts: list[CallAttempt] = field(default_factory=list)
     callback_changes: list[callbacks.CallbackChange] = field(default_factory=list)
+    held_callbacks: list[callbacks.CallbackChange] = field(default_factory=list)
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
@@ -99,6 +100,7 @@ async def _record(
     batch = _Batch(known, tasks, await answers.versions(session, _answers_from_pages(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
     await callbacks.apply(session, batch.callback_changes)
+    await callbacks.hold(session, batch.held_callbacks)
     await db.write(
         session,
         answers.add_statement(batch.versions),
@@ -119,7 +121,7 @@ def _answers_from_pages(entries: Sequence[Entry], known: Mapping[UUID, Invitatio
 
 def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     task = batch.tasks.get(entry.task_id) if entry.task_id else None
-    if entry.task_id and (task is None or task.held_by != entry.operator or task.invitation_id != entry.invitation_id):
+    if entry.task_id and (task is None or not _is_by_who_took(entry, task)):
         return Refusal.LEASE_LOST
     invitation = batch.known.get(entry.invitation_id)
     if invitation is None:
@@ -131,18 +133,26 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     after = amended(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
     if isinstance(after, Refusal):
         return after
-    if task is not None and entry.operator is not None:
+    if task is not None and entry.operator is not None and task.answered_by is None:
         batch.attempts.append(CallAttempt(task, CallDisposition.ANSWERED, entry.operator, entry.at))
-        batch.tasks[task.task_id] = replace(task, held_by=None)
+        batch.tasks[task.task_id] = replace(task, held_by=None, answered_by=entry.operator)
     change = callbacks.callback_change(invitation, after, None if suspected else entry.callback, at=entry.at)
     if change.before or change.after:
         batch.callback_changes.append(change)
+    elif suspected and entry.callback and entry.callback.wanted:
+        batch.held_callbacks.append(callbacks.callback_change(invitation, after, entry.callback, at=entry.at))
     if after is invitation.answer:
         return Recorded(after, new=False, suspected=suspected)
     batch.versions.append(AnswerVersion(invitation, entry, invitation.answer, after, suspected))
     batch.current[invitation.id] = after
     earlier.append(after)
     return Recorded(after, new=True, suspected=suspected)
+
+
+def _is_by_who_took(entry: Entry, task: CallTask) -> bool:
+    """Return whether the operator holds the call, or took its answer and corrects it."""
+    is_theirs = entry.operator is not None and entry.operator in (task.held_by, task.answered_by)
+    return is_theirs and task.invitation_id == entry.invitation_id
 
 
 def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from fastapi import Request
 from starlette.datastructures import FormData
 
-from services.scoring.domain.answer_form import clean
+from services.scoring.domain.answer_form import clean, score_of
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import CallTask
 from shared.contract.vocabulary import Category, category_of
@@ -17,7 +18,18 @@ from shared.web.staff.tickets import person_name
 from shared.zones import time_zone
 
 COOKIE = "operator"
+MAX_NOTE = 1000
 MIN_LATER, MAX_LATER = timedelta(minutes=4), timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What an operator typed about a call: shown again until it is stored."""
+
+    score: int | None = None
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+    note: str = ""
 
 
 def operator_of(request: Request) -> str:
@@ -48,24 +60,35 @@ def delay_of(form: FormData, task: CallTask, now: datetime) -> timedelta:
     return later
 
 
-def entry_of(form: FormData, task: CallTask, score: int, *, operator: str, at: datetime) -> Entry:
-    """Return the entry of an answer given on the phone; missing reasons or comment keep the earlier ones."""
-    reasons = tuple(reason for reason in form.getlist(reasons_field(score)) if isinstance(reason, str))
+def typed_in(form: FormData) -> Typed:
+    """Return what a form says: the score and the reasons of its list, the comment, or the note about a call."""
+    sent = form.get("score")
+    score = score_of(sent) if isinstance(sent, str) else None
+    ticked = form.getlist(reasons_field(score)) if score is not None else []
+    reasons = tuple(reason for reason in ticked if isinstance(reason, str))
+    return Typed(score, reasons, _text(form, "comment"), _text(form, "note"))
+
+
+def _text(form: FormData, name: str) -> str:
+    text = form.get(name)
+    return clean(text).strip() if isinstance(text, str) else ""
+
+
+def entry_of(typed: Typed, task: CallTask, *, operator: str, at: datetime, whole: bool) -> Entry:
+    """Return the entry of an answer given on the phone.
+
+    Unless what was typed is the `whole` answer, as in a correction, missing reasons or comment keep the earlier ones.
+    """
     return Entry(
         task.invitation_id,
         at,
-        score,
-        reasons=reasons or None,
-        comment=comment_of(form) or None,
+        typed.score,
+        reasons=typed.reasons if whole else typed.reasons or None,
+        comment=typed.comment if whole else typed.comment or None,
         step=task.step,
         task_id=task.task_id,
         operator=operator,
     )
-
-
-def comment_of(form: FormData) -> str:
-    comment = form.get("comment")
-    return clean(comment) if isinstance(comment, str) else ""
 
 
 def reasons_field(score: int) -> str:

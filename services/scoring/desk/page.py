@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
-from services.scoring.desk.forms import MAX_LATER, reasons_field
+from services.scoring.desk.forms import MAX_LATER, Typed, reasons_field
 from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import CallDisposition
+from shared.database.db import Row
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.zones import time_zone
 
 OUTCOMES = [
-    (CallDisposition.ANSWERED, mark("Talked"), "K"),
-    (CallDisposition.NO_ANSWER, mark("No answer"), "A"),
-    (CallDisposition.BUSY, mark("Busy"), "B"),
-    (CallDisposition.MACHINE, mark("Machine"), "M"),
-    (CallDisposition.REFUSED, mark("Refused"), "R"),
-    (CallDisposition.WRONG_NUMBER, mark("Wrong number"), "W"),
-    (CallDisposition.DO_NOT_CALL, mark("Do not call again"), "D"),
+    (CallDisposition.ANSWERED, mark("Talked")),
+    (CallDisposition.NO_ANSWER, mark("No answer")),
+    (CallDisposition.BUSY, mark("Busy")),
+    (CallDisposition.MACHINE, mark("Machine")),
+    (CallDisposition.REFUSED, mark("Refused")),
+    (CallDisposition.WRONG_NUMBER, mark("Wrong number")),
+    (CallDisposition.DO_NOT_CALL, mark("Do not call again")),
 ]
-LABELS = {value.value: label for value, label, _ in OUTCOMES}
+SURE = {  # outcomes that cannot be taken back: what they do is said, and pressed once more
+    CallDisposition.REFUSED: mark("They are not asked about this purchase again."),
+    CallDisposition.WRONG_NUMBER: mark("This number is never called again, and gets no more text messages."),
+    CallDisposition.DO_NOT_CALL: mark("They are never called again."),
+}
+LABELS = {value.value: label for value, label in OUTCOMES}
 LABELS[CallDisposition.CALL_LATER.value] = mark("Call later")
 DELAYS = [
     (15, mark("in 15 minutes")),
@@ -36,20 +43,29 @@ DELAYS = [
     (4320, mark("in 3 days")),
 ]
 NOTICES = {
-    "answered": mark("Saved. The call is closed."),
     "none": mark("No call is due at the moment."),
-    "taken": mark("Another operator has this call, or it is no longer due. Take the next one."),
-    "lost": mark("Not saved: your time for this call is over, or the call was closed. Take the next one."),
-    "over": mark("Not saved: the survey was withdrawn or is over."),
+    "taken": mark("Another operator has this call, or it is over. Take the next one."),
+    "lost": mark("Not saved: another operator has this call, or it is over. What you typed is below."),
+    "over": mark("Not saved: the survey was withdrawn or is over. What you typed is below."),
     "long": mark("Not saved: the text is too long, there is room for 4000 characters. Shorten it and save again."),
+    "long_note": mark("Not saved: the note is too long, there is room for 1000 characters. Shorten it and save again."),
     "score": mark("Not saved: choose a score from 0 to 10."),
     "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
     "name": mark("Enter your name first."),
 }
 
 
-def outcome_notice(task: CallTask, query: Mapping[str, str], now: datetime) -> str | None:
-    """Return a notice with the call's disposition and the next step of its task; None for an unknown disposition."""
+def done_notice(
+    task: CallTask | None, invitation: Invitation | None, query: Mapping[str, str], operator: str, now: datetime
+) -> str | None:
+    """Return what is stored of the call that this operator just ended, and the next step of its task."""
+    if task is None:
+        return None
+    if query.get("said") == "answered":
+        answer = invitation.answer if invitation else None
+        if answer is None or task.answered_by != operator:
+            return None
+        return gettext("Saved: %(score)s of 10. The call is closed.", score=answer.score)
     label = LABELS.get(query.get("noted", ""))
     if label is None:
         return None
@@ -74,12 +90,22 @@ def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
         "task_id": task.task_id,
         "name": _short(task.name) or gettext("No name"),
         "phone": masked(task.phone),
-        "there": f"{now.astimezone(time_zone(task.time_zone)):%H:%M}",
+        "there": there(task, now),
         "try": task.tries + 1,
         "callback": task.kind is TaskKind.CALLBACK,
         "appointment": f"{task.due_at.astimezone(time_zone(task.time_zone)):%H:%M}" if task.appointed else "",
         "mine": task.held_by is not None and task.held_by == operator,
     }
+
+
+def is_of(task: CallTask, operator: str) -> bool:
+    """Return whether the operator holds the call, or saved its answer and may correct it."""
+    return bool(operator) and operator in (task.held_by, task.answered_by)
+
+
+def there(task: CallTask, now: datetime) -> str:
+    """Return the time of day where the customer is."""
+    return f"{now.astimezone(time_zone(task.time_zone)):%H:%M}"
 
 
 def _short(name: str) -> str:
@@ -88,25 +114,58 @@ def _short(name: str) -> str:
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
 
 
-def call_values(task: CallTask, invitation: Invitation, now: datetime) -> dict[str, Any]:
+def call_values(
+    task: CallTask, invitation: Invitation, before: Sequence[Row], *, link: str, now: datetime
+) -> dict[str, Any]:
+    """Return what the page of a call shows; `link` is the template of the address that dials."""
     here = now.astimezone(time_zone(task.time_zone))
     return {
         "task": task,
         "invitation": invitation,
         "phone": readable(task.phone),
+        "link": link.format(phone=quote(task.phone, safe="+")) if task.phone else "",
         "name": _short(task.name),
         "place": task.time_zone.rpartition("/")[2].replace("_", " "),
-        "there": f"{here:%H:%M}",
+        "there": there(task, now),
         "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
         "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
         "try": task.tries + 1,
         "tries": max(task.max_attempts, task.tries + 1),
+        "before": [attempt_line(each, task, now) for each in before],
         "callback": task.kind is TaskKind.CALLBACK,
+        "corrects": task.answered_by is not None,
         "about": texts.about(invitation, now=now),
         "script": _script(task, invitation, now),
         "reasons": invitation.content.all_reasons,
         "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
     }
+
+
+def attempt_line(attempt: Row, task: CallTask, now: datetime) -> dict[str, Any]:
+    return {
+        "at": rendering.moment(attempt["at"], time_zone(task.time_zone), now=now),
+        "outcome": LABELS[attempt["disposition"]],
+        "operator": attempt["operator"],
+        "note": attempt["note"],
+    }
+
+
+def lost_values(task: CallTask | None, invitation: Invitation | None, typed: Typed) -> dict[str, Any]:
+    """Return what an operator typed of a call that is not theirs, and who has it."""
+    texts_of = invitation.content.all_reasons if invitation else {}
+    return {
+        "typed": typed,
+        "reasons": [texts_of.get(reason, reason) for reason in typed.reasons],
+        "holder": task.held_by if task else None,
+    }
+
+
+def saved_in(task: CallTask, invitation: Invitation) -> Typed | None:
+    """Return the stored answer that its operator may correct."""
+    answer = invitation.answer
+    if task.answered_by is None or answer is None:
+        return None
+    return Typed(answer.score, answer.reasons, answer.comment or "")
 
 
 def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:

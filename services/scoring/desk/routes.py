@@ -13,9 +13,32 @@ from fastapi.responses import RedirectResponse
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
-from services.scoring.desk.forms import COOKIE, comment_of, delay_of, entry_of, name_of, operator_of, task_id_of
-from services.scoring.desk.page import DELAYS, NOTICES, OUTCOMES, call_values, outcome_notice, queue_line
-from services.scoring.domain.answer_form import MAX_TEXT, score_of
+from services.scoring.desk import keys as desk_keys
+from services.scoring.desk.forms import (
+    COOKIE,
+    MAX_NOTE,
+    Typed,
+    delay_of,
+    entry_of,
+    name_of,
+    operator_of,
+    task_id_of,
+    typed_in,
+)
+from services.scoring.desk.page import (
+    DELAYS,
+    NOTICES,
+    OUTCOMES,
+    SURE,
+    call_values,
+    done_notice,
+    is_of,
+    lost_values,
+    queue_line,
+    saved_in,
+    there,
+)
+from services.scoring.domain.answer_form import MAX_TEXT
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
@@ -27,10 +50,10 @@ from shared.database.db import Sessions
 from shared.languages import formats
 from shared.languages.current import gettext
 from shared.web.audit.acts import note
-from shared.web.problems import Unprocessable
+from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import person_name, staff_scope
-from shared.zones import time_zone
+from shared.zones import current_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +63,7 @@ class Desk:
     clock: Clock
     staff_pages: StaffPages
     lease: timedelta
+    call_link: str
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/desk", include_in_schema=False)
@@ -48,19 +72,17 @@ class Desk:
         router.add_api_route("/{task_id}", self.show_call, methods=["GET"])
         router.add_api_route("/{task_id}/answer", self.answer, methods=["POST"])
         router.add_api_route("/{task_id}/outcome", self.outcome, methods=["POST"])
+        router.add_api_route("/{task_id}/keep", self.keep, methods=["POST"])
         return router
 
     async def show(self, request: Request) -> Response:
         return await self._page(request)
 
     async def show_call(self, request: Request, task_id: UUID) -> Response:
-        async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
-            known = await invitations.load(session, [task.invitation_id]) if task else {}
-        invitation = known.get(task.invitation_id) if task else None
-        if task is None or invitation is None or task.held_by is None or task.held_by != operator_of(request):
+        task, invitation = await self._load(task_id)
+        if task is None or invitation is None or not is_of(task, operator_of(request)):
             return _to_desk("taken")
-        return await self._page(request, task, invitation)
+        return await self._page(request, task, invitation, typed=saved_in(task, invitation))
 
     async def take(self, request: Request) -> Response:
         form = await forms.read(request)
@@ -88,90 +110,101 @@ class Desk:
 
     async def answer(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
-        sent = form.get("score")
-        score = score_of(sent) if isinstance(sent, str) else None
-        comment = comment_of(form)
-        if score is None and not comment:
-            return _to(f"/desk/{task_id}?said=score")
-        async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
-        if task is None:
+        typed, operator = typed_in(form), operator_of(request)
+        task, invitation = await self._load(task_id)
+        if task is None or invitation is None:
             return _to_desk("lost")
-        if score is None or len(comment) > MAX_TEXT:
-            return await self._again(request, task, comment, said="score" if score is None else "long")
-        entry = entry_of(form, task, score, operator=operator_of(request), at=self.clock.now())
+        if typed.score is None or len(typed.comment) > MAX_TEXT:
+            said = "score" if typed.score is None else "long"
+            return await self._page(request, task, invitation, typed=typed, said=said, status=Unprocessable.status)
+        entry = entry_of(typed, task, operator=operator, at=self.clock.now(), whole="whole" in form)
         result = await self.writer.record(entry)
-        if isinstance(result, Recorded) or await self._was_saved(task_id, operator_of(request)):
-            return _to_desk("answered")
-        return _to_desk("lost" if result is Refusal.LEASE_LOST else "over")
-
-    async def _again(self, request: Request, task: CallTask, comment: str, *, said: str) -> Response:
-        """Respond 422 with the call and the comment as it was written."""
-        async with self.sessions.begin() as session:
-            invitation = (await invitations.load(session, [task.invitation_id])).get(task.invitation_id)
-        if task.held_by is None or task.held_by != operator_of(request):
-            return _to_desk("lost")
-        response = await self._page(request, task, invitation, written=comment, said=said)
-        response.status_code = Unprocessable.status
-        return response
-
-    async def _was_saved(self, task_id: UUID, operator: str) -> bool:
-        """Return whether this operator already answered the task, as when the form is submitted twice."""
-        async with self.sessions.begin() as session:
-            return await call_queue.answered_by(session, task_id) == operator
+        if isinstance(result, Recorded):
+            return _to(f"/desk?said=answered&task={task_id}")
+        return await self._not_saved(request, task_id, typed, said="lost" if result is Refusal.LEASE_LOST else "over")
 
     async def outcome(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
-        now = self.clock.now()
-        async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
-        if task is None:
+        now, typed = self.clock.now(), typed_in(form)
+        task, invitation = await self._load(task_id)
+        if task is None or invitation is None:
             return _to_desk("lost")
         try:
             disposition = CallDisposition(str(form.get("disposition")))
             later = delay_of(form, task, now)
         except (ValueError, OverflowError):
-            return _to(f"/desk/{task_id}?said=when")
+            return await self._page(request, task, invitation, typed=typed, said="when", status=Unprocessable.status)
         if disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             return _to(f"/desk/{task_id}?said=score")
-        call = CallReport(task_id, operator_of(request), disposition, later)
+        if len(typed.note) > MAX_NOTE:
+            return await self._page(
+                request, task, invitation, typed=typed, said="long_note", status=Unprocessable.status
+            )
+        call = CallReport(task_id, operator_of(request), disposition, later, typed.note)
         try:
             async with self.sessions.begin() as session:
                 after = await report_call(session, call, now=now)
         except LeaseLost:
-            return _to_desk("lost")
+            return await self._not_saved(request, task_id, typed, said="lost")
         moved = disposition is CallDisposition.CALL_LATER and after.due_at > now + later
         return _to(f"/desk?noted={disposition}&task={task_id}{'&moved=1' if moved else ''}")
 
-    async def _page(
+    async def keep(self, request: Request, task_id: UUID) -> dict[str, object]:
+        """Renew the reservation of a call whose page is open; returns whether it still holds, and the time there."""
+        operator = operator_of(request)
+        async with self.sessions.begin() as session:
+            held = await calls.keep(session, task_id, operator, lease=self.lease)
+            task = await calls.load(session, task_id, scope=staff_scope.get())
+        return {"held": held, "there": task and there(task, self.clock.now())}
+
+    async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:
+        async with self.sessions.begin() as session:
+            task = await calls.load(session, task_id, scope=staff_scope.get())
+            known = await invitations.load(session, [task.invitation_id]) if task else {}
+        return task, known.get(task.invitation_id) if task else None
+
+    async def _not_saved(self, request: Request, task_id: UUID, typed: Typed, *, said: str) -> Response:
+        """Respond 409 with what was typed, so that it can be copied, and with who has the call."""
+        task, invitation = await self._load(task_id)
+        return await self._page(request, task, invitation, typed=typed, said=said, status=Conflict.status)
+
+    async def _page(  # noqa: PLR0913 - the parts of the page
         self,
         request: Request,
         task: CallTask | None = None,
         invitation: Invitation | None = None,
         *,
-        written: str = "",
+        typed: Typed | None = None,
         said: str = "",
+        status: int = 200,
     ) -> Response:
-        operator, query, now = operator_of(request), request.query_params, self.clock.now()
+        operator, query, now, scope = operator_of(request), request.query_params, self.clock.now(), staff_scope.get()
         async with self.sessions.begin() as session:
-            due, counts = await call_queue.queue(session, operator, now=now, scope=staff_scope.get())
-            noted_id = task_id_of(query.get("task"))
-            noted = await calls.load(session, noted_id, scope=staff_scope.get()) if noted_id else None
+            due, counts = await call_queue.queue(session, operator, now=now, scope=scope)
+            before = await calls.attempts(session, task.task_id) if task else []
             today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
             made = await call_queue.made_since(session, operator, today)
+        done, answered = await self._load(id_) if (id_ := task_id_of(query.get("task"))) else (None, None)
+        is_own = task is not None and is_of(task, operator)
+        shown = call_values(task, invitation, before, link=self.call_link, now=now) if task and invitation else None
         return rendering.page(
             "desk.html",
+            status=status,
             operator=operator,
-            notice=outcome_notice(noted, query, now) if noted else _notice(said or query.get("said", "")),
+            notice=_notice(said or query.get("said", "")) or done_notice(done, answered, query, operator, now),
+            done=done,
             queue=[queue_line(each, operator, now) for each in due],
             counts=counts,
-            next_due=counts["next_due"] and rendering.moment(counts["next_due"], time_zone("UTC"), now=now),
-            call=call_values(task, invitation, now) if task and invitation else None,
-            written=written,
+            next_due=counts["next_due"] and rendering.moment(counts["next_due"], current_zone.get(), now=now),
+            call=shown if is_own else None,
+            lost=lost_values(task, invitation, typed) if not is_own and typed else None,
+            typed=typed or Typed(),
             made=made,
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
+            sure=SURE,
             delays=DELAYS,
+            keys=desk_keys.chosen(request),
             pages=self.staff_pages,
         )
 

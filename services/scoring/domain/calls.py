@@ -88,9 +88,10 @@ class Slot:
 
 
 class CallTask(Struct, frozen=True):
-    """A call to make; `held_by` is the operator with a valid lease, `tries` the number of attempts so far.
+    """A call to make; `tries` is the number of attempts so far.
 
-    `due_at` and `expires_at` are UTC, `hours` are in the respondent's time zone.
+    `held_by` is the operator who took it, `answered_by` the one who saved an answer and may correct it. `due_at` and
+    `expires_at` are UTC, `hours` are in the respondent's time zone.
     """
 
     task_id: UUID
@@ -111,6 +112,7 @@ class CallTask(Struct, frozen=True):
     due_at: datetime
     expires_at: datetime
     held_by: str | None
+    answered_by: str | None = None
     kind: TaskKind = TaskKind.SURVEY
 
 
@@ -120,6 +122,7 @@ class CallAttempt:
     disposition: CallDisposition
     operator: str
     at: datetime
+    note: str = ""  # in the operator's words
 
     @property
     def number(self) -> int:

@@ -50,4 +50,5 @@ call_attempts = sa.Table(
     sa.Column("disposition", sa.Text, nullable=False),
     sa.Column("operator", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
 )

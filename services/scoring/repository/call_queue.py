@@ -23,7 +23,7 @@ _TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.tas
 AND {SEEN.format("$5", "$6")}
 {_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
 UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
-FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by"""  # noqa: S608 - constants only
+FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by, NULL AS answered_by"""  # noqa: S608 - constants only
 
 
 async def take(  # noqa: PLR0913 - which task, and for whom
@@ -63,18 +63,8 @@ async def queue(
     return calls.of_rows(due), counts[0]
 
 
-_ANSWERED_BY = """SELECT operator FROM call_attempts WHERE task_id = $1 AND disposition = 'answered'
-ORDER BY attempt DESC LIMIT 1"""
-
-
-async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
-    """Return the operator whose call gave the answer; None when no call of this task did."""
-    rows = await db.fetch(session, _ANSWERED_BY, task_id)
-    return rows[0]["operator"] if rows else None
-
-
 _COUNT_CALLS = """SELECT count(*) AS calls,
-count(*) FILTER (WHERE c.disposition NOT IN ('no_answer', 'busy', 'machine')) AS reached,
+count(*) FILTER (WHERE c.disposition NOT IN ('no_answer', 'busy', 'machine', 'wrong_number')) AS reached,
 count(*) FILTER (WHERE c.disposition = 'answered' AND t.kind <> 'callback') AS answers
 FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator = $1 AND c.at >= $2"""
 

@@ -32,6 +32,11 @@ async def upsert(session: AsyncSession, requests: Sequence[CallbackRequest]) -> 
 
     A request with the same number and hours changes nothing, so that a time agreed with an operator is kept.
     """
+    if requests:
+        await db.fetch(session, _UPSERT, *_columns(requests), CALLBACK_MAX_ATTEMPTS)
+
+
+def _columns(requests: Sequence[CallbackRequest]) -> list[list[object]]:
     rows = [
         (
             each.task_id,
@@ -50,8 +55,34 @@ async def upsert(session: AsyncSession, requests: Sequence[CallbackRequest]) -> 
         )
         for each in requests
     ]
-    if rows:
-        await db.fetch(session, _UPSERT, *(list(column) for column in zip(*rows, strict=True)), CALLBACK_MAX_ATTEMPTS)
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+_HOLD = """INSERT INTO call_tasks (task_id, kind, state, invitation_id, respondent_id, phone, name, time_zone,
+window_start, window_end, max_attempts, due_at, due_until, expires_at)
+SELECT w.task_id, 'callback', 'held', w.invitation_id, w.respondent_id, coalesce(nullif(w.phone, ''), w.own), w.name,
+w.time_zone, w.window_start, w.window_end, $14, w.due_at, w.due_until, w.expires_at
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::time[], $9::time[],
+$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[])
+AS w (task_id, invitation_id, respondent_id, phone, own, name, time_zone, window_start, window_end, due_at, due_until,
+expires_at, newly)
+WHERE NOT EXISTS (SELECT FROM call_tasks t WHERE t.invitation_id = w.invitation_id AND t.kind = 'callback')"""
+
+
+async def hold(session: AsyncSession, requests: Sequence[CallbackRequest]) -> None:
+    """Store callbacks that nobody is to make yet, one for an invitation without any."""
+    if requests:
+        await db.fetch(session, _HOLD, *_columns(requests), CALLBACK_MAX_ATTEMPTS)
+
+
+_TAKE_HELD = """DELETE FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND kind = 'callback' AND state = 'held'
+RETURNING invitation_id, phone, window_start, window_end"""
+
+
+async def take_held(session: AsyncSession, invitation_ids: Sequence[UUID]) -> dict[UUID, Callback]:
+    """Remove held callbacks and return what they asked for, by invitation."""
+    rows = await db.fetch(session, _TAKE_HELD, list(invitation_ids))
+    return {row["invitation_id"]: _callback(row) for row in rows}
 
 
 _OPEN = """SELECT phone, window_start, window_end FROM call_tasks
@@ -63,12 +94,16 @@ async def open_callback(session: AsyncSession, invitation_id: UUID) -> Callback 
     rows = await db.fetch(session, _OPEN, invitation_id)
     if not rows:
         return None
-    hours = Hours(rows[0]["window_start"], rows[0]["window_end"])
-    return Callback(wanted=True, phone=rows[0]["phone"], best_time=BestTime.of(hours))
+    return _callback(rows[0])
+
+
+def _callback(row: db.Row) -> Callback:
+    hours = Hours(row["window_start"], row["window_end"])
+    return Callback(wanted=True, phone=row["phone"], best_time=BestTime.of(hours))
 
 
 _WITHDRAW = """UPDATE call_tasks SET state = 'closed', outcome = 'withdrawn' WHERE invitation_id = ANY($1::uuid[])
-AND kind = 'callback' AND state = 'open'"""
+AND kind = 'callback' AND state IN ('open', 'held')"""
 
 
 async def withdraw(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +16,9 @@ from shared.contract.vocabulary import CallOutcome, Service
 from shared.database import db
 from shared.database.isolated import isolated
 
-HELD = "CASE WHEN t.lease_until > clock_timestamp() THEN t.leased_by END AS held_by"
+# Who took a call keeps it until another operator takes it: `lease_until` only says from when on another may.
+HELD = """CASE WHEN t.lease_until IS NOT NULL THEN t.leased_by END AS held_by,
+CASE WHEN t.lease_until IS NULL AND t.outcome IN ('answered', 'withdrawn') THEN t.leased_by END AS answered_by"""
 _ADD = """INSERT INTO call_tasks (task_id, invitation_id, respondent_id, step, phone, name, script, summary, time_zone,
 window_start, window_end, priority, max_attempts, due_at, due_until, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -70,14 +72,13 @@ async def add_withdrawn(session: AsyncSession, withdrawn: Sequence[CallWithdrawn
     return {row["task_id"] for row in rows}
 
 
-_CLOSE = """UPDATE call_tasks t SET state = 'closed', outcome = c.outcome,
-lease_until = CASE WHEN c.outcome = 'withdrawn' THEN t.lease_until END
+_CLOSE = """UPDATE call_tasks t SET state = 'closed', outcome = c.outcome
 FROM unnest($1::uuid[], $2::text[]) AS c (task_id, outcome)
-WHERE t.task_id = c.task_id AND t.state = 'open' RETURNING t.task_id"""
+WHERE t.task_id = c.task_id AND t.state IN ('open', 'held') RETURNING t.task_id"""
 
 
 async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome]) -> set[UUID]:
-    """Close tasks and return the ids of those that were open; an operator keeps the lease of a withdrawn one."""
+    """Close tasks and return the ids of those that were not closed; an operator on the phone still holds them."""
     rows = await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()))
     return {row["task_id"] for row in rows}
 
@@ -107,24 +108,48 @@ async def load(session: AsyncSession, task_id: UUID, *, scope: StaffScope = WHOL
     return of_row(rows[0]) if rows else None
 
 
-_ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at)
-SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[])"""
-_RELEASE = """UPDATE call_tasks t SET tries = c.tries, appointed = c.disposition = 'call_later', leased_by = NULL,
-lease_until = NULL FROM unnest($1::uuid[], $2::int[], $3::text[]) AS c (task_id, tries, disposition)
+_ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at, note)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])"""
+_RELEASE = """UPDATE call_tasks t SET tries = c.tries, appointed = c.disposition = 'call_later', lease_until = NULL,
+leased_by = CASE WHEN c.disposition = 'answered' THEN t.leased_by END
+FROM unnest($1::uuid[], $2::int[], $3::text[]) AS c (task_id, tries, disposition)
 WHERE t.task_id = c.task_id"""
 
 
 async def add_attempts(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
-    """Store attempts and release the leases of their tasks."""
+    """Store attempts and release their tasks; who took an answer is kept, because they may correct it."""
     columns = (
         [each.task.task_id for each in attempts],
         [each.number for each in attempts],
         [each.disposition for each in attempts],
     )
     await db.fetch(
-        session, _ADD_ATTEMPTS, *columns, [each.operator for each in attempts], [each.at for each in attempts]
+        session,
+        _ADD_ATTEMPTS,
+        *columns,
+        [each.operator for each in attempts],
+        [each.at for each in attempts],
+        [each.note for each in attempts],
     )
     await db.fetch(session, _RELEASE, *columns)
+
+
+_ATTEMPTS = """SELECT disposition, operator, at, note FROM call_attempts WHERE task_id = $1 ORDER BY attempt"""
+
+
+async def attempts(session: AsyncSession, task_id: UUID) -> list[db.Row]:
+    """Return disposition, operator, time and note of each attempt, the first one first."""
+    return await db.fetch(session, _ATTEMPTS, task_id)
+
+
+_KEEP = """WITH renewed AS (UPDATE call_tasks SET lease_until = clock_timestamp() + $3::interval WHERE task_id = $1
+AND leased_by = $2 AND lease_until < clock_timestamp() + $3::interval / 2)
+SELECT 1 FROM call_tasks WHERE task_id = $1 AND leased_by = $2 AND lease_until IS NOT NULL"""
+
+
+async def keep(session: AsyncSession, task_id: UUID, operator: str, *, lease: timedelta) -> bool:
+    """Renew a lease of which less than half is left; return whether the operator still holds the call."""
+    return bool(await db.fetch(session, _KEEP, task_id, operator, lease))
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until
@@ -148,9 +173,15 @@ async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> l
     return [task for task in locked.values() if task.open]
 
 
-_OPEN_OF = """SELECT task_id FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND state = 'open'"""
-_WIPE = """UPDATE call_tasks SET respondent_id = '', phone = '', name = '', script = '', summary = '', leased_by = NULL
-WHERE invitation_id = ANY($1::uuid[])"""
+_OPEN_OF = """SELECT task_id FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND state IN ('open', 'held')"""
+_WIPE_WHERE = """WITH wiped AS (UPDATE call_tasks SET respondent_id = '', phone = '', name = '', script = '',
+summary = '', leased_by = NULL WHERE {} RETURNING task_id)
+UPDATE call_attempts a SET note = '' FROM wiped w WHERE a.task_id = w.task_id AND a.note <> ''"""
+_OF_THOSE = "invitation_id = ANY($1::uuid[])"
+_WIPE = _WIPE_WHERE.format(_OF_THOSE)
+_WIPE_ERASED = _WIPE_WHERE.format(
+    f"{_OF_THOSE} AND invitation_id IN (SELECT id FROM invitations WHERE state = 'erased')"  # noqa: S608 - constants only
+)
 
 
 async def lock_open(session: AsyncSession, invitation_ids: Sequence[UUID]) -> dict[UUID, CallTask]:
@@ -161,9 +192,6 @@ async def lock_open(session: AsyncSession, invitation_ids: Sequence[UUID]) -> di
 async def wipe(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
     """Remove the personal data of tasks."""
     await db.fetch(session, _WIPE, list(invitation_ids))
-
-
-_WIPE_ERASED = f"{_WIPE} AND invitation_id IN (SELECT id FROM invitations WHERE state = 'erased')"  # noqa: S608 - constants only
 
 
 async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
@@ -201,5 +229,6 @@ def of_row(row: asyncpg.Record) -> CallTask:
         due_at=row["due_at"],
         expires_at=row["expires_at"],
         held_by=row["held_by"],
+        answered_by=row["answered_by"],
         kind=TaskKind(row["kind"]),
     )

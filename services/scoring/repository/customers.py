@@ -29,7 +29,7 @@ WHERE i.respondent_id = ANY($1::text[]) ORDER BY p.at DESC LIMIT $2""",
     t.due_at
 FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id WHERE i.respondent_id = ANY($1::text[])
 ORDER BY t.due_at DESC LIMIT $2""",
-    "call_attempts": """SELECT c.task_id, i.respondent_id, c.attempt, c.disposition, c.operator, c.at
+    "call_attempts": """SELECT c.task_id, i.respondent_id, c.attempt, c.disposition, c.operator, c.at, c.note
 FROM call_attempts c JOIN call_tasks t ON t.task_id = c.task_id JOIN invitations i ON i.id = t.invitation_id
 WHERE i.respondent_id = ANY($1::text[])
 ORDER BY c.at DESC LIMIT $2""",

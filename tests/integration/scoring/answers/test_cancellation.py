@@ -186,7 +186,7 @@ async def test_answer_that_an_operator_saved_is_stored(
         return leaving.post(f"/desk/{tasks[turn]}/answer", data={"score": "4"})
 
     async def kept(turn: int, response: httpx2.Response) -> None:
-        assert response.headers["location"] == "/desk?said=answered"
+        assert response.headers["location"] == f"/desk?said=answered&task={tasks[turn]}"
         [task] = await scoring.rows("SELECT invitation_id FROM call_tasks WHERE task_id = $1", tasks[turn])
         assert await _score(scoring, task["invitation_id"]) == 4
 

@@ -73,9 +73,11 @@ async def looked_at(page: Page, name: str) -> None:
 
 
 async def choose_password(page: Page) -> None:
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_label("The same again").fill(PASSWORD)
-    await page.get_by_role("button", name="Save and log in").click()
+    """Fill in the form, in any language."""
+    await page.locator("[name=password]").fill(PASSWORD)
+    await page.locator("[name=again]").fill(PASSWORD)
+    async with page.expect_navigation():
+        await page.keyboard.press("Enter")
 
 
 async def join(page: Page, link: str) -> None:

@@ -1,0 +1,101 @@
+// Keeps what an operator types until Earshot has stored it, sends it again after a lost connection, and keeps the call
+// reserved while its page is open. Without this script forms are sent by the browser.
+const RETRY_MS = 5000;
+const KEEP_MS = 20000;
+const IDLE_MS = 30 * 60000; // a page that nobody touches does not keep a call
+const TIMEOUT_MS = 15000;
+const operator = document.querySelector("[data-operator]")?.dataset.operator ?? "";
+const call = document.querySelector("[data-call]")?.dataset.call;
+const mine = `desk ${operator} `;
+const draftOf = (form) => `${mine}${call} ${form.dataset.draft}`;
+const isKept = (target) => target.closest?.("[data-draft]");
+
+// What another operator typed, and what is stored, is not kept.
+const done = document.querySelector("[data-done]")?.dataset.done;
+for (const name of Object.keys(sessionStorage).filter((name) => name.startsWith("desk "))) {
+  if (!name.startsWith(mine) || (done && name.startsWith(`${mine}${done} `))) sessionStorage.removeItem(name);
+}
+
+const restore = (form) => {
+  const values = JSON.parse(sessionStorage.getItem(draftOf(form)) ?? "null");
+  for (const field of values ? form.elements : []) {
+    if (!field.name || field.type === "hidden" || field.matches("button")) continue;
+    const given = values.filter(([name]) => name === field.name).map(([, value]) => value);
+    if (field.matches("[type=radio], [type=checkbox]")) field.checked = given.includes(field.value);
+    else if (given.length) field.value = given[0];
+  }
+};
+document.querySelectorAll("[data-draft]").forEach(restore);
+document.dispatchEvent(new Event("change"));
+
+const tell = (about) => {
+  const place = document.querySelector("#unsent");
+  if (!place) return;
+  place.textContent = about ? place.dataset[about] : "";
+  place.hidden = !about;
+};
+
+let waiting; // the form that is on its way to Earshot, and its button
+const show = async (response) => {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  document.querySelector("main").replaceWith(page.querySelector("main") ?? page.body);
+  window.scrollTo(0, 0);
+};
+const send = async ({ form, button }) => {
+  const options = {
+    method: "POST",
+    body: new URLSearchParams(new FormData(form, button)),
+    headers: { accept: "text/html" },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  };
+  const response = await fetch(form.action, options);
+  if (response.status >= 500 || response.status === 429) throw new Error("to be sent again");
+  const isOurs = new URL(response.url).pathname.startsWith("/desk");
+  if (!isOurs) location.assign(`/login/renew?next=/desk/${call}`); // which leads back here, where it is still kept
+  else if (response.redirected) location.assign(response.url);
+  else await show(response);
+};
+let busy = false;
+const deliver = async (sent) => {
+  if (busy) return;
+  busy = true;
+  try {
+    await send(sent);
+    if (waiting === sent) waiting = undefined;
+  } catch {
+    tell("lost");
+    setTimeout(() => waiting && deliver(waiting), RETRY_MS);
+  } finally {
+    busy = false;
+  }
+};
+window.addEventListener("online", () => waiting && deliver(waiting));
+document.addEventListener("input", (event) => {
+  const form = isKept(event.target);
+  if (form) sessionStorage.setItem(draftOf(form), JSON.stringify([...new FormData(form)]));
+});
+document.addEventListener("submit", (event) => {
+  const form = isKept(event.target);
+  if (!form) return;
+  event.preventDefault();
+  waiting = { form, button: event.submitter };
+  deliver(waiting);
+});
+
+let touchedAt = Date.now();
+for (const kind of ["keydown", "pointerdown", "pointermove"]) document.addEventListener(kind, () => (touchedAt = Date.now()));
+const keep = async () => {
+  if (waiting || Date.now() - touchedAt > IDLE_MS || !document.querySelector("[data-draft]")) return;
+  try {
+    const response = await fetch(`/desk/${call}/keep`, { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (response.status === 401) return tell("out");
+    if (!response.ok) throw new Error("not kept");
+    const { held, there } = await response.json();
+    const clock = document.querySelector("#there");
+    if (there && clock) clock.textContent = there;
+    tell(held ? "" : "taken");
+  } catch {
+    tell("away");
+  }
+};
+if (call) setInterval(keep, KEEP_MS);
