@@ -48,5 +48,5 @@ def test_texts_are_in_the_language_of_the_terminal_and_only_there(
     assert current.get().code == "en"
     assert score_text(SERIES) == "21 answers in all, NPS [bold]+38[/] (+24 … +50)"
     printed = capsys.readouterr().out
-    assert "  Сводка           http://127.0.0.1:" in printed
+    assert "  Сводка            http://127.0.0.1:" in printed
     assert language("ru", terminal.CATALOGUES).code == "ru"

@@ -37,7 +37,8 @@ from services.scoring.domain.invitations import (
     ResolvedLink,
     may_request_review,
 )
-from services.scoring.repository import callbacks, invitations
+from services.scoring.repository import invitations
+from services.scoring.repository.calling import callbacks
 from services.scoring.web import forms
 from shared.clock import Clock
 from shared.database.db import Sessions

@@ -16,7 +16,7 @@ from services.scoring.domain.calls import (
     next_slot,
 )
 from services.scoring.domain.invitations import Answer, Invitation
-from services.scoring.repository import callbacks
+from services.scoring.repository.calling import callbacks
 from shared.zones import time_zone
 
 

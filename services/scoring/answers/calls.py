@@ -20,7 +20,8 @@ from services.scoring.domain.calls import (
     next_slot,
 )
 from services.scoring.domain.invitations import InvitationState
-from services.scoring.repository import calls, invitations
+from services.scoring.repository import invitations
+from services.scoring.repository.calling import calls
 from shared.contract import cloudevents
 from shared.contract.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload, RespondentOptedOut
 from shared.contract.vocabulary import CallDisposition, CallOutcome, ChannelKind, Service

@@ -23,7 +23,7 @@ from services.scoring.domain.dimensions import BucketKey, answer_keys, invited_k
 from services.scoring.domain.invitations import Answer, Invitation
 from services.scoring.domain.score import Tally
 from services.scoring.repository import answers, invitations, links
-from services.scoring.repository.calls import lock
+from services.scoring.repository.calling.calls import lock
 from services.scoring.repository.scores import buckets
 from shared.contract import cloudevents
 from shared.contract.events import (

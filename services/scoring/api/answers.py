@@ -26,7 +26,8 @@ from services.scoring.api.answer_schemas import (
 )
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
-from services.scoring.repository import call_queue, calls, listing
+from services.scoring.repository import listing
+from services.scoring.repository.calling import call_queue, calls
 from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
 from shared.clock import Clock

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 
 from services.scoring.desk.page import LABELS
 from services.scoring.domain.calls import masked
-from services.scoring.repository import promised_calls
+from services.scoring.repository.calling import promised_calls
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallOutcome

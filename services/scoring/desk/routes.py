@@ -42,7 +42,8 @@ from services.scoring.domain.answer_form import MAX_TEXT
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
-from services.scoring.repository import call_queue, calls, invitations
+from services.scoring.repository import invitations
+from services.scoring.repository.calling import call_queue, calls
 from services.scoring.web import forms, rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition

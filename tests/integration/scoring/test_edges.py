@@ -15,7 +15,8 @@ from services.scoring.domain.score import Definition
 from services.scoring.domain.slices import Slice
 from services.scoring.domain.stores.names import NO_STORES
 from services.scoring.domain.webhooks import Endpoint, delivery_result, new_secret
-from services.scoring.repository import call_queue, webhooks
+from services.scoring.repository import webhooks
+from services.scoring.repository.calling import call_queue
 from services.scoring.repository.scores import counting
 from shared.contract.events import ProgramPublished, SurveyWithdrawn
 from tests.integration.scoring.api.test_score_api import get

@@ -61,7 +61,7 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ({"texts": {"en": {"extra_questions": [{"id": "a", "text": "Is it?"}]}}}, "extra_questions.0.text: a yes/no"),
         (
             sms("en", f"{{brand}}: {'word ' * 70}{{link}}"),
-            "texts.en.labels: sms.text: about 4 parts; words are left out of what is longer than 3",
+            "texts.en.labels: sms.text: about 4 parts; words are left out of more than 3",
         ),
         (
             sms("ru", f"{{brand}}: {'слово ' * 10}{{question}} {{link}}"),

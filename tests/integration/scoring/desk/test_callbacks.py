@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from services.scoring.repository import call_queue
+from services.scoring.repository.calling import call_queue
 from shared.contract.events import (
     Brand,
     Consent,

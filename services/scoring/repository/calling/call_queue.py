@@ -9,8 +9,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calls import CallTask
-from services.scoring.repository import calls
-from services.scoring.repository.calls import HELD, SEEN
+from services.scoring.repository.calling import calls
+from services.scoring.repository.calling.calls import HELD, SEEN
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.database import db
 

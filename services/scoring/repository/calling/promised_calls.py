@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.repository.calls import HELD, SEEN
+from services.scoring.repository.calling.calls import HELD, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
 
