@@ -191,7 +191,7 @@ def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:
 
 async def on_program_published(session: AsyncSession, published: Sequence[ProgramPublished]) -> None:
     newest = {p.program_id: p for p in sorted(published, key=lambda p: p.program_version)}
-    documents = [(p.program_id, p.program_version, json.dumps(p.document)) for p in newest.values()]
+    documents = [(p.program_id, p.program_version, json.dumps(p.document), p.state) for p in newest.values()]
     await programs.store_programs(session, documents)
 
 

@@ -94,6 +94,8 @@ class DashboardRows:
     query: DashboardQuery
     program: str | None
     title: str
+    stopped: bool  # whether nothing of the program leaves
+    unknown: str  # the program that was asked for and is not there
     programs: Sequence[cards.Option]
     days: Days
     day_choices: Sequence[cards.Option]
@@ -108,15 +110,14 @@ class DashboardRows:
 def of(data: DashboardData) -> DashboardRows:
     """Build the rows of all cards from the data that was read."""
     query = data.query
-    titles = {
-        id_: each.title if each.active else gettext("%(title)s (off)", title=each.title)
-        for id_, each in data.programs.items()
-    }
+    titles = {id_: _title(each) for id_, each in data.programs.items()}
     counts = DAY_CHOICES if query.days in DAY_CHOICES else (*DAY_CHOICES, query.days)
     return DashboardRows(
         query=query,
         program=data.program,
         title=titles[data.program] if data.program else "",
+        stopped=data.program is not None and data.programs[data.program].stopped,
+        unknown=query.program if query.program and query.program != data.program else "",
         programs=[cards.Option(id_, title, id_ == data.program) for id_, title in titles.items()],
         days=data.days,
         day_choices=[cards.Option(count, _last_days(count), count == query.days) for count in counts],
@@ -130,6 +131,8 @@ def of(data: DashboardData) -> DashboardRows:
 
 
 def _title(program: ProgramInUse) -> str:
+    if program.stopped:
+        return gettext("%(title)s (stopped)", title=program.title)
     return program.title if program.active else gettext("%(title)s (off)", title=program.title)
 
 

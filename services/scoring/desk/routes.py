@@ -42,7 +42,7 @@ from services.scoring.domain.answer_form import MAX_TEXT
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
-from services.scoring.repository import invitations
+from services.scoring.repository import invitations, programs
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.web import forms, rendering
 from shared.clock import Clock
@@ -185,6 +185,7 @@ class Desk:
             before = await calls.attempts(session, task.task_id) if task else []
             today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
             made = await call_queue.made_since(session, operator, today)
+            stopped = await programs.stopped(session, within=scope.arguments[0])
         done, answered = await self._load(id_) if (id_ := task_id_of(query.get("task"))) else (None, None)
         is_own = task is not None and is_of(task, operator)
         shown = call_values(task, invitation, before, link=self.call_link, now=now) if task and invitation else None
@@ -206,6 +207,7 @@ class Desk:
             sure=SURE,
             delays=DELAYS,
             keys=desk_keys.chosen(request),
+            stopped=stopped,
             pages=self.staff_pages,
         )
 

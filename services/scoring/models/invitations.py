@@ -13,6 +13,7 @@ programs = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("document", JSONB, nullable=False),
+    sa.Column("state", sa.Text),  # as last published; NULL where the publisher did not say
 )
 
 

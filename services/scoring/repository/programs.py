@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.history import PublishedProgram
 from shared.contract.events import PlanStep, Reasons
+from shared.contract.vocabulary import ProgramState
 from shared.database import db
 
 _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
@@ -23,14 +24,18 @@ async def published(session: AsyncSession, program: str) -> PublishedProgram | N
     return PublishedProgram(*rows[0]) if rows else None
 
 
-_PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document)
-SELECT * FROM unnest($1::text[], $2::int[], $3::jsonb[])
-ON CONFLICT (id) DO UPDATE SET version = excluded.version, document = excluded.document
+_PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document, state)
+SELECT * FROM unnest($1::text[], $2::int[], $3::jsonb[], $4::text[])
+ON CONFLICT (id) DO UPDATE SET version = excluded.version, document = excluded.document,
+state = coalesce(excluded.state, programs.state)
 WHERE excluded.version >= programs.version"""
 
 
-async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str]]) -> None:
-    """Store program documents, each unless a newer version is stored."""
+async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str, ProgramState | None]]) -> None:
+    """Store the id, version, document and state of programs, each unless a newer version is stored.
+
+    A state that is None stays as it is.
+    """
     await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
 
 
@@ -47,10 +52,11 @@ async def program_zones(session: AsyncSession) -> dict[str, str]:
 
 _TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitation_details
 WHERE program = p.id ORDER BY id DESC LIMIT 1), '') AS title,
-coalesce((p.document->>'active')::boolean, true) AS active, coalesce(p.document->>'time_zone',
+coalesce(p.state <> 'off', true) AND coalesce((p.document->>'active')::boolean, true) AS active,
+coalesce(p.state IN ('stopped', 'withdrawn'), false) AS stopped, coalesce(p.document->>'time_zone',
 (SELECT program_zone FROM invitation_details WHERE program = p.id ORDER BY id DESC LIMIT 1), 'UTC') AS zone
-FROM (SELECT id, document FROM programs UNION ALL
-SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
+FROM (SELECT id, document, state FROM programs UNION ALL
+SELECT DISTINCT program, NULL::jsonb, NULL FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
 ORDER BY active DESC,
 (SELECT max(day) FROM invited WHERE program = p.id AND dimension = 'all' AND value = '') DESC NULLS LAST, p.id"""
 
@@ -59,13 +65,23 @@ ORDER BY active DESC,
 class ProgramInUse:
     title: str
     active: bool
+    stopped: bool
     zone: str
+
+
+_STOPPED = """SELECT coalesce(document->>'title', id) AS title FROM programs
+WHERE state IN ('stopped', 'withdrawn') AND ($1::text[] IS NULL OR id = ANY($1)) ORDER BY 1"""
+
+
+async def stopped(session: AsyncSession, *, within: Sequence[str] | None = None) -> list[str]:
+    """Return the titles of programs of which nothing leaves, of all or of those `within`."""
+    return [row["title"] for row in await db.fetch(session, _STOPPED, within)]
 
 
 async def programs_by_use(session: AsyncSession) -> dict[str, ProgramInUse]:
     """Read all programs that were published or have invitations; active and latest used first."""
     return {
-        row["id"]: ProgramInUse(row["title"] or row["id"], row["active"], row["zone"])
+        row["id"]: ProgramInUse(row["title"] or row["id"], row["active"], row["stopped"], row["zone"])
         for row in await db.fetch(session, _TITLES)
     }
 

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from shared.contract.events import ProgramPublished, Reason, Reasons
+from shared.contract.vocabulary import ProgramState
 from tests.integration.scoring.stand import Scoring, answer_all
 
 SPEED = Reasons(
@@ -94,3 +95,28 @@ async def test_period_that_is_not_over_looks_so(scoring: Scoring, client: httpx2
     assert "the day is not over yet" in (await client.get("/?days=7")).text
     scoring.clock.moment += timedelta(days=1)
     assert "is not over yet" not in (await client.get("/?days=7")).text
+
+
+async def test_stopped_program_says_so_on_the_dashboard_and_at_the_desk(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    await scoring.score(await scoring.asked(), 9)
+    for state, is_said in (("stopped", True), (None, True), ("on", False), ("withdrawn", True), ("off", False)):
+        published = ProgramPublished(
+            program_id="after-purchase",
+            program_version=1,
+            document={"title": "After purchase"},
+            state=None if state is None else ProgramState(state),
+        )
+        await scoring.receive(published)
+        dashboard, desk = (await client.get("/")).text, (await client.get("/desk")).text
+        assert ("This program is stopped" in dashboard) is is_said
+        assert ("Stopped: After purchase" in desk) is is_said
+
+
+async def test_unknown_program_is_named(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    assert "There is no program zzz." in (await client.get("/", params={"program": "zzz"})).text
+    await scoring.score(await scoring.asked(), 9)
+    page = (await client.get("/", params={"program": "zzz"})).text
+    assert "There is no program zzz. This is After purchase." in page
+    assert "There is no program" not in (await client.get("/", params={"program": "after-purchase"})).text
