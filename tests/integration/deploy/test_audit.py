@@ -74,7 +74,7 @@ async def test_command_that_changes_something_has_two_rows_with_the_user_of_the_
     )
     assert (second.stage, second.status, second.of) == ("ended", 0, first.number)
     assert second.subject is not None
-    assert second.details == '{"role":["operator"],"roles":["operator"],"sees":"everything"}'
+    assert second.details == '{"employees":[],"role":["operator"],"roles":["operator"],"sees":"everything"}'
     assert (third.stage, third.action) == ("asked", "earshot people off")
     assert (fourth.status, fourth.of) == (1, third.number)
     written = await everything_written(scoring_db)
