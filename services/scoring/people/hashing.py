@@ -18,7 +18,7 @@ from shared.languages.marking import mark
 from shared.web.problems import Unavailable
 
 MOST_WAITING = 100  # hashes; one takes some 15 ms
-_NICER = 10  # of the system's steps of priority: answers go before log-ins
+_NICER = 19  # the least of the system's priorities: answers go before log-ins
 _T = TypeVar("_T")
 
 

@@ -177,7 +177,7 @@ async def test_last_administrator_stays_one(admin: httpx2.AsyncClient, scoring: 
 async def test_person_that_does_not_exist_is_not_found(admin: httpx2.AsyncClient, path: str) -> None:
     nobody = f"/people/00000000-0000-7000-8000-000000000000{path}"
     assert (await admin.post(nobody, data={"name": "x", "role": "operator"})).status_code == 404
-    assert (await admin.get("/people/x")).status_code == 422
+    assert (await admin.get("/people/x")).status_code == 404
 
 
 async def test_operator_works_under_the_name_of_the_account(opened: Open, scoring: Scoring) -> None:
