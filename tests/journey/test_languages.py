@@ -13,7 +13,7 @@ from tests.journey.stage import Stage, purchase
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-ENGLISH = re.compile(r"\b(the|and|of|no|is|are|not|with|what|who|this|about)\b", re.IGNORECASE)
+ENGLISH = re.compile(r"\b(the|and|of|no|is|are|not|with|what|who|this|that|about)\b", re.IGNORECASE)
 SENTENCE = re.compile(r"[A-Za-z]{2,}(?:,? [A-Za-z]{2,})+")
 PAGES = {
     "dashboard": "/",

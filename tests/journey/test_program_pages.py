@@ -91,7 +91,7 @@ async def test_a_wrong_survey_is_stopped_and_goes_on_where_it_stood(stage: Stage
         await page.goto(f"{stage.scoring}/programs/after-purchase")
         await page.get_by_role("link", name="Stop", exact=True).click()
         await page.get_by_role("button", name="Stop").click()
-        await expect(page.get_by_text("nothing of it leaves")).to_be_visible()
+        await expect(page.get_by_text("Stopped since")).to_be_visible()
         [decided] = await stage.happens(purchase(2))
         assert decided["reason"] == "switched_off"
         await stage.after(days=4)
