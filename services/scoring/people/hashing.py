@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -18,17 +19,22 @@ from shared.languages.marking import mark
 from shared.web.problems import Unavailable
 
 MOST_WAITING = 100  # hashes; one takes some 15 ms
-_NICER = 19  # the least of the system's priorities: answers go before log-ins
+_NICER = 10  # of the system's steps of priority: answers go before log-ins
+_RESTS = 3  # times as long as a hash took of a core: a quarter of a core at most, whatever else is idle
 _T = TypeVar("_T")
 
 
 class PasswordHashing:
-    """One thread of low priority, which waits while answers need the processor."""
+    """One thread of low priority, which rests after each hash.
+
+    Priority alone leaves it all that is idle for a moment, and answers then wait for a core or its memory.
+    """
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="passwords", initializer=self._prepare)
         self._waiting = 0
+        self._rests_until = 0.0  # by the monotonic clock
         self._of_nobody = ""  # compared where a login has no password, which takes as long
 
     async def hash(self, password: str) -> str:
@@ -63,9 +69,18 @@ class PasswordHashing:
             )
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._rested, work)
         finally:
             self._waiting -= 1
+
+    def _rested(self, work: Callable[[], _T]) -> _T:
+        """Run work in the thread, after the rest from what ran before."""
+        time.sleep(max(0.0, self._rests_until - time.monotonic()))
+        began = time.thread_time()
+        try:
+            return work()
+        finally:
+            self._rests_until = time.monotonic() + _RESTS * (time.thread_time() - began)
 
 
 def _lower_priority() -> None:
