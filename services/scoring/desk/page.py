@@ -17,7 +17,7 @@ from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Row
 from shared.languages.current import gettext
 from shared.languages.marking import mark
-from shared.zones import time_zone
+from shared.zones import current_zone, time_zone
 
 OUTCOMES = [
     (CallDisposition.ANSWERED, mark("Talked")),
@@ -131,7 +131,7 @@ def call_values(
         "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
         "try": task.tries + 1,
         "tries": max(task.max_attempts, task.tries + 1),
-        "before": [attempt_line(each, task, now) for each in before],
+        "before": [attempt_line(each, now) for each in before],
         "callback": task.kind is TaskKind.CALLBACK,
         "corrects": task.answered_by is not None,
         "about": texts.about(invitation, now=now),
@@ -141,9 +141,9 @@ def call_values(
     }
 
 
-def attempt_line(attempt: Row, task: CallTask, now: datetime) -> dict[str, Any]:
+def attempt_line(attempt: Row, now: datetime) -> dict[str, Any]:
     return {
-        "at": rendering.moment(attempt["at"], time_zone(task.time_zone), now=now),
+        "at": rendering.moment(attempt["at"], current_zone.get(), now=now),
         "outcome": LABELS[attempt["disposition"]],
         "operator": attempt["operator"],
         "note": attempt["note"],

@@ -19,10 +19,11 @@ from shared.database.db import Row, Sessions
 from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
-from shared.zones import time_zone
+from shared.zones import current_zone, time_zone
 
 SHOWN_FOR = timedelta(days=30)
 LIMIT = 300
+_SOON = timedelta(hours=1)  # a call that is due for less is not late
 _ENDED = {
     CallOutcome.ANSWERED: mark("called"),
     CallOutcome.REFUSED: mark("they did not want to talk"),
@@ -30,7 +31,7 @@ _ENDED = {
     CallOutcome.WRONG_NUMBER: mark("the number is wrong"),
     CallOutcome.DO_NOT_CALL: mark("they want no calls"),
     CallOutcome.EXPIRED: mark("nobody called in time"),
-    CallOutcome.WITHDRAWN: mark("withdrawn: no call is wanted any more"),
+    CallOutcome.WITHDRAWN: mark("taken back: answered, cancelled or erased, or the program was stopped"),
 }
 _HELD = mark("nobody calls before a supervisor has confirmed the answer, which looks automatic")
 _BROKEN = frozenset({CallOutcome.EXPIRED, CallOutcome.UNREACHABLE, CallOutcome.WRONG_NUMBER})
@@ -74,7 +75,9 @@ class PromisedCalls:
 
 def _part(row: Row, now: datetime) -> Part:
     if row["state"] == "open":
-        return Part.OVERDUE if row["due_at"] <= now and row["held_by"] is None else Part.TO_COME
+        if row["due_at"] >= row["expires_at"]:
+            return Part.NOT_KEPT
+        return Part.OVERDUE if row["due_at"] <= now - _SOON and row["held_by"] is None else Part.TO_COME
     if row["outcome"] is None:
         return Part.HELD
     return Part.NOT_KEPT if row["outcome"] in _BROKEN else Part.ENDED
@@ -90,11 +93,12 @@ def _line(row: Row, now: datetime) -> dict[str, Any]:
         "asked": row["kind"] == "callback",
         "open": is_open,
         "due": rendering.moment(row["due_at"], zone, now=now),
+        "ends_before": row["due_at"] >= row["expires_at"],
         "until": rendering.moment(row["expires_at"], zone, now=now),
         "holder": row["held_by"] if is_open else None,
         "state": _ENDED[CallOutcome(row["outcome"])] if row["outcome"] else _HELD,
         "last": row["disposition"] and LABELS[row["disposition"]],
         "operator": row["operator"],
-        "at": row["at"] and rendering.moment(row["at"], zone, now=now),
+        "at": row["at"] and rendering.moment(row["at"], current_zone.get(), now=now),
         "note": row["note"],
     }

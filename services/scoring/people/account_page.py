@@ -145,7 +145,9 @@ class AccountPage:
         """Write times in a zone in this browser; without one, the browser's own zone counts."""
         chosen = str((await forms.read(request)).get("zone", "")).strip()
         if chosen and not is_time_zone(chosen):
-            return await self._page(why=gettext("there is no time zone %(zone)s", zone=chosen))
+            return await self._page(
+                why=gettext("there is no time zone %(zone)s; choose one such as Europe/Moscow", zone=chosen)
+            )
         cookie = ZoneCookies.of(https=self.access.cookie.https).chosen
         response = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
         stored = cookie.setting(cookie_text(chosen), lasting=LASTING) if chosen else cookie.deletion()
