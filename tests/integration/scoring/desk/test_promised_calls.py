@@ -67,6 +67,16 @@ async def test_appointment_is_a_promise(scoring: Scoring, client: httpx2.AsyncCl
     assert "Anna: Talked" in (await parts(client))["Kept or taken back"]
 
 
+async def test_promise_for_after_the_end_of_the_survey_is_not_kept(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    task_id = await on_desk(scoring, expires_at=scoring.clock.moment + timedelta(hours=2))
+    await take(client)
+    client.cookies.set("operator", "Anna")
+    await client.post(f"/desk/{task_id}/outcome", data={"disposition": "call_later", "minutes": "1440"})
+    assert "but the survey ends before" in (await parts(client))["Not kept"]
+
+
 async def test_promise_to_somebody_taken_for_a_machine_waits_for_the_confirmation_and_is_kept(
     scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
@@ -86,7 +96,7 @@ async def test_promise_to_somebody_taken_for_a_machine_waits_for_the_confirmatio
     assert await take(client) is None
     [answer] = await scoring.rows("SELECT answer_id FROM answers WHERE suspect")
     await client.post(f"/v1/answers/{answer['answer_id']}/confirm")
-    assert list(await parts(client)) == ["Overdue"]
+    assert list(await parts(client)) == ["To come"]
     [task] = await scoring.rows("SELECT phone, window_start FROM call_tasks")
     assert (task["phone"], task["window_start"].hour) == ("+74957654321", 17)
     assert (await take(client) or {})["kind"] == "callback"
