@@ -10,14 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.calls import CALLBACK_MAX_ATTEMPTS, BestTime, Callback, CallbackRequest, Hours
 from shared.database import db
 
-_UPSERT = """INSERT INTO call_tasks (task_id, kind, invitation_id, respondent_id, phone, name, time_zone, window_start,
-window_end, max_attempts, due_at, due_until, expires_at)
-SELECT w.task_id, 'callback', w.invitation_id, w.respondent_id, coalesce(nullif(w.phone, ''), t.phone, w.own), w.name,
-w.time_zone, w.window_start, w.window_end, $14, w.due_at, w.due_until, w.expires_at
+_STORE = """INSERT INTO call_tasks (task_id, kind, state, invitation_id, respondent_id, phone, name, time_zone,
+window_start, window_end, max_attempts, due_at, due_until, expires_at)
+SELECT w.task_id, 'callback', '{state}', w.invitation_id, w.respondent_id, {phone}, w.name, w.time_zone, w.window_start,
+w.window_end, $14, w.due_at, w.due_until, w.expires_at
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::time[], $9::time[],
 $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[])
 AS w (task_id, invitation_id, respondent_id, phone, own, name, time_zone, window_start, window_end, due_at, due_until,
 expires_at, newly)
+"""
+_UPSERT = f"""{_STORE.format(state="open", phone="coalesce(nullif(w.phone, ''), t.phone, w.own)")}
 LEFT JOIN call_tasks t ON t.invitation_id = w.invitation_id AND t.kind = 'callback' AND t.state = 'open'
 WHERE w.newly OR t.task_id IS NOT NULL
 ON CONFLICT (invitation_id) WHERE kind = 'callback' AND state = 'open' DO UPDATE SET phone = excluded.phone,
@@ -58,14 +60,7 @@ def _columns(requests: Sequence[CallbackRequest]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-_HOLD = """INSERT INTO call_tasks (task_id, kind, state, invitation_id, respondent_id, phone, name, time_zone,
-window_start, window_end, max_attempts, due_at, due_until, expires_at)
-SELECT w.task_id, 'callback', 'held', w.invitation_id, w.respondent_id, coalesce(nullif(w.phone, ''), w.own), w.name,
-w.time_zone, w.window_start, w.window_end, $14, w.due_at, w.due_until, w.expires_at
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::time[], $9::time[],
-$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[])
-AS w (task_id, invitation_id, respondent_id, phone, own, name, time_zone, window_start, window_end, due_at, due_until,
-expires_at, newly)
+_HOLD = f"""{_STORE.format(state="held", phone="coalesce(nullif(w.phone, ''), w.own)")}
 WHERE NOT EXISTS (SELECT FROM call_tasks t WHERE t.invitation_id = w.invitation_id AND t.kind = 'callback')"""
 
 
