@@ -26,9 +26,19 @@ from tests.staff import STAFF
 WORDS, MENDED = "Waited for an hour", "Waited for two hours"
 PLAN = [PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=0)]
 EVENT = EventRef(
-    source="till-9", id="receipt-4711", type="crm.purchase.completed", time=NOW, subject="48213", number="N-48213"
+    source="till-9", id="receipt-4711", type="crm.purchase.completed", time=NOW, subject="order-48213", number="N-48213"
 )
-PERSON = ("c-secret", "r-secret", "Olga Petrova", "olga@example.com", "9161234567", "48213", "receipt-4711", "till-9")
+PERSON = (
+    "c-secret",
+    "r-secret",
+    "Olga Petrova",
+    "olga@example.com",
+    "9161234567",
+    "order-48213",
+    "N-48213",
+    "receipt-4711",
+    "till-9",
+)
 ENDLESS = "/live"
 OF_ASKED = {"invitation.answered", "respondent.opted_out"}  # these tell who was asked, and nothing of the answer
 
