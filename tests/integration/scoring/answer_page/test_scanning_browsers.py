@@ -14,7 +14,7 @@ from tests.integration.scoring.stand import Scoring, link_of, requested
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-MAILS = 50
+MAILS = 20
 PRESS = "button => button.click()"
 
 
