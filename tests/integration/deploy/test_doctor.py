@@ -21,6 +21,7 @@ from deploy.operations.replay import isolated_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
+from shared import database_url
 from shared.clock import SystemClock
 from shared.contract import cloudevents
 from shared.contract.events import ContactAttempted
@@ -111,6 +112,18 @@ async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:
     assert [finding.text for finding in faults] == [
         f"{schema}: the machine's clock is 345600 s ahead of the database's" for schema in (*ALL, "transport")
     ]
+
+
+async def test_database_without_letters_of_other_languages_is_named(
+    postgres: embedded.Embedded, tmp_path: Path
+) -> None:
+    admin = await database_url.connect(postgres.admin_url)
+    await admin.execute("CREATE DATABASE english TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
+    await admin.close()
+    found = await findings(own(await embedded.prepare(postgres, "english"), tmp_path))
+    named = [each for each in found if "no letters but English ones" in each.text]
+    assert [each.severity for each in named] == [Severity.NOTE] * 4
+    assert "LOCALE 'C.UTF-8'" in named[0].cure
 
 
 async def test_fresh_clone_is_told_once_that_its_schemas_are_empty(postgres: embedded.Embedded, tmp_path: Path) -> None:

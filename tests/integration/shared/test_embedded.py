@@ -59,6 +59,26 @@ def test_folder_that_cannot_be_made_is_one_line_with_its_cure(tmp_path: Path) ->
         embedded.start(tmp_path / "a-file" / "postgres")
 
 
+@pytest.mark.parametrize("locale", ["", "C", "zz_ZZ.UTF-8"])
+async def test_letters_are_letters_under_every_locale_of_the_machine(
+    locale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    monkeypatch.setenv("LANG", locale)
+    folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
+    server = embedded.start(folder)
+    try:
+        urls = await embedded.prepare(server)
+        connection = await database_url.connect(urls["scoring"])
+        assert await connection.fetchval("SELECT lower('ЖДАЛА')") == "ждала"
+        assert await connection.fetchval("SELECT to_tsvector('russian', 'Целый ЧАС') @@ to_tsquery('russian', 'часы')")
+        await connection.close()
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+    assert os.environ["LC_ALL"] == locale
+
+
 async def test_restarted_server_keeps_what_was_committed_and_is_stopped_like_any_other() -> None:
     folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
     server = embedded.start(folder)
