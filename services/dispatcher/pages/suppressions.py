@@ -21,12 +21,13 @@ from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.problems import Unprocessable
-from shared.web.staff.done_acts import tell
+from shared.web.staff.done_acts import require_act, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import InvalidTicket, TicketSigner
 
 _SHOWN = 100
 _PAGE, _SEALED = "/suppressions", "sealed"
+_RESTORE = f"{_PAGE}/restore"
 _LIFTED = mark("You lifted the suppression: this customer and the address may be asked again.")
 _RESTORED = mark("You put the suppression back: this customer is not contacted, as before.")
 _NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
@@ -68,7 +69,7 @@ class SuppressionPages:
             if lifted is None:
                 tell(gettext(_NOT_FOUND), page=_PAGE)
             else:
-                tell(gettext(_LIFTED), page=_PAGE, undo=f"{_PAGE}/restore", fields={_SEALED: self._sealed(lifted)})
+                tell(gettext(_LIFTED), page=_PAGE, undo=_RESTORE, fields={_SEALED: self._sealed(lifted)})
             return await self._page(session, "")
 
     def _sealed(self, lifted: RespondentReleased) -> str:
@@ -76,7 +77,8 @@ class SuppressionPages:
         return self.signer.seal(lifted.model_dump_json(exclude_defaults=True))
 
     async def restore(self, sealed: Annotated[str, Form(max_length=10_000)]) -> RedirectResponse:
-        """Store a suppression again that was lifted; a longer one that was stored meanwhile stays."""
+        """Store a suppression again that this person has just lifted; a longer one stored meanwhile stays."""
+        require_act(_RESTORE, {_SEALED: sealed})
         try:
             lifted = Suppression.model_validate_json(self.signer.unseal(sealed))
         except InvalidTicket:

@@ -154,8 +154,8 @@ class Desk:
         """Renew the reservation of a call whose page is open; returns whether it still holds, and the time there."""
         operator = operator_of(request)
         async with self.sessions.begin() as session:
-            held = await calls.keep(session, task_id, operator, lease=self.lease)
             task = await calls.load(session, task_id, scope=staff_scope.get())
+            held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
         return {"held": held, "there": task and there(task, self.clock.now())}
 
     async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:

@@ -21,7 +21,7 @@ from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.problems import Conflict, NotFound
-from shared.web.staff.done_acts import REPLACES, refuse_changed, tell
+from shared.web.staff.done_acts import REPLACES, refuse_changed, require_act, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 from shared.zones import current_zone
@@ -70,13 +70,14 @@ class Suspects:
         said = gettext("You let the answer %(score)s count.", score=result.answer.score)
         if result.new:
             fields = {REPLACES: result.answer.version}
-            tell(said, page=_PAGE, undo=f"{_PAGE}/{answer_id}/doubt", fields=fields)
+            tell(said, page=_PAGE, undo=_undoing(answer_id), fields=fields)
         else:
             tell(gettext("The answer counted before."), page=_PAGE)
         return RedirectResponse(_PAGE, status_code=303)
 
     async def doubt(self, answer_id: UUID, replaces: Annotated[int, Form(ge=1)]) -> Response:
-        """Let an answer not count that somebody confirmed; refused if this version is not the current one."""
+        """Let an answer not count that this person has just confirmed; refused if it was amended meanwhile."""
+        require_act(_undoing(answer_id), {REPLACES: replaces})
         result = await self._record(answer_id, doubts=replaces)
         refuse_changed(expected=str(replaces), stored=str(result.answer.version - result.new))
         tell(gettext("The answer %(score)s does not count.", score=result.answer.score), page=_PAGE)
@@ -97,6 +98,10 @@ class Suspects:
         if not isinstance(result, Recorded):
             raise Conflict(mark("This answer cannot be confirmed"), mark("Its survey was withdrawn."))
         return result
+
+
+def _undoing(answer_id: UUID) -> str:
+    return f"{_PAGE}/{answer_id}/doubt"
 
 
 def _why(row: dict[str, str | None]) -> str:

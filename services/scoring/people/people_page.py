@@ -78,7 +78,8 @@ class PeoplePage:
         except InvalidPerson as error:
             return await self._list(error=error, typed=typed, roles=roles, sent=sent)
         person = invited.person
-        tell(gettext("You added %(name)s.", name=person.name), page="/people", undo=f"/people/{person.id}/off")
+        undo, fields = f"/people/{person.id}/off", {"version": person.version}
+        tell(gettext("You added %(name)s.", name=person.name), page="/people", undo=undo, fields=fields)
         return self._show_link(invited)
 
     async def upload(self) -> Response:
@@ -149,21 +150,24 @@ class PeoplePage:
         note_instead(people=[str(each.invited.person.id) for each in mailed], sent=sent)
         return self._page("people_mailed.html", mailed=mailed, origin=self.staff_pages.dashboard, days=LINK_LASTS.days)
 
-    async def turn_off(self, person_id: UUID) -> Response:
-        return await self._turn(person_id, off=True)
+    async def turn_off(self, request: Request, person_id: UUID) -> Response:
+        return await self._turn(request, person_id, off=True)
 
-    async def turn_on(self, person_id: UUID) -> Response:
-        return await self._turn(person_id, off=False)
+    async def turn_on(self, request: Request, person_id: UUID) -> Response:
+        return await self._turn(request, person_id, off=False)
 
-    async def _turn(self, person_id: UUID, *, off: bool) -> Response:
+    async def _turn(self, request: Request, person_id: UUID, *, off: bool) -> Response:
+        form = await forms.read(request)
         try:
             async with self.sessions.begin() as session:
+                _refuse_stale(form, _found(await accounts.by_id(session, person_id, locked=True)))
                 person = _found(await actions.turn(session, person_id, off=off))
         except InvalidPerson as error:
             return await self._person(person_id, error=error)
         done = mark("You turned %(name)s off.") if off else mark("You turned %(name)s on.")
         page = f"/people/{person_id}"
-        tell(gettext(done, name=person.name), page=page, undo=f"{page}/{'on' if off else 'off'}")
+        undo, fields = f"{page}/{'on' if off else 'off'}", {"version": person.version}
+        tell(gettext(done, name=person.name), page=page, undo=undo, fields=fields)
         return _back(person_id)
 
     async def remove_codes(self, person_id: UUID) -> Response:

@@ -74,6 +74,15 @@ def refuse_changed(*, expected: str | None, stored: str) -> None:
         )
 
 
+def require_act(undo: str, fields: Mapping[str, object]) -> None:
+    """Raise Conflict unless this form undoes what the person has just done: for routes that do nothing but undo."""
+    acts = _acts.get()
+    before = acts.before if acts is not None else None
+    sent = {name: str(value) for name, value in fields.items()}
+    if before is None or (before.undo, dict(before.fields)) != (undo, sent):
+        raise Conflict(mark("Nothing was undone"), mark("Only what you did last can be undone, for ten minutes."))
+
+
 @dataclass(frozen=True, slots=True)
 class DoneActCookie:
     """Keeps the newest act of a person in the browser."""

@@ -77,8 +77,22 @@ async def test_suppression_that_was_lifted_is_put_back_with_its_addresses(
 
 async def test_invented_suppression_is_not_put_back(chain: Chain, client: httpx2.AsyncClient) -> None:
     refused = await client.post("/suppressions/restore", data={"sealed": '{"respondent_id":"r1","reason":"opt_out"}'})
-    assert refused.status_code == 422
+    assert refused.status_code == 409
     assert await chain.rows("SELECT 1 FROM suppressions") == []
+
+
+async def test_suppression_is_put_back_by_who_lifted_it_just_before_and_once(
+    chain: Chain, client: httpx2.AsyncClient
+) -> None:
+    await Receiver(chain).told(ReceiptKind.COMPLAINT, await sent(chain, request("ann@example.com")))
+    (row,) = await chain.rows("SELECT id FROM suppressions")
+    lifted = (await client.post(f"/suppressions/{row['id']}/release")).text
+    kept = client.cookies
+    client.cookies = httpx2.Cookies()
+    assert (await undo(client, lifted)).status_code == 409
+    client.cookies = kept
+    assert (await undo(client, lifted)).status_code == 303
+    assert (await undo(client, lifted)).status_code == 409
 
 
 async def test_longer_suppression_replaces_a_shorter_one_and_never_the_reverse(chain: Chain) -> None:

@@ -203,6 +203,21 @@ async def test_answer_that_staff_let_count_does_not_count_after_undo(
     assert [event.payload.suspect for event in await scoring.published("answer.amended")] == [False, True]  # type: ignore[attr-defined]
 
 
+async def test_nobody_takes_an_answer_out_of_the_score_that_was_not_just_confirmed(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    await scoring.say(request.invitation_id, 1)
+    [answer] = await scoring.rows("SELECT answer_id, version FROM answers")
+    counts = await counted(scoring)
+    path, fields = f"/suspects/{answer['answer_id']}/doubt", {"replaces": answer["version"]}
+    assert (await client.post(path, data=fields)).status_code == 409
+    assert await counted(scoring) == counts
+    await client.post(f"/suspects/{answer['answer_id']}/confirm")  # counts already: there is nothing to undo
+    assert (await client.post(path, data=fields)).status_code == 409
+    assert await counted(scoring) == counts
+
+
 async def test_answer_that_was_amended_meanwhile_still_counts(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     request = await mailed(scoring)
     await client.post(link_of(request.invitation_id), data={"score": "3"}, headers=BOT)

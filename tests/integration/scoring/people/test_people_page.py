@@ -154,8 +154,14 @@ async def test_change_of_a_person_is_undone_unless_somebody_changed_it_meanwhile
     assert await scoring.rows("SELECT name, roles, email, off_at FROM people WHERE login = 'anna'") == before
     assert (await undo(admin, changed)).status_code == 422
     await admin.post(f"{path}/off")
-    await undo(admin, (await admin.get(path)).text)
+    turned_off = (await admin.get(path)).text
+    await undo(admin, turned_off)
     assert await scoring.rows("SELECT name, roles, email, off_at FROM people WHERE login = 'anna'") == before
+    await admin.post(path, data={"name": "Anna Petrova", "role": "administrator"})
+    await admin.post(f"{path}/off")
+    assert (await undo(admin, turned_off)).status_code == 422  # it would let in another role
+    [anna_now] = await scoring.rows("SELECT off_at FROM people WHERE login = 'anna'")
+    assert anna_now["off_at"] is not None
 
 
 async def test_last_administrator_stays_one(admin: httpx2.AsyncClient, scoring: Scoring, opened: Open) -> None:
