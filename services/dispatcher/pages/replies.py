@@ -50,7 +50,7 @@ class ReplyPages:
     async def mark_unread(self, reply_id: UUID) -> Response:
         async with self.sessions.begin() as session:
             await replies.mark_unread(session, reply_id)
-        tell(gettext("The reply is unread again."), page=_PAGE)
+        tell(gettext("Undone: the reply is unread again."), page=_PAGE)
         return RedirectResponse(_PAGE, status_code=303)
 
 

@@ -28,7 +28,7 @@ from shared.web.staff.tickets import InvalidTicket, TicketSigner
 _SHOWN = 100
 _PAGE, _SEALED = "/suppressions", "sealed"
 _LIFTED = mark("You lifted the suppression: this customer and the address may be asked again.")
-_RESTORED = mark("You put the suppression back: this customer is not contacted, as before.")
+_RESTORED = mark("Undone: the suppression holds again, and this customer is not contacted.")
 _NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
 REASONS = {
     SuppressionReason.OPT_OUT: mark("opted out of surveys"),

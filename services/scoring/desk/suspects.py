@@ -79,7 +79,7 @@ class Suspects:
         """Let an answer not count that somebody confirmed; refused if this version is not the current one."""
         result = await self._record(answer_id, doubts=replaces)
         refuse_changed(expected=str(replaces), stored=str(result.answer.version - result.new))
-        tell(gettext("The answer %(score)s does not count.", score=result.answer.score), page=_PAGE)
+        tell(gettext("Undone: the answer %(score)s does not count.", score=result.answer.score), page=_PAGE)
         return RedirectResponse(_PAGE, status_code=303)
 
     async def confirm(self, answer_id: UUID) -> ConfirmedOut:
