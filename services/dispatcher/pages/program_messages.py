@@ -124,7 +124,7 @@ class ProgramMessagePages:
     async def show(self, program_id: _Id, locale: _Locale = "") -> str:
         """Show every message of a program in one of its languages, at first the default one."""
         program = await self._find(program_id)
-        return self._page(program, locale or str(program.document.get("default_locale", "")))
+        return await self._page(program, locale or str(program.document.get("default_locale", "")))
 
     async def mail(self, program_id: _Id, locale: _Locale, step: int) -> Response:
         """Show the HTML of a mail; its links open nothing in the frame."""
@@ -142,13 +142,13 @@ class ProgramMessagePages:
         program = await self._find(program_id)
         form = TestForm.checked(address.strip(), phone.strip())
         if form.is_wrong:
-            return HTMLResponse(self._page(program, locale, form=form), problems.Unprocessable.status)
+            return HTMLResponse(await self._page(program, locale, form=form), problems.Unprocessable.status)
         note(program_id)
         request = self._request(program, locale, contact=form.contact)
         wanted = {ChannelKind.EMAIL: form.address, ChannelKind.SMS: form.phone}
         messages = self._messages(request, [channel for channel, given in wanted.items() if given])
         results = [await self._send(each) for each in messages]
-        return HTMLResponse(self._page(program, locale, form=form, results=results, sent=True))
+        return HTMLResponse(await self._page(program, locale, form=form, results=results, sent=True))
 
     async def _send(self, message: OutgoingMessage) -> TestResult:
         account = next((each for each in self.mails.accounts if each.channel is message.channel), None)
@@ -179,7 +179,7 @@ class ProgramMessagePages:
         except NoSample:
             raise problems.NotFound(mark("This program has no such language")) from None
 
-    def _page(
+    async def _page(
         self,
         program: StoredProgram,
         locale: str,
@@ -206,6 +206,7 @@ class ProgramMessagePages:
             may_send=self.mails.staff_pages.may_write("/mail"),
             results=results,
             sent=sent,
+            latest=await self.mails.latest(),
         )
 
 

@@ -31,11 +31,23 @@ from shared.languages.marking import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
 from shared.web.audit.acts import note_instead
+from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
 from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
 
+_CHANGES = {
+    **dict.fromkeys(("POST /people", "earshot people add"), mark("added")),
+    **dict.fromkeys(("POST /people/{person_id}", "POST /people/{person_id}/codes/remove"), mark("changed")),
+    **dict.fromkeys(("POST /people/{person_id}/off", "earshot people off"), mark("turned off")),
+    **dict.fromkeys(("POST /people/{person_id}/on", "earshot people on"), mark("turned on")),
+    **dict.fromkeys(("POST /people/{person_id}/link", "earshot people reset"), mark("got a link")),
+}
+_OTHERS = {
+    "POST /people/import": mark("a file was imported"),
+    "POST /people/mail": mark("links were sent by mail"),
+}
 _TYPED = ("login", "name", "email", "employees")
 
 
@@ -189,6 +201,8 @@ class PeoplePage:
         async with self.sessions.begin() as session:
             people = await accounts.load_all(session)
             known = await known_scopes(session)
+            changed = await last_acts(session, [str(each.id) for each in people], _CHANGES, names=accounts.names)
+            latest = await newest_acts(session, _OTHERS, names=accounts.names)
         return self._page(
             "people.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
@@ -200,6 +214,8 @@ class PeoplePage:
             roles=list(Role),
             sees=sent or SentScope.of(EVERYTHING),
             known=known,
+            changed=changed,
+            latest=latest,
         )
 
     async def _person(
