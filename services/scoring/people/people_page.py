@@ -20,6 +20,7 @@ from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.importing import PeopleImport, import_people
 from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
+from services.scoring.people.samples import login_of
 from services.scoring.people.scope_form import SentScope, known_scopes
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
@@ -53,12 +54,13 @@ _TYPED = ("login", "name", "email", "employees")
 
 @dataclass(frozen=True, slots=True)
 class PeoplePage:
-    """`link_mailer` is None where mail to staff is off."""
+    """`link_mailer` is None where mail to staff is off. With `samples`, everybody may become a sample person."""
 
     sessions: Sessions
     staff_pages: StaffPages
     providers: Mapping[str, ProviderSettings]  # by issuer
     link_mailer: LinkMailer | None = None
+    samples: bool = False
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/people", include_in_schema=False)
@@ -244,8 +246,8 @@ class PeoplePage:
         )
 
     def _page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        mails = self.link_mailer is not None
-        return rendering.page(template, status=status, pages=self.staff_pages, mails=mails, **values)
+        shown = {"mails": self.link_mailer is not None, "samples": set(map(login_of, Role)) if self.samples else set()}
+        return rendering.page(template, status=status, pages=self.staff_pages, **shown, **values)
 
     def _show_link(self, invited: Invited) -> Response:
         url = invited.url(self.staff_pages.dashboard)
