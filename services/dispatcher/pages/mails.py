@@ -20,8 +20,15 @@ from services.dispatcher.pages.test_mails import TESTS, SendingDisabled, send_te
 from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
+from shared.web.audit.acts import note
 from shared.web.audit.last_acts import LastAct, newest_acts
 from shared.web.staff.menu import StaffPages
+
+
+class TestMail(SampleMail):
+    """`sure` is of whoever has read what will be sent, and to whom."""
+
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +58,16 @@ class MailPages:
     async def html(self, sample: Annotated[SampleMail, Query()]) -> Response:
         return mail_response(self._compose(sample).body)
 
-    async def send_test(self, sample: Annotated[SampleMail, Form()]) -> str:
-        """Send the mail to the address in the form, if the settings allow it."""
+    async def send_test(self, sample: Annotated[TestMail, Form()]) -> str:
+        """Ask, and when it was confirmed send the mail to the address in the form, if the settings allow it."""
         mail = self._compose(sample)
+        if not sample.sure:
+            note(sent=False)
+            return await self._page(sample, mail, asks=True)
         try:
             result = ", ".join(map(str, await send_test(mail, self.accounts, self.may_send)))
         except SendingDisabled as error:
+            note(sent=False)
             result = str(error)
         return await self._page(sample, mail, result=result)
 
@@ -74,8 +85,8 @@ class MailPages:
         async with self.sessions() as session:
             return await newest_acts(session, TESTS)
 
-    async def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "") -> str:
-        query = urlencode(sample.model_dump(mode="json", exclude={"address"}))
+    async def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "", asks: bool = False) -> str:
+        query = urlencode(sample.model_dump(mode="json", exclude={"address", "sure"}))
         headers = mime.read_headers(mail.body)
         shown = {"sample": sample, "headers": headers, "query": query, "latest": await self.latest()}
-        return page("preview.html", pages=self.staff_pages, result=result, **shown)
+        return page("preview.html", pages=self.staff_pages, result=result, asks=asks, **shown)

@@ -26,11 +26,11 @@ _SINCE, _UNTIL, _ACTORS = "a.at >= {}", "a.at < {}", "a.actor = ANY({}::text[])"
 _ACTION = "strpos(lower(a.action), lower({})) > 0"
 _OF_CUSTOMER = """a.number IN (SELECT coalesce(c.of, c.number) FROM audit_log c WHERE c.customer = ANY({0}::uuid[])
 UNION ALL SELECT c.number FROM audit_log c WHERE c.customer = ANY({0}::uuid[]))"""
-# An import that stored nothing says so in its details.
+# What stored or sent nothing says so in its details.
 _DONE = """SELECT a.number, a.at, a.actor_kind, a.actor, a.action, a.subject, a.customer, a.details, a.status,
 a.at AS ended_at FROM audit_log a WHERE a.stage = 'ended' AND a.action = w.action{of_subject}
 AND CASE a.actor_kind WHEN 'command' THEN a.status = 0 ELSE a.status < 400 END
-AND strpos(a.details, '"stored":false') = 0 ORDER BY a.number DESC LIMIT {limit}"""
+AND a.details !~ '"(stored|sent)":false' ORDER BY a.number DESC LIMIT {limit}"""
 _LAST_OF_EACH = f"""SELECT DISTINCT ON (a.subject) a.* FROM unnest($2::text[]) AS s (subject)
 CROSS JOIN unnest($1::text[]) AS w (action)
 CROSS JOIN LATERAL ({_DONE.format(of_subject=" AND a.subject = s.subject", limit=1)}) a

@@ -28,6 +28,7 @@ from shared.web.problems import Conflict
 from shared.web.staff.tickets import UNDO_LASTS, StaffCookie, Ticket, TicketSigner
 
 _MOST_BYTES = 3_500  # of a cookie; browsers keep 4,096 with its name and attributes
+_INNER_QUOTES = str.maketrans("«»“”", "„“‘’")  # noqa: RUF001 - quotation marks
 _UNDOES = "undoes="  # the query of a form that undoes, which no route sees
 REPLACES = "replaces"
 """The field of a form that undoes: what is stored if nothing was changed meanwhile."""
@@ -82,7 +83,7 @@ def tell(said: str, *, page: str, undo: str = "", fields: Mapping[str, object] |
     if acts is not None:
         undoes = acts.undoes and bool(undo)
         if undoes and acts.before is not None:
-            said = gettext("Undone: %(said)s", said=quoted(acts.before.said))
+            said = gettext("Undone: %(said)s", said=quoted(acts.before.said.translate(_INNER_QUOTES)))
         several = {name: value if isinstance(value, list) else [value] for name, value in (fields or {}).items()}
         given = [(name, str(each)) for name, values in several.items() for each in values if each is not None]
         acts.now = DoneAct(urlsplit(page).path, said, undo, given, undoes)
