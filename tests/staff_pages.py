@@ -22,7 +22,7 @@ def without_done(page: str) -> str:
 
 
 async def undo(client: httpx2.AsyncClient, page: str) -> httpx2.Response:
-    """Press the button that undoes what was just done."""
+    """Press the button that undoes what was just done, or does it again."""
     [shown] = _DONE.findall(page)
     [action] = re.findall(r'action="([^"]*)"', shown)
     fields: dict[str, list[str]] = {}

@@ -27,6 +27,7 @@ from deploy.demo.progress import DemoProgress
 from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, StoreQuality, purchase
 from deploy.demo.terminal import in_terminal_language, say
 from deploy.program_ticket import ProgramTicket
+from services.scoring.people.samples import SAMPLE_EMPLOYEE
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.languages.marking import mark
@@ -43,7 +44,7 @@ CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
 STORE_QUALITY = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
 REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
 ZONES = ("Europe/Moscow", "America/New_York", "Asia/Vladivostok")  # at any hour somebody in one of them may be asked
-STAFF = ("Anna", "Boris", "Vera", "Gleb")
+STAFF = (SAMPLE_EMPLOYEE, "e-2", "e-3")  # so few that each has enough answers for a score
 DECLINING_STORE, DECLINE, DECLINES_AFTER = "Khimki", 0.4, timedelta(days=25)
 ANNOTATION = f"{DECLINING_STORE}: new opening hours"
 PROGRAM = {
@@ -54,7 +55,7 @@ PROGRAM = {
     "quarantine": "30d",
     "target": 40,
     "segments": [
-        *("store", "region", "channel"),
+        *("store", "region", "channel", "employee"),
         {"name": "age", "field": "customer.attributes.age", "ranges": [18, 25, 35, 50, 65]},
     ],
 }
@@ -100,7 +101,7 @@ class Shop:
             currency="RUB",
             touchpoint={
                 "region": REGIONS.get(store, "Moscow"),
-                "employee": f"{self.chance.choice(STAFF)}, {store}",
+                "employee": self.chance.choice(STAFF),
             },
         )
         customer = self._customer()
@@ -126,7 +127,7 @@ async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
     """Run all services and the shop in this process until Ctrl-C; a second start continues with the same data."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     with ExitStack() as resources:
-        overrides: dict[str, object] = {"data_dir": folder, "clock": folder / "clock.json"}
+        overrides: dict[str, object] = {"data_dir": folder, "clock": folder / "clock.json", "employee_figures": True}
         if kafka:
             overrides["events_url"] = await start_broker(resources, folder / "kafka")
         clock = StoredClock.create(folder / "clock.json", start=datetime.now(UTC) - STARTS_BEFORE, speed=0)

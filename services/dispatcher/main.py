@@ -120,6 +120,7 @@ def _staff_routers(
 ) -> list[APIRouter]:
     staff_pages, composer = StaffPages.of(settings, Service.DISPATCHER), settings.composer
     mails = MailPages(
+        sessions=sessions,
         composer=composer,
         accounts=accounts,
         may_send=partial(may_leave, settings.send, allowed=settings.send_allowlist),

@@ -161,7 +161,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(OidcPages(log_in_pages, {each.id: Provider(each) for each in settings.oidc}).router())
     by_issuer = {each.issuer: each for each in settings.oidc}
     app.include_router(AccountPage(log_in, access, staff_pages, by_issuer).router())
-    app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer).router())
+    app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
     keys_of_addresses, names = settings.address_fingerprints, accounts.names
     app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
     app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())

@@ -66,7 +66,7 @@ class Browsers:
     async def send_test_mails(self, web: httpx2.AsyncClient) -> None:
         """Send test mails without end, over the accounts that customers' mails use."""
         while True:
-            form = {"address": "staff@example.com", "brand": "Kofe Point"}
+            form = {"address": "staff@example.com", "brand": "Kofe Point", "sure": "true"}
             answer = await self.participants.ask(web, Service.DISPATCHER, "/mail", data=form)
             if answer is not None and answer.is_success:
                 self.faults["test mails"] += 1

@@ -75,6 +75,8 @@ async def test_every_page_of_programs_is_accessible_and_fits_the_narrowest_phone
     await looked_at(page, "program-refused", faults)
     await page.get_by_label("Mail address").fill("me@example.com")
     await follow(page.get_by_role("button", name="Send me the whole chain"))
+    await looked_at(page, "program-test-asked", faults)
+    await follow(page.get_by_role("button", name="Yes, send them"))
     await looked_at(page, "program-tested", faults)
     await stage.web.post(f"{stage.trigger}/v1/programs/*/state", json={"state": "stopped"})
     await page.goto(f"{stage.scoring}/programs")

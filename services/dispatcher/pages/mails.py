@@ -16,10 +16,19 @@ from services.dispatcher.messages import mime
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.rendering import mail_response, page
-from services.dispatcher.pages.test_mails import SendingDisabled, send_test
+from services.dispatcher.pages.test_mails import TESTS, SendingDisabled, send_test
+from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
+from shared.web.audit.acts import note
+from shared.web.audit.last_acts import LastAct, newest_acts
 from shared.web.staff.menu import StaffPages
+
+
+class TestMail(SampleMail):
+    """`sure` is of whoever has read what will be sent, and to whom."""
+
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,7 @@ class MailPages:
     `sms_prices` are those of a segment, by country.
     """
 
+    sessions: Sessions
     composer: Composer
     accounts: Sequence[ChannelAccount]
     may_send: Callable[[str], bool]
@@ -43,19 +53,23 @@ class MailPages:
         return router
 
     async def preview(self, sample: Annotated[SampleMail, Query()]) -> str:
-        return self._page(sample, self._compose(sample))
+        return await self._page(sample, self._compose(sample))
 
     async def html(self, sample: Annotated[SampleMail, Query()]) -> Response:
         return mail_response(self._compose(sample).body)
 
-    async def send_test(self, sample: Annotated[SampleMail, Form()]) -> str:
-        """Send the mail to the address in the form, if the settings allow it."""
+    async def send_test(self, sample: Annotated[TestMail, Form()]) -> str:
+        """Ask, and when it was confirmed send the mail to the address in the form, if the settings allow it."""
         mail = self._compose(sample)
+        if not sample.sure:
+            note(sent=False)
+            return await self._page(sample, mail, asks=True)
         try:
             result = ", ".join(map(str, await send_test(mail, self.accounts, self.may_send)))
         except SendingDisabled as error:
+            note(sent=False)
             result = str(error)
-        return self._page(sample, mail, result=result)
+        return await self._page(sample, mail, result=result)
 
     def _compose(self, sample: SampleMail) -> OutgoingMessage:
         try:
@@ -66,7 +80,13 @@ class MailPages:
             reason = mark("Change the brand, the locale or the template.")
             raise problems.Unprocessable(mark("No mail can have these values"), reason) from None
 
-    def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "") -> str:
-        query = urlencode(sample.model_dump(mode="json", exclude={"address"}))
+    async def latest(self) -> Sequence[LastAct]:
+        """Return the tests that were sent last."""
+        async with self.sessions() as session:
+            return await newest_acts(session, TESTS)
+
+    async def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "", asks: bool = False) -> str:
+        query = urlencode(sample.model_dump(mode="json", exclude={"address", "sure"}))
         headers = mime.read_headers(mail.body)
-        return page("preview.html", pages=self.staff_pages, sample=sample, headers=headers, query=query, result=result)
+        shown = {"sample": sample, "headers": headers, "query": query, "latest": await self.latest()}
+        return page("preview.html", pages=self.staff_pages, result=result, asks=asks, **shown)

@@ -124,7 +124,7 @@ class ProgramMessagePages:
     async def show(self, program_id: _Id, locale: _Locale = "") -> str:
         """Show every message of a program in one of its languages, at first the default one."""
         program = await self._find(program_id)
-        return self._page(program, locale or str(program.document.get("default_locale", "")))
+        return await self._page(program, locale or str(program.document.get("default_locale", "")))
 
     async def mail(self, program_id: _Id, locale: _Locale, step: int) -> Response:
         """Show the HTML of a mail; its links open nothing in the frame."""
@@ -134,29 +134,45 @@ class ProgramMessagePages:
         message = self.mails.composer.compose(request, step=step, channel=ChannelKind.EMAIL)
         return mail_response(message.body)
 
-    async def send(self, program_id: _Id, locale: _Locale, address: _Address = "", phone: _Address = "") -> Response:
-        """Send every message of the plan at once, marked as a test; keep those that the settings do not let go.
+    async def send(
+        self,
+        program_id: _Id,
+        locale: _Locale,
+        address: _Address = "",
+        phone: _Address = "",
+        sure: Annotated[bool, Form()] = False,  # noqa: FBT002 - of the form
+    ) -> Response:
+        """Ask, and when it was confirmed send every message of the plan at once, marked as a test.
+
+        Those that the settings do not let go are kept.
 
         A wrong address is said beside its field, and nothing is sent.
         """
         program = await self._find(program_id)
         form = TestForm.checked(address.strip(), phone.strip())
         if form.is_wrong:
-            return HTMLResponse(self._page(program, locale, form=form), problems.Unprocessable.status)
-        note(program_id)
+            return HTMLResponse(await self._page(program, locale, form=form), problems.Unprocessable.status)
         request = self._request(program, locale, contact=form.contact)
         wanted = {ChannelKind.EMAIL: form.address, ChannelKind.SMS: form.phone}
         messages = self._messages(request, [channel for channel, given in wanted.items() if given])
+        note(program_id, sent=sure and bool(messages))
+        if messages and not sure:
+            return HTMLResponse(await self._page(program, locale, form=form, asked=messages))
         results = [await self._send(each) for each in messages]
-        return HTMLResponse(self._page(program, locale, form=form, results=results, sent=True))
+        return HTMLResponse(await self._page(program, locale, form=form, results=results))
 
     async def _send(self, message: OutgoingMessage) -> TestResult:
-        account = next((each for each in self.mails.accounts if each.channel is message.channel), None)
-        if account is None or not self.mails.may_send(message.recipient):
+        account = self._account(message)
+        if account is None:
             async with self.sessions.begin() as session:
                 kept = await mailbox.keep_test(session, message, at=self.clock.now())
             return TestResult(message.step, mark("kept here"), str(kept))
         return TestResult(message.step, str(AccountReply(account.name, await _send_over(account, message))))
+
+    def _account(self, message: OutgoingMessage) -> ChannelAccount | None:
+        """Return the account over which a message leaves; None for one that is kept."""
+        found = next((each for each in self.mails.accounts if each.channel is message.channel), None)
+        return found if self.mails.may_send(message.recipient) else None
 
     def _messages(self, request: SurveyRequested, channels: Sequence[ChannelKind]) -> list[OutgoingMessage]:
         wanted = [step for step in request.plan if step.channel in channels]
@@ -179,14 +195,14 @@ class ProgramMessagePages:
         except NoSample:
             raise problems.NotFound(mark("This program has no such language")) from None
 
-    def _page(
+    async def _page(
         self,
         program: StoredProgram,
         locale: str,
         *,
         form: TestForm = TestForm(),  # noqa: B008 - it never changes
-        results: Sequence[TestResult] = (),
-        sent: bool = False,
+        results: Sequence[TestResult] | None = None,
+        asked: Sequence[OutgoingMessage] = (),
     ) -> str:
         request = self._request(program, locale)
         mails = [step.step for step in request.plan if step.channel is ChannelKind.EMAIL]
@@ -205,7 +221,8 @@ class ProgramMessagePages:
             },
             may_send=self.mails.staff_pages.may_write("/mail"),
             results=results,
-            sent=sent,
+            asked=[(each, self._account(each) is None) for each in asked],
+            latest=await self.mails.latest(),
         )
 
 

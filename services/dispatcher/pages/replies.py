@@ -14,11 +14,14 @@ from services.dispatcher.repository.replies import KeptReply
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
 from shared.languages.current import gettext
+from shared.languages.marking import mark
+from shared.web.audit.last_acts import last_acts
 from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
 
 _PAGE = "/replies"
 _SHOWN = 100
+_READ = {"POST /replies/{reply_id}/read": mark("read")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,9 @@ class ReplyPages:
         """Show the unread replies, newest first; with `read` also those that were read."""
         async with self.sessions.begin() as session:
             found = await replies.newest(session, limit=_SHOWN, also_read=read)
-        return page("replies.html", pages=self.staff_pages, replies=found, also_read=read, answer_link=answer_link)
+            readers = await last_acts(session, [str(each.id) for each in found if each.read_at], _READ)
+        shown = {"replies": found, "also_read": read, "readers": readers}
+        return page("replies.html", pages=self.staff_pages, answer_link=answer_link, **shown)
 
     async def mark_read(self, reply_id: UUID) -> Response:
         """Mark a reply as read; a repeated request changes nothing."""
@@ -50,7 +55,7 @@ class ReplyPages:
     async def mark_unread(self, reply_id: UUID) -> Response:
         async with self.sessions.begin() as session:
             await replies.mark_unread(session, reply_id)
-        tell(gettext("The reply is unread again."), page=_PAGE)
+        tell(gettext("Undone: the reply is unread again."), page=_PAGE)
         return RedirectResponse(_PAGE, status_code=303)
 
 

@@ -1,6 +1,6 @@
 """The staff page of suppressions: who is not contacted, why, and a button to release one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +13,7 @@ from services.dispatcher import schemas
 from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
+from services.dispatcher.schemas import masked
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentReleased, Suppression
@@ -20,6 +21,7 @@ from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.web.audit.last_acts import newest_acts
 from shared.web.problems import Unprocessable
 from shared.web.staff.done_acts import require_act, tell
 from shared.web.staff.menu import StaffPages
@@ -29,8 +31,15 @@ _SHOWN = 100
 _PAGE, _SEALED = "/suppressions", "sealed"
 _RESTORE = f"{_PAGE}/restore"
 _LIFTED = mark("You lifted the suppression: this customer and the address may be asked again.")
-_RESTORED = mark("You put the suppression back: this customer is not contacted, as before.")
+_RESTORED = mark("Undone: the suppression holds again, and this customer is not contacted.")
 _NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
+_DONE = {
+    "POST /suppressions/{suppression_id}/release": mark("a suppression was lifted"),
+    "POST /suppressions/restore": mark("a lifted suppression was put back"),
+    "DELETE /v1/suppressions/{suppression_id}": mark("a suppression was lifted"),
+    "earshot suppressions release": mark("a suppression was lifted"),
+    "earshot suppressions import": mark("a file of suppressions was imported"),
+}
 REASONS = {
     SuppressionReason.OPT_OUT: mark("opted out of surveys"),
     SuppressionReason.STOP: mark("replied STOP"),
@@ -94,10 +103,12 @@ class SuppressionPages:
         found = await suppressions.newest(
             session, respondents=known, reason=None, limit=_SHOWN, fingerprints=fingerprints
         )
+        latest = await newest_acts(session, _DONE)
         return page(
             "suppressions.html",
             pages=self.staff_pages,
             customer=customer,
             suppressions=[schemas.suppressed(each) for each in found],
             reasons=REASONS,
+            latest=[replace(act, about=masked(act.about) or "") for act in latest],
         )

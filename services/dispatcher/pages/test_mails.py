@@ -9,8 +9,13 @@ from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.languages.current import gettext
+from shared.languages.marking import mark
 
 _WITHIN_S = 10.0
+TESTS = {
+    "POST /mail": mark("a test of a mail was sent"),
+    "POST /mail/programs/{program_id}": mark("a test of a program's messages was sent"),
+}
 
 
 class SendingDisabled(Exception):

@@ -61,7 +61,8 @@ def open_page(  # noqa: PLR0913 - what the pages show
         privacy = _web_address(invitation.content.brand.privacy_url)
         until = texts.day(invitation, invitation.expires_at, now=now, within="after")
         shown: dict[str, Any] = {"answer": answer, "chosen": chosen, "about": about, "until": until, "privacy": privacy}
-        return form("question.html", invitation, opened, now=now, **shown)
+        doubted = answer is None and invitation.answer is not None  # it looks automatic
+        return form("question.html", invitation, opened, now=now, doubted=doubted, **shown)
     if "done" in query:
         until = texts.day(invitation, invitation.expires_at, now=now, within="change_until")
         return _thanks(opened, invitation, answer, until, review=review)

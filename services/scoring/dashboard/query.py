@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.dashboard import authors
+from services.scoring.dashboard.authors import Authors
 from services.scoring.domain.changes import REASON, ScoreChanges
 from services.scoring.domain.comparison import ScoreDifference, difference
 from services.scoring.domain.employees import with_enough_answers
@@ -102,6 +104,7 @@ class ScoreData:
     comments: Comments
     comment_limit: int
     benchmarks: Sequence[Benchmark]
+    authors: Authors
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ async def _score(
     comment_limit = query.comments or (FEW if few else FEW_COMMENTS)
     shown = CommentFilter(query.group, query.reason)
     values = await figures.series(session, replace(selected, segment=None), dimensions=[by])
+    trend = await _trend(session, selected, days=days, period=query.period_of(days))
+    known = await benchmarks.read(session)
     return ScoreData(
         selected=selected,
         whole=whole,
@@ -157,7 +162,7 @@ async def _score(
         chain=await _chain(session, selected),
         change=difference(before.tally, whole.tally),
         suspects=await counting.suspects(session, selected),
-        trend=await _trend(session, selected, days=days, period=query.period_of(days)),
+        trend=trend,
         splits=splits,
         by=by,
         values=with_enough_answers(values) if by == EMPLOYEE else values,
@@ -171,7 +176,8 @@ async def _score(
             session, selected, shown, with_empty=few or bool(query.reason), limit=comment_limit
         ),
         comment_limit=comment_limit,
-        benchmarks=await benchmarks.read(session),
+        benchmarks=known,
+        authors=await authors.read(session, program, trend.effects, known),
     )
 
 

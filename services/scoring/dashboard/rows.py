@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from services.scoring.dashboard import cards
+from services.scoring.dashboard.authors import Authors
 from services.scoring.dashboard.query import MOST_COUNTED, DashboardData, DashboardQuery, ScoreData
 from services.scoring.domain.comparison import ScoreDifference, smallest_sample
 from services.scoring.domain.periods import Days, Period, label_of
@@ -84,6 +85,7 @@ class ScoreRows:
     missed: Sequence[cards.ReasonRow]
     returns: Sequence[cards.ReturnRow]
     benchmarks: Sequence[cards.BenchmarkRow]
+    authors: Authors
     comments: cards.CommentsRow
 
 
@@ -172,6 +174,7 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         missed=cards.reason_rows(score, praise=False),
         returns=_returns(score),
         benchmarks=cards.benchmark_rows(score.benchmarks, own=score.whole),
+        authors=score.authors,
         comments=cards.comments_row(score, data.query, now=data.now),
     )
 

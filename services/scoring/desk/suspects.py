@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Form, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.bot_detection import Suspicion
 from services.scoring.repository import answers
+from services.scoring.repository.people import accounts
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.web.audit.last_acts import SHOWN, LastAct, newest_acts
 from shared.web.problems import Conflict, NotFound
 from shared.web.staff.done_acts import REPLACES, refuse_changed, require_act, tell
 from shared.web.staff.menu import StaffPages
@@ -36,6 +40,12 @@ WHY = {
     Suspicion.EVERY_LINK: mark("sent while several links of its message were opened"),
     Suspicion.SEVERAL_SCORES: mark("several different scores within half a minute"),
 }
+_DECISIONS = {
+    "POST /suspects/{answer_id}/confirm": mark("counted"),
+    "POST /v1/answers/{answer_id}/confirm": mark("counted"),
+    "POST /suspects/{answer_id}/doubt": mark("not counted any more"),
+}
+_MOST_DECISIONS = 50  # that are looked through for those that the person may see
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +68,13 @@ class Suspects:
     async def show(self) -> Response:
         async with self.sessions.begin() as session:
             found = await answers.suspects(session, limit=LIMIT, scope=staff_scope.get())
+            latest = await _latest(session)
         now = self.clock.now()
         lines = [
             {**row, "at": rendering.moment(row["answered_at"], current_zone.get(), now=now), "why": _why(row)}
             for row in map(dict, found)
         ]
-        return rendering.page("suspects.html", lines=lines, limit=LIMIT, pages=self.staff_pages)
+        return rendering.page("suspects.html", lines=lines, limit=LIMIT, latest=latest, pages=self.staff_pages)
 
     async def confirm_and_return(self, answer_id: UUID) -> Response:
         result = await self._record(answer_id, confirms=True)
@@ -80,7 +91,7 @@ class Suspects:
         require_act(_undoing(answer_id), {REPLACES: replaces})
         result = await self._record(answer_id, doubts=replaces)
         refuse_changed(expected=str(replaces), stored=str(result.answer.version - result.new))
-        tell(gettext("The answer %(score)s does not count.", score=result.answer.score), page=_PAGE)
+        tell(gettext("Undone: the answer %(score)s does not count.", score=result.answer.score), page=_PAGE)
         return RedirectResponse(_PAGE, status_code=303)
 
     async def confirm(self, answer_id: UUID) -> ConfirmedOut:
@@ -102,6 +113,18 @@ class Suspects:
 
 def _undoing(answer_id: UUID) -> str:
     return f"{_PAGE}/{answer_id}/doubt"
+
+
+async def _latest(session: AsyncSession) -> list[LastAct]:
+    """Return the newest decisions on answers that the person may see."""
+    decided = await newest_acts(session, _DECISIONS, names=accounts.names, limit=_MOST_DECISIONS)
+    known = await answers.some(session, [UUID(act.subject) for act in decided], scope=staff_scope.get())
+    shown = [(act, known[id_]) for act in decided if (id_ := UUID(act.subject)) in known]
+    return [replace(act, about=_about(row)) for act, row in shown][:SHOWN]
+
+
+def _about(row: asyncpg.Record) -> str:
+    return ", ".join(filter(None, (gettext("%(score)s of 10", score=row["score"]), row["program_title"], row["store"])))
 
 
 def _why(row: dict[str, str | None]) -> str:

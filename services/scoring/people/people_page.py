@@ -20,6 +20,7 @@ from services.scoring.people.accounts import LINK_LASTS, Invited
 from services.scoring.people.importing import PeopleImport, import_people
 from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
+from services.scoring.people.samples import login_of
 from services.scoring.people.scope_form import SentScope, known_scopes
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
@@ -31,22 +32,35 @@ from shared.languages.marking import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
 from shared.web.audit.acts import note_instead
+from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
 from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
 
+_CHANGES = {
+    **dict.fromkeys(("POST /people", "earshot people add"), mark("added")),
+    **dict.fromkeys(("POST /people/{person_id}", "POST /people/{person_id}/codes/remove"), mark("changed")),
+    **dict.fromkeys(("POST /people/{person_id}/off", "earshot people off"), mark("turned off")),
+    **dict.fromkeys(("POST /people/{person_id}/on", "earshot people on"), mark("turned on")),
+    **dict.fromkeys(("POST /people/{person_id}/link", "earshot people reset"), mark("got a link")),
+}
+_OTHERS = {
+    "POST /people/import": mark("a file was imported"),
+    "POST /people/mail": mark("links were sent by mail"),
+}
 _TYPED = ("login", "name", "email", "employees")
 
 
 @dataclass(frozen=True, slots=True)
 class PeoplePage:
-    """`link_mailer` is None where mail to staff is off."""
+    """`link_mailer` is None where mail to staff is off. With `samples`, everybody may become a sample person."""
 
     sessions: Sessions
     staff_pages: StaffPages
     providers: Mapping[str, ProviderSettings]  # by issuer
     link_mailer: LinkMailer | None = None
+    samples: bool = False
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/people", include_in_schema=False)
@@ -193,6 +207,8 @@ class PeoplePage:
         async with self.sessions.begin() as session:
             people = await accounts.load_all(session)
             known = await known_scopes(session)
+            changed = await last_acts(session, [str(each.id) for each in people], _CHANGES, names=accounts.names)
+            latest = await newest_acts(session, _OTHERS, names=accounts.names)
         return self._page(
             "people.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
@@ -204,6 +220,8 @@ class PeoplePage:
             roles=list(Role),
             sees=sent or SentScope.of(EVERYTHING),
             known=known,
+            changed=changed,
+            latest=latest,
         )
 
     async def _person(
@@ -232,8 +250,8 @@ class PeoplePage:
         )
 
     def _page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        mails = self.link_mailer is not None
-        return rendering.page(template, status=status, pages=self.staff_pages, mails=mails, **values)
+        shown = {"mails": self.link_mailer is not None, "samples": set(map(login_of, Role)) if self.samples else set()}
+        return rendering.page(template, status=status, pages=self.staff_pages, **shown, **values)
 
     def _show_link(self, invited: Invited) -> Response:
         url = invited.url(self.staff_pages.dashboard)

@@ -22,13 +22,20 @@ SAMPLES: Mapping[Role, tuple[str, str]] = {  # name, and what the person does he
     Role.EMPLOYEE: ("Elena", mark("sees her own score")),
 }
 
+SAMPLE_EMPLOYEE = "e-1"  # the code of the employee, whom events of the demo name
+
+
+def login_of(role: Role) -> str:
+    return f"sample-{role.value.replace('_', '-')}"
+
 
 async def sample_person(session: AsyncSession, role: Role) -> Person:
     """Return the sample person of a role, who is added when there is none."""
-    login = f"sample-{role.value.replace('_', '-')}"
+    login = login_of(role)
     await accounts.lock(session)
     if found := await accounts.by_login(session, login):
         return found[0]
-    person = Person(uuid7(), login, f"{SAMPLES[role][0]} ({role.label})", frozenset([role]))
+    codes = frozenset([SAMPLE_EMPLOYEE] if role is Role.EMPLOYEE else [])
+    person = Person(uuid7(), login, f"{SAMPLES[role][0]} ({role.label})", frozenset([role]), employees=codes)
     await accounts.add(session, person)
     return person

@@ -109,6 +109,9 @@ FROM answers a JOIN invitation_details i ON i.id = a.invitation_id
 LEFT JOIN answer_versions v ON v.answer_id = a.answer_id AND v.version = a.version
 WHERE a.suspect AND i.state = 'open' AND ($2::text[] IS NULL OR i.program = ANY($2))
 AND ($3::text[] IS NULL OR i.segments->>'store' = ANY($3)) ORDER BY a.answered_at DESC LIMIT $1"""
+_SOME = """SELECT a.answer_id, a.score, i.program_title, i.segments->>'store' AS store
+FROM answers a JOIN invitation_details i ON i.id = a.invitation_id WHERE a.answer_id = ANY($1)
+AND ($2::text[] IS NULL OR i.program = ANY($2)) AND ($3::text[] IS NULL OR i.segments->>'store' = ANY($3))"""
 _INVITATION = """SELECT a.invitation_id, i.program, i.segments->>'store' AS store
 FROM answers a JOIN invitation_details i ON i.id = a.invitation_id WHERE a.answer_id = $1"""
 
@@ -116,6 +119,11 @@ FROM answers a JOIN invitation_details i ON i.id = a.invitation_id WHERE a.answe
 async def suspects(session: AsyncSession, *, limit: int, scope: StaffScope) -> list[asyncpg.Record]:
     """Load the newest suspect answers with their suspicion."""
     return await db.fetch(session, _SUSPECTS, limit, *scope.arguments)
+
+
+async def some(session: AsyncSession, ids: Sequence[UUID], *, scope: StaffScope) -> dict[UUID, asyncpg.Record]:
+    """Load score, program and store of answers, by id, as far as they may be seen."""
+    return {row["answer_id"]: row for row in await db.fetch(session, _SOME, ids, *scope.arguments)}
 
 
 async def invitation_of(session: AsyncSession, answer_id: UUID, *, scope: StaffScope) -> UUID | None:

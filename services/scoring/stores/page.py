@@ -20,6 +20,7 @@ from services.scoring.domain.stores.imports import ImportPlan
 from services.scoring.domain.stores.store import FIELDS, InvalidStore, Store
 from services.scoring.domain.stores.texts import store_of, texts_of
 from services.scoring.files import stores as files
+from services.scoring.repository.people import accounts
 from services.scoring.repository.stores import listed
 from services.scoring.stores import saving
 from services.scoring.stores.saving import ImportResult, StaleStore, StoreInUse
@@ -29,6 +30,7 @@ from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.tables.opening import InvalidFile
+from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import Conflict, Forbidden, NotFound
 from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
@@ -46,6 +48,14 @@ _LABELS = {
     "deputy": mark("Deputy"),
     "review_links": mark("Review links"),
     "closed_since": mark("Closed since"),
+}
+_CHANGES = dict.fromkeys(("POST /stores/edit", "POST /stores/spelling", "PUT /v1/stores/{code}"), mark("changed"))
+_OTHERS = {  # what leaves nothing in the line of a store, or changes many
+    "POST /stores/delete": mark("a store was deleted"),
+    "DELETE /v1/stores/{code}": mark("a store was deleted"),
+    "POST /stores/import": mark("a file was imported"),
+    "POST /v1/stores/import": mark("a file was imported"),
+    "earshot stores import": mark("a file was imported"),
 }
 _Text = Annotated[str, Query(max_length=200)]
 
@@ -75,7 +85,10 @@ class StorePages:
     ) -> Response:
         async with self.sessions.begin() as session:
             known, unlisted = await listed.read(session), await listed.unlisted(session)
-        found = [store for store in known.values() if _matches(store, find.casefold())]
+            found = [store for store in known.values() if _matches(store, find.casefold())]
+            codes = [store.code for store in found[:MOST_SHOWN]]
+            changed = await last_acts(session, codes, _CHANGES, names=accounts.names)
+            latest = await newest_acts(session, _OTHERS, names=accounts.names)
         return self._page(
             "stores.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK,
@@ -88,6 +101,8 @@ class StorePages:
             unlisted=unlisted[:MOST_UNLISTED],
             more_unlisted=len(unlisted[MOST_UNLISTED:]),
             refused=refused,
+            changed=changed,
+            latest=latest,
         )
 
     async def edit(self, code: _Text = "", name: _Text = "") -> Response:

@@ -24,6 +24,7 @@ _EN = {
     "stop": "Do not ask me again",
     "saved": "Thanks, your answer {score} is saved.",
     "given": "Your answer so far is {score}. Send another to change it.",
+    "doubted": "A mail program may have opened this link and left a score. It does not count: please choose yours.",
     "change": "Change",
     "why_promoter": "What did you like most?",
     "why_other": "What should we mend first?",
@@ -42,6 +43,8 @@ _EN = {
     "time_morning": "Morning",
     "time_afternoon": "Afternoon",
     "time_evening": "Evening",
+    "callback_stopped": "You asked us to send you no more surveys, and we send none. "
+    "If you ask for a call, we call you about this answer.",
     "callback_noted": "We will call you back.",
     "review_text": "Would you tell others, too? It takes a minute.",
     "review": "Write a review",
@@ -92,6 +95,8 @@ _RU = {
     "stop": "Больше не спрашивать",
     "saved": "Спасибо, ваша оценка {score} сохранена.",
     "given": "Ваша оценка сейчас: {score}. Отправьте другую, чтобы её изменить.",
+    "doubted": "Возможно, эту ссылку открыла почтовая программа и оставила оценку. "
+    "Она не учитывается: поставьте, пожалуйста, свою.",
     "change": "Изменить",
     "why_promoter": "Что понравилось больше всего?",
     "why_other": "Что нам исправить в первую очередь?",
@@ -112,6 +117,8 @@ _RU = {
     "time_morning": "Утром",
     "time_afternoon": "Днём",
     "time_evening": "Вечером",
+    "callback_stopped": "Вы просили больше не присылать опросы, и мы их не пришлём. "
+    "Если попросите перезвонить, мы позвоним вам по этому ответу.",
     "callback_noted": "Мы вам перезвоним.",
     "review_text": "Расскажете и другим? Это займёт минуту.",
     "review": "Оставить отзыв",

@@ -19,12 +19,15 @@ from services.trigger.schemas import DecisionView
 from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
 from shared.languages.marking import mark
+from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import NotFound
 from shared.web.staff.menu import StaffPages
 
 PLAIN = "crm.events"  # the page of messages that name no source: events on Kafka that could not be read
 _SHOWN = 50
 _Name = Annotated[str, Query(max_length=200)]
+_TRIES = {"POST /sources/replay/{parked_id}": mark("tried again")}
+_LATEST = dict.fromkeys([*_TRIES, "earshot parked replay"], mark("parked messages were tried again"))
 _OUTCOMES = {
     "refused": mark("the signature or token was wrong"),
     "ignored": mark("nothing in them concerns surveys"),
@@ -58,15 +61,17 @@ class SourcePages:
     async def _overview(self) -> HTMLResponse:
         async with self.sessions() as session:
             seen = await arrivals.seen(session)
+            latest = await newest_acts(session, _LATEST)
         names = [*self.sources, *(each.source for each in seen if each.source not in self.sources), PLAIN]
-        latest = {name: next((each for each in seen if each.source == name), None) for name in names}
-        return self._page("sources.html", seen=latest, names=names, sources=self.sources)
+        last_seen = {name: next((each for each in seen if each.source == name), None) for name in names}
+        return self._page("sources.html", seen=last_seen, names=names, sources=self.sources, latest=latest)
 
     async def _source(self, name: str, *, result: str = "") -> HTMLResponse:
         async with self.sessions() as session:
             counts = await arrivals.counts(session, name)
             decided = [] if name == PLAIN else await arrivals.decided(session, name, limit=_SHOWN)
             parked = await arrivals.parked(session, None if name == PLAIN else name, limit=_SHOWN)
+            pressed = await last_acts(session, [str(each.id) for each in parked], _TRIES)
         configured = self.sources.get(name)
         if configured is None and name != PLAIN and not (counts or decided or parked):
             raise NotFound(
@@ -81,6 +86,7 @@ class SourcePages:
             outcomes=_OUTCOMES,
             decisions=[DecisionView.of(stored) for stored in decided],
             parked=parked,
+            pressed=pressed,
             title=title,
             in_words=event_in_words,
             result=result,

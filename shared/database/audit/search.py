@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,19 @@ _SINCE, _UNTIL, _ACTORS = "a.at >= {}", "a.at < {}", "a.actor = ANY({}::text[])"
 _ACTION = "strpos(lower(a.action), lower({})) > 0"
 _OF_CUSTOMER = """a.number IN (SELECT coalesce(c.of, c.number) FROM audit_log c WHERE c.customer = ANY({0}::uuid[])
 UNION ALL SELECT c.number FROM audit_log c WHERE c.customer = ANY({0}::uuid[]))"""
+# What stored or sent nothing says so in its details.
+_DONE = """SELECT a.number, a.at, a.actor_kind, a.actor, a.action, a.subject, a.customer, a.details, a.status,
+a.at AS ended_at FROM audit_log a WHERE a.stage = 'ended' AND a.action = w.action{of_subject}
+AND CASE a.actor_kind WHEN 'command' THEN a.status = 0 ELSE a.status < 400 END
+AND a.details !~ '"(stored|sent)":false' ORDER BY a.number DESC LIMIT {limit}"""
+_LAST_OF_EACH = f"""SELECT DISTINCT ON (a.subject) a.* FROM unnest($2::text[]) AS s (subject)
+CROSS JOIN unnest($1::text[]) AS w (action)
+CROSS JOIN LATERAL ({_DONE.format(of_subject=" AND a.subject = s.subject", limit=1)}) a
+ORDER BY a.subject, a.number DESC"""  # noqa: S608 - constants
+_NEWEST = f"""SELECT a.* FROM unnest($1::text[]) AS w (action)
+CROSS JOIN LATERAL ({_DONE.format(of_subject="", limit="$2")}) a ORDER BY a.number DESC LIMIT $2"""  # noqa: S608 - constants
 _CUSTOMERS = "SELECT id FROM audit_customers WHERE respondent_id = ANY($1::text[])"
+_RESPONDENTS = "SELECT id, respondent_id FROM audit_customers WHERE id = ANY($1::uuid[])"
 NEWEST = 2**62
 
 
@@ -77,6 +89,19 @@ async def acts(
     return [RecordedAct(**row) for row in await db.fetch(session, *wanted.statement(_ACTS, before, limit))]
 
 
+async def last_of_each(
+    session: AsyncSession, subjects: Sequence[str], actions: Sequence[str]
+) -> Mapping[str, RecordedAct]:
+    """Return the newest of these actions that was done to each subject, by subject."""
+    rows = await db.fetch(session, _LAST_OF_EACH, list(actions), list(subjects)) if subjects else []
+    return {row["subject"]: RecordedAct(**row) for row in rows}
+
+
+async def newest(session: AsyncSession, actions: Sequence[str], *, limit: int) -> Sequence[RecordedAct]:
+    """Return the newest of these actions that were done, the newest first."""
+    return [RecordedAct(**row) for row in await db.fetch(session, _NEWEST, list(actions), limit)]
+
+
 async def rows(session: AsyncSession, wanted: AuditFilter, *, after: int = 0, limit: int = PAGE) -> Sequence[AuditRow]:
     """Return rows, the oldest first, with numbers above `after`."""
     return [AuditRow(**row) for row in await db.fetch(session, *wanted.statement(_ROWS, after, limit))]
@@ -98,3 +123,8 @@ async def every_row(sessions: Sessions, wanted: AuditFilter) -> AsyncIterator[Se
 async def customers(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
     """Return the random ids that stand for respondents in the log."""
     return [row["id"] for row in await db.fetch(session, _CUSTOMERS, list(respondents))]
+
+
+async def respondents(session: AsyncSession, customers: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Return the respondents for whom random ids stand, but for those who were erased."""
+    return {row["id"]: row["respondent_id"] for row in await db.fetch(session, _RESPONDENTS, list(customers))}

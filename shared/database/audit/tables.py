@@ -26,6 +26,8 @@ def audit_tables(metadata: sa.MetaData) -> None:
         sa.Index("audit_log_at", "at"),
         sa.Index("audit_log_actor", "actor", "number"),
         sa.Index("audit_log_of", "of", unique=True, postgresql_where=sa.text("of IS NOT NULL")),
+        sa.Index("audit_log_subject", "subject", "action", "number", postgresql_where=sa.text("stage = 'ended'")),
+        sa.Index("audit_log_action", "action", "number", postgresql_where=sa.text("stage = 'ended'")),
         sa.Index("audit_log_customer", "customer", postgresql_where=sa.text("customer IS NOT NULL")),
     )
     sa.Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import Service
-from shared.database import api_keys
 from shared.database.audit import search
 from shared.database.audit.rows import ActorKind, AuditRow
 from shared.database.audit.search import AuditFilter, RecordedAct
@@ -27,13 +26,13 @@ from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import routes
+from shared.web.audit.last_acts import Names, all_names, no_names
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
 from shared.zones import current_zone
 
 SHOWN = 100
-Names = Callable[[AsyncSession], Awaitable[Mapping[str, str]]]
 _COLUMNS = [field.name for field in fields(AuditRow)]
 _environment = template_environment(Path(__file__).parent / "templates", styles="audit", lstrip_blocks=True)
 _KINDS = {
@@ -93,10 +92,6 @@ class AuditRows(BaseModel):
     rows: list[AuditRowOut]
 
 
-async def no_names(_session: AsyncSession) -> Mapping[str, str]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class AuditPages:
     """`names` returns how people are called, by the ids that are actors; only scoring knows that."""
@@ -117,7 +112,7 @@ class AuditPages:
 
     async def show(self, query: Annotated[PageQuery, Query()]) -> HTMLResponse:
         async with self.sessions.begin() as session:
-            names = await self._names(session)
+            names = await all_names(session, self.names)
             wanted = await self._filter(session, query, names)
             found = await search.acts(session, wanted, before=query.before, limit=SHOWN + 1)
         page = _environment.get_template("audit.html").render(
@@ -138,14 +133,14 @@ class AuditPages:
     async def rows(self, query: Annotated[RowsQuery, Query()]) -> AuditRows:
         """Read rows in the order in which they were written; `after` is the number of the last one read before."""
         async with self.sessions.begin() as session:
-            wanted = await self._filter(session, query, await self._names(session))
+            wanted = await self._filter(session, query, await all_names(session, self.names))
             found = await search.rows(session, wanted, after=query.after, limit=query.limit)
         return AuditRows(rows=[AuditRowOut(**asdict(row) | {"hash": row.hash.hex()}) for row in found])
 
     async def export(self, query: Annotated[AuditQuery, Query()]) -> StreamingResponse:
         """Write all rows that are wanted to a CSV file, with their hashes."""
         async with self.sessions.begin() as session:
-            wanted = await self._filter(session, query, await self._names(session))
+            wanted = await self._filter(session, query, await all_names(session, self.names))
         headers = {"content-disposition": f'attachment; filename="audit-{self.service}.csv"'}
         return StreamingResponse(self._lines(wanted), HTTPStatus.OK, headers, media_type="text/csv; charset=utf-8")
 
@@ -164,11 +159,6 @@ class AuditPages:
             action=query.what.strip(),
             customers=known,
         )
-
-    async def _names(self, session: AsyncSession) -> dict[str, str]:
-        """Return how people and keys are called, by their ids."""
-        keys = {str(key.id): key.name for key in await api_keys.load_all(session)}
-        return {**keys, **await self.names(session)}
 
     def _person_url(self, act: RecordedAct) -> str:
         """Return the page of the person who did it, "" for what is no person."""

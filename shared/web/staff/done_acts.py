@@ -1,12 +1,13 @@
 """What a person of the staff has just done: said on the next page, with a button that undoes it.
 
-The browser keeps the newest act in a signed cookie for UNDO_LASTS. Undoing is a form to a route of its own service,
-which refuses it if something else was changed meanwhile.
+The browser keeps the newest act in a signed cookie for UNDO_LASTS, until another page is opened. Undoing is a form to a
+route of its own service, which refuses it if something else was changed meanwhile.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,32 +15,58 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.types import Message, Scope
 
+from shared.languages.current import gettext
+from shared.languages.formats import quoted
 from shared.languages.marking import mark
 from shared.web.problems import Conflict
 from shared.web.staff.tickets import UNDO_LASTS, StaffCookie, Ticket, TicketSigner
 
 _MOST_BYTES = 3_500  # of a cookie; browsers keep 4,096 with its name and attributes
+_INNER_QUOTES = str.maketrans("«»“”", "„“‘’")  # noqa: RUF001 - quotation marks
+_UNDOES = "undoes="  # the query of a form that undoes, which no route sees
 REPLACES = "replaces"
 """The field of a form that undoes: what is stored if nothing was changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoneAct:
-    """`said` is shown on `page`; a form to `undo` with `fields` undoes the act. Without `undo`, it cannot be undone."""
+    """`said` is shown on `page`; a form to `undo` with `fields` undoes the act. Without `undo`, it cannot be undone.
+
+    With `undoes` the act itself undid another, and undoing it does that again.
+    """
 
     page: str
     said: str
     undo: str = ""
     fields: Sequence[tuple[str, str]] = ()
+    undoes: bool = False
+
+    @property
+    def action(self) -> str:
+        """Where the form is sent, with a query that names the act."""
+        return self.undo if self.undoes else f"{self.undo}?{_UNDOES}{self._digest}"
+
+    @property
+    def _digest(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
+    def is_undone_by(self, scope: Scope) -> bool:
+        query: str = scope["query_string"].decode("latin-1")
+        return scope["method"] == "POST" and query == f"{_UNDOES}{self._digest}"
 
 
 @dataclass(slots=True)
 class _Acts:
+    """The act before this request, the act of this request, and whether this one undoes the one before."""
+
     before: DoneAct | None
+    undoes: bool
     now: DoneAct | None = None
 
 
@@ -49,13 +76,17 @@ _acts: ContextVar[_Acts | None] = ContextVar("done_acts", default=None)
 def tell(said: str, *, page: str, undo: str = "", fields: Mapping[str, object] | None = None) -> None:
     """Let the page at this address say what was done, with a button that sends a form to the path `undo`.
 
-    `fields` are those of the form; one that is None is left out, a list is sent as several.
+    `fields` are those of the form; one that is None is left out, a list is sent as several. If the present act undoes
+    another and can be undone, the page says what was undone instead.
     """
     acts = _acts.get()
     if acts is not None:
+        undoes = acts.undoes and bool(undo)
+        if undoes and acts.before is not None:
+            said = gettext("Undone: %(said)s", said=quoted(acts.before.said.translate(_INNER_QUOTES)))
         several = {name: value if isinstance(value, list) else [value] for name, value in (fields or {}).items()}
         given = [(name, str(each)) for name, values in several.items() for each in values if each is not None]
-        acts.now = DoneAct(urlsplit(page).path, said, undo, given)
+        acts.now = DoneAct(urlsplit(page).path, said, undo, given, undoes)
 
 
 def just_done(path: str) -> DoneAct | None:
@@ -91,19 +122,24 @@ class DoneActCookie:
     cookie: StaffCookie
 
     @contextmanager
-    def opened(self, headers: Headers, person: Ticket | None, now: datetime) -> Iterator[None]:
-        """Know, within the block, what the person has just done."""
-        token = _acts.set(_Acts(self._read(headers, person, now)))
+    def opened(self, scope: Scope, person: Ticket | None, now: datetime) -> Iterator[Scope]:
+        """Know, within the block, what the person has just done; yields the request without the mark of its form."""
+        before = self._read(Headers(scope=scope), person, now)
+        token = _acts.set(_Acts(before, undoes=before is not None and before.is_undone_by(scope)))
+        is_marked = scope["query_string"].startswith(_UNDOES.encode())
         try:
-            yield
+            yield {**scope, "query_string": b""} if is_marked else scope
         finally:
             _acts.reset(token)
 
-    def setting(self, person: Ticket | None, now: datetime) -> str | None:
-        """Return the `Set-Cookie` header after an act that has something to say."""
+    def setting(self, scope: Scope, response: Message, person: Ticket, now: datetime) -> str | None:
+        """Return the `Set-Cookie` header after an act that has something to say, or when its page is left."""
         acts = _acts.get()
-        if acts is None or acts.now is None or person is None:
+        if acts is None:
             return None
+        if acts.now is None:
+            is_left = acts.before is not None and acts.before.page != scope["path"] and _is_opened(scope, response)
+            return self.cookie.deletion() if is_left else None
         text = self._text(person, acts.now, now)
         if len(text) > _MOST_BYTES:
             text = self._text(person, DoneAct(acts.now.page, acts.now.said), now)
@@ -117,3 +153,10 @@ class DoneActCookie:
         text = self.cookie.text_in(headers.get("cookie", ""))
         packed = self.signer.read_done(person.person, text, now) if text and person is not None else None
         return None if packed is None else DoneAct(**json.loads(zlib.decompress(base64.b64decode(packed))))
+
+
+def _is_opened(scope: Scope, response: Message) -> bool:
+    """Whether the person opens a page, rather than a script, a frame or a file."""
+    is_page = Headers(raw=response["headers"]).get("content-type", "").startswith("text/html")
+    is_document = Headers(scope=scope).get("sec-fetch-dest", "document") == "document"
+    return scope["method"] == "GET" and response["status"] == HTTPStatus.OK and is_page and is_document

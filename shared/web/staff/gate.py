@@ -95,7 +95,7 @@ class StaffAccess:
     @property
     def done_acts(self) -> DoneActCookie:
         """The cookie that keeps what somebody has just done."""
-        return DoneActCookie(self.signer, StaffCookie("earshot-done", self.cookie.https))
+        return DoneActCookie(self.signer, StaffCookie("earshot-act", self.cookie.https))
 
     def cookie_of(self, ticket: Ticket) -> str:
         """Return the `Set-Cookie` header that stores a ticket."""
@@ -133,8 +133,8 @@ class Gate:
             return
         who, what, where = signed_in.set(ticket), staff_scope.set(seen), asked_path.set(scope["path"])
         try:
-            with self._access.done_acts.opened(Headers(scope=scope), ticket, self._access.now()):
-                await self._app(scope, receive, self._storing(ticket, send, renewed=ticket != held))
+            with self._access.done_acts.opened(scope, ticket, self._access.now()) as request:
+                await self._app(request, receive, self._storing(request, ticket, send, renewed=ticket != held))
         finally:
             signed_in.reset(who)
             staff_scope.reset(what)
@@ -184,7 +184,7 @@ class Gate:
             return RedirectResponse(f"{origin}{page}", HTTPStatus.SEE_OTHER)
         return error_response(scope, as_problem(error))
 
-    def _storing(self, ticket: Ticket | None, send: Send, *, renewed: bool) -> Send:
+    def _storing(self, request: Scope, ticket: Ticket | None, send: Send, *, renewed: bool) -> Send:
         """Add the cookies with a new ticket, and with what was done, to the response."""
         if ticket is None:
             return send
@@ -192,7 +192,8 @@ class Gate:
 
         async def with_cookies(message: Message) -> None:
             if message["type"] == "http.response.start":
-                for cookie in (ticket_cookie, self._access.done_acts.setting(ticket, self._access.now())):
+                done = self._access.done_acts.setting(request, message, ticket, self._access.now())
+                for cookie in (ticket_cookie, done):
                     if cookie is not None:
                         MutableHeaders(scope=message).append("set-cookie", cookie)
             await send(message)

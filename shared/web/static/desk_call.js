@@ -40,6 +40,7 @@ const show = async (response) => {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   document.querySelector("main").replaceWith(page.querySelector("main") ?? page.body);
   window.scrollTo(0, 0);
+  document.querySelector("main [autofocus]")?.focus();
 };
 const send = async ({ form, button }) => {
   const options = {

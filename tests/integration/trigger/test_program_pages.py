@@ -99,11 +99,11 @@ async def test_switch_is_undone_unless_somebody_switched_meanwhile(client: httpx
     off = (await client.get(path)).text
     assert done_on(off) == "You switched it off: it asks nobody new."
     await undo(client, off)
-    assert done_on((await client.get(path)).text) == "You switched it on."
+    assert done_on((await client.get(path)).text) == "Undone: “You switched it off: it asks nobody new.”"
     await client.post(f"{path}/stopped")
     assert (await undo(client, off)).status_code == 409
     await undo(client, (await client.get(path)).text)
-    assert done_on((await client.get(path)).text) == "You switched it on."
+    assert done_on((await client.get(path)).text) == "Undone: “You stopped it: nothing of it leaves.”"
     await client.post(f"{path}/withdrawn")
     assert "Undo" not in (await client.get(path)).text
 

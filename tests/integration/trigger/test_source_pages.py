@@ -80,6 +80,8 @@ async def test_parked_message_is_handled_by_a_press_once_it_can_be_read(
     assert sum("It stays parked: " in each for each in said) == 1
     assert await count(installed, "decisions") == 1
     assert await count(installed, "parked") == 1
+    assert "tried again" in await page(staff, "my-shopify"), "in the line of the one that is still parked"
+    assert (await staff.get("/sources")).text.count("parked messages were tried again, by software") == 2
     again = (await staff.post(presses[0].replace("&amp;", "&"))).text + (await staff.post(presses[1])).text
     assert "It is not parked any more." in again
     assert await count(installed, "decisions") == 1

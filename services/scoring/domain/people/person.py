@@ -46,6 +46,13 @@ class Person:
         return hashlib.sha256(written.encode()).hexdigest()[:16]
 
     @property
+    def sees(self) -> str:
+        """What the person sees, in words of the current language; an employee only the own score, within the scope."""
+        if self.roles != {Role.EMPLOYEE}:
+            return self.scope.shown
+        return gettext("own score") if self.scope.is_whole else f"{gettext('own score')}, {self.scope.shown}"
+
+    @property
     def gets_mailed_links(self) -> bool:
         """Whether links for a password may be mailed to the person."""
         return bool(self.email) and not self.is_off and not self.issuer

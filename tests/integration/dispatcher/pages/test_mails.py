@@ -64,9 +64,17 @@ async def test_test_mail_goes_to_the_address_in_the_form(chain: Chain, sink: Smt
         "smtp_url": f"smtp://127.0.0.1:{sink.port}",
     }
     async with browser(chain, **allowed) as client:
-        page = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
-        assert "smtp: accepted" in page
-        assert "EARSHOT_SEND_ALLOWLIST lacks" in (await client.post("/mail", data={"address": "a@theirs.test"})).text
+        asked = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
+        assert "Send this test?" in asked
+        assert "goes to me@ours.test at once" in asked
+        assert sink.mails == []
+        [form] = re.findall(r"<form[^>]*aria-labelledby.*?</form>", asked, re.DOTALL)
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+        assert fields.keys() >= {"address", "locale", "sure"}
+        assert "smtp: accepted" in (await client.post("/mail", data=fields)).text
+        away = {"address": "a@theirs.test", "sure": "true"}
+        assert "EARSHOT_SEND_ALLOWLIST lacks" in (await client.post("/mail", data=away)).text
+        assert (await client.get("/mail")).text.count("a test of a mail was sent, by software") == 1
         assert (await client.post("/mail", data={"address": "nobody"})).status_code == 422
         assert (await client.get("/mail", params={"address": "me@ours.test"})).status_code == 200
     assert sink.recipients == ["me@ours.test"]
@@ -74,7 +82,8 @@ async def test_test_mail_goes_to_the_address_in_the_form(chain: Chain, sink: Smt
 
 async def test_mailbox_mode_sends_no_test(chain: Chain, sink: SmtpSink) -> None:
     async with browser(chain, smtp_url=f"smtp://127.0.0.1:{sink.port}") as client:
-        assert "Nothing was sent" in (await client.post("/mail", data={"address": "me@ours.test"})).text
+        sent = await client.post("/mail", data={"address": "me@ours.test", "sure": "true"})
+        assert "Nothing was sent" in sent.text
     assert sink.mails == []
 
 

@@ -82,7 +82,14 @@ async def test_parts_sender_and_price_of_a_text_message_are_shown(chain: Chain) 
 async def test_the_whole_chain_is_kept_where_sending_is_off_and_counted_nowhere(chain: Chain) -> None:
     await publish(chain)
     async with browser(chain) as client:
-        sent = await client.post(f"{CHAIN}?locale=en", data={"address": "me@example.com", "phone": "+15550009"})
+        form = {"address": "me@example.com", "phone": "+15550009"}
+        asked = (await client.post(f"{CHAIN}?locale=en", data=form)).text
+        assert re.findall(r"Step \d: ([^<]*)</li>", asked) == [
+            *["E-mail → me@example.com, kept here"] * 2,
+            "SMS → +15550009, kept here",
+        ]
+        assert (await client.get("/mailbox")).text.count("· test") == 0
+        sent = await client.post(f"{CHAIN}?locale=en", data=form | {"sure": "true"})
         kept = re.findall(r'href="(/mail/tests/[0-9a-f-]+)"', sent.text)
         assert len(kept) == 3
         shown = (await client.get(kept[0])).text
@@ -106,7 +113,8 @@ async def test_the_whole_chain_goes_to_an_address_that_the_settings_allow(chain:
             "smtp_url": f"smtp://127.0.0.1:{sink.port}",
         }
         async with browser(chain, **allowed) as client:
-            page = (await client.post(f"{CHAIN}?locale=en", data={"address": "me@ours.test"})).text
+            form = {"address": "me@ours.test", "sure": "true"}
+            page = (await client.post(f"{CHAIN}?locale=en", data=form)).text
     assert page.count("smtp: accepted") == 2
     subjects = [str(make_header(decode_header(mail["Subject"]))) for mail in sink.mails]
     assert [subject.startswith("[Test] ") for subject in subjects] == [True, True]
@@ -181,7 +189,7 @@ async def test_a_manager_sees_the_test_messages_but_not_those_of_customers(chain
         assert (await supervisor.get(f"/mail/tests/{kept['id']}/html")).status_code == 404
     manager_only = ProgramTicket(Settings(_env_file=None), roles=[Role.MANAGER])
     async with browser(chain, auth=manager_only) as manager:
-        sent = await manager.post(f"{CHAIN}?locale=en", data={"address": "me@example.com"})
+        sent = await manager.post(f"{CHAIN}?locale=en", data={"address": "me@example.com", "sure": "true"})
         first, _ = re.findall(r'href="(/mail/tests/[0-9a-f-]+)"', sent.text)
         assert "[Test] Riverside" in (await manager.get(first)).text
         [frame] = re.findall(r'<iframe[^>]* src="([^"]*)"', (await manager.get(first)).text)
@@ -191,7 +199,9 @@ async def test_a_manager_sees_the_test_messages_but_not_those_of_customers(chain
 async def test_links_of_test_messages_say_what_they_are(chain: Chain) -> None:
     await publish(chain)
     async with browser(chain) as client:
-        sent = await client.post(f"{CHAIN}?locale=ru", data={"address": "me@example.com", "phone": "+79001234567"})
+        sent = await client.post(
+            f"{CHAIN}?locale=ru", data={"address": "me@example.com", "phone": "+79001234567", "sure": "true"}
+        )
         first, _, text = re.findall(r'href="(/mail/tests/[0-9a-f-]+)"', sent.text)
         mail = (await client.get(f"{first}/html")).text
         [unsubscribe] = set(re.findall(r'href="[^"]*(/u/[^"]*)"', mail))

@@ -72,7 +72,10 @@ async def test_suppression_that_was_lifted_is_put_back_with_its_addresses(
     assert (back.status_code, back.headers["location"]) == (303, "/suppressions")
     assert (await chain.rows(stored), await chain.rows(bound)) == (before, addresses)
     assert len(await chain.published("respondent.suppressed")) == 2
-    assert done_on((await client.get("/suppressions")).text).startswith("You put the suppression back")
+    page = (await client.get("/suppressions")).text
+    assert done_on(page).startswith("Undone: the suppression holds again")
+    for act in ("a suppression was lifted", "a lifted suppression was put back"):
+        assert f"{act} (a***@example.com), by software" in page
 
 
 async def test_invented_suppression_is_not_put_back(chain: Chain, client: httpx2.AsyncClient) -> None:

@@ -223,6 +223,8 @@ async def test_later_visit_says_that_the_respondent_opted_out(
     await client.post(link, data={"score": "9"})
     for page in (await client.get(link), await client.get(f"{link}?done=1")):
         assert "We will not ask you again" in page.text
+    await client.post(link, data={"score": "3"})
+    assert "You asked us to send you no more surveys, and we send none." in (await client.get(link)).text
 
 
 async def test_opt_out_that_was_taken_back_is_no_longer_shown(scoring: Scoring, client: httpx2.AsyncClient) -> None:

@@ -80,9 +80,11 @@ async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring,
     assert told.payload.suspect
     page = (await client.get(f"{link}?score=10")).text
     assert "is saved" not in page  # the answer is suspect
+    assert "It does not count: please choose yours." in page
 
     scoring.clock.moment += timedelta(days=2)
     await client.post(link, data=form(scoring, 10), headers=BROWSER)
+    assert "It does not count" not in (await client.get(f"{link}?change=1")).text
     assert await counted(scoring) == {10: 1}
     [amended] = await scoring.published("answer.amended")
     assert isinstance(amended.payload, events.AnswerAmended)

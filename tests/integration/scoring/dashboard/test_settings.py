@@ -51,10 +51,23 @@ async def test_annotation_that_was_removed_is_put_back(scoring: Scoring, client:
     page = (await client.get("/?days=30")).text
     assert done_on(page) == "You added the annotation New &lt;courier&gt;."
     assert "done" not in (await client.get("/suspects")).text, "another page does not say so"
-    await undo(client, page)
+    page = (await client.get("/")).text
+    assert not done_on(page), "it was left"
+    [note] = (await client.get("/v1/annotations")).json()
+    await client.post(f"/annotations/{note['id']}/remove", data=HERE)
+    page = (await client.get("/?days=30")).text
+    assert done_on(page) == "You removed the annotation New &lt;courier&gt;."
     assert (await client.get("/v1/annotations")).json() == []
-    back = await undo(client, (await client.get("/")).text)
+    back = await undo(client, page)
     assert back.headers["location"] == HERE["back"]
+    page = (await client.get("/")).text
+    assert done_on(page) == "Undone: “You removed the annotation New &lt;courier&gt;.”"
+    assert ">Do it again<" in page
+    assert ">Undo<" not in page
+    await undo(client, page)
+    page = (await client.get("/")).text
+    assert done_on(page) == "You removed the annotation New &lt;courier&gt;."
+    await undo(client, page)
     [note] = (await client.get("/v1/annotations")).json()
     assert (note["text"], note["day"], note["program"]) == ("New <courier>", day, None)
 

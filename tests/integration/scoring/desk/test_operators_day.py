@@ -194,9 +194,25 @@ async def test_words_are_shown_when_a_supervisor_took_the_call_meanwhile(
         await scoring.rows("UPDATE call_tasks SET leased_by = 'Boris', lease_until = clock_timestamp() + '1 hour'")
         await page.keyboard.press("Control+Enter")
         await expect(page.get_by_text("Boris has this call")).to_be_visible()
+        await expect(page.get_by_role("status")).to_be_focused()
         await expect(page.get_by_label("What you typed").get_by_role("textbox")).to_have_value("цфшеув")
     assert await scoring.rows("SELECT 1 FROM answers") == []
     assert task
+
+
+async def test_focus_is_on_what_was_done_and_then_in_the_first_field(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str]
+) -> None:
+    await on_desk(scoring)
+    async with at_desk(browser, scoring, urls) as (page, _):
+        keys = await keyboard(page, RUSSIAN)
+        await next_call(page, keys)
+        await keys.write("4")
+        await page.keyboard.press("Control+Enter")
+        await saved(page, "Saved: 4 of 10.")
+        await expect(page.get_by_role("status")).to_be_focused()
+        await page.get_by_role("link", name="Correct it").click()
+        await expect(page.get_by_role("radio", name="4")).to_be_focused()
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "ru-RU"])

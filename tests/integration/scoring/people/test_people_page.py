@@ -103,6 +103,20 @@ async def test_employee_codes_are_set_and_shown_and_kept_by_a_form_without_them(
     assert changes[1:] == [(["e-7", "e-8"], ["0042"]), (["0042"], [])]
 
 
+async def test_list_says_what_an_employee_sees_and_who_is_a_sample(admin: httpx2.AsyncClient, opened: Open) -> None:
+    await admin.post("/people", data={"login": "elena", "name": "Elena", "role": "employee"})
+    await admin.post("/people", data={"login": "oleg", "name": "Oleg", "role": ["employee", "operator"]})
+    async with opened() as sample:
+        await sample.post("/login/sample", data={"role": "employee"})
+        assert "by the codes e-1" not in (await sample.get("/mine")).text, "they are off by default"
+    rows = re.findall(r"<tr><td><a [^>]*>([^<]*)</a></td>(.*?)</tr>", (await admin.get("/people")).text)
+    shown = {name: re.sub(r"<[^>]*>", "|", row) for name, row in rows}
+    assert "|own score|" in shown["Elena"]
+    assert "|everything|" in shown["Oleg"]
+    assert "has not used a link yet" in shown["Elena"]
+    assert "sample person, whom everybody may become" in shown["Elena (employee)"]
+
+
 async def test_new_link_replaces_the_one_before_and_the_password_when_it_is_used(
     admin: httpx2.AsyncClient, opened: Open
 ) -> None:
