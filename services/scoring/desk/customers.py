@@ -52,7 +52,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
     for row in rows["call_attempts"]:
         result = lookup(LABELS[row["disposition"]])
         called = gettext("Called by %(operator)s: %(result)s", operator=row["operator"], result=result)
-        called += f", “{row['note']}”" if row["note"] else ""
+        called += f", {quoted(row['note'])}" if row["note"] else ""
         yield Entry(row["at"], Kind.CALL, called, dict(row))
 
 

@@ -13,7 +13,7 @@ from shared.contract.event_words import event_in_words
 from shared.contract.events import PurchaseCancelled, ServiceReopened
 from shared.contract.vocabulary import ChannelKind, ProgramState
 from shared.languages import formats
-from shared.languages.current import gettext, lookup, ngettext
+from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 
 
@@ -142,7 +142,7 @@ def _format_time(text: str) -> str:
 def format_facts(facts: TrialFacts) -> dict[str, str]:
     """Format the facts of a trail and their names for people; seconds become days and hours."""
     return {
-        _fact_name(name.removesuffix("_s")): _duration(value)
+        _fact_name(name.removesuffix("_s")): formats.span(timedelta(seconds=value))
         if name.endswith("_s") and isinstance(value, int)
         else format_fact(value)
         for name, value in facts.items()
@@ -156,13 +156,6 @@ def _channel(name: str) -> str:
 
 def _fact_name(name: str) -> str:
     return gettext(_FACTS[name]) if name in _FACTS else name.replace("_", " ")
-
-
-def _duration(seconds: int) -> str:
-    days, rest = divmod(seconds, 86_400)
-    if rest:
-        return str(timedelta(seconds=seconds))
-    return ngettext("%(num)s day", "%(num)s days", days)
 
 
 def _too_old(facts: TrialFacts) -> str:
