@@ -16,7 +16,7 @@ from services.dispatcher.repository import suppressions
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentReleased, Suppression
-from shared.contract.vocabulary import SuppressionReason
+from shared.contract.suppression_words import REASONS
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
@@ -30,16 +30,6 @@ _PAGE, _SEALED = "/suppressions", "sealed"
 _LIFTED = mark("You lifted the suppression: this customer and the address may be asked again.")
 _RESTORED = mark("You put the suppression back: this customer is not contacted, as before.")
 _NOT_FOUND = mark("Nothing was lifted: there is no such suppression any more.")
-REASONS = {
-    SuppressionReason.OPT_OUT: mark("opted out of surveys"),
-    SuppressionReason.STOP: mark("replied STOP"),
-    SuppressionReason.COMPLAINT: mark("reported a mail as spam"),
-    SuppressionReason.HARD_BOUNCE: mark("no such address"),
-    SuppressionReason.SOFT_BOUNCE: mark("three soft bounces within 30 days"),
-    SuppressionReason.BLOCKED: mark("the provider blocks this address"),
-    SuppressionReason.DO_NOT_CALL: mark("asked not to be called"),
-    SuppressionReason.WRONG_NUMBER: mark("somebody else's number"),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,12 @@ async def document(session: AsyncSession, program: str) -> dict[str, Any] | None
     return json.loads(rows[0]["document"]) if rows else None
 
 
+async def titles(session: AsyncSession) -> dict[str, str]:
+    """Return how programs are called, by their ids; those without a title are left out."""
+    rows = await db.fetch(session, "SELECT id, document->>'title' AS title FROM programs")
+    return {row["id"]: row["title"] for row in rows if row["title"]}
+
+
 async def program_zones(session: AsyncSession) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}

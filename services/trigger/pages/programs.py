@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from services.trigger.domain.deciding.explanations import STATES
+from services.trigger.domain.deciding.explanations import OPERATORS, STATES
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.lint import lint
 from services.trigger.domain.programs.program import CompiledProgram
@@ -139,7 +139,8 @@ class ProgramPages:
 
     def _page(self, template: str, **values: object) -> str:
         values |= {"pages": self.staff_pages, "may_switch": self.staff_pages.may_write("/programs")}
-        return _environment.get_template(template).render(State=ProgramState, states_in_words=STATES, **values)
+        values |= {"State": ProgramState, "states_in_words": STATES, "operators": OPERATORS}
+        return _environment.get_template(template).render(**values)
 
 
 def _waits(document: ProgramDocument) -> list[str]:
