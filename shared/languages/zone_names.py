@@ -24,6 +24,13 @@ def near_zones(typed: str) -> list[str]:
     return list(dict.fromkeys(cities[city] for city in found))
 
 
+def city_of(zone: str) -> str:
+    """Return the city of a zone in the current language, and the name of a zone that has none, such as UTC."""
+    if "/" not in zone:
+        return zone
+    return str(get_timezone_location(zone, locale=current.get().locale, return_city=True))
+
+
 @lru_cache(maxsize=10)
 def _cities(language: Language) -> Mapping[str, str]:
     zones = [name for name in sorted(time_zone_names()) if "/" in name and not name.startswith(("Etc/", "SystemV/"))]

@@ -170,6 +170,9 @@ def _of(part: str, labels: Mapping[str, str]) -> Mapping[str, str]:
     return {name.partition(".")[2]: text for name, text in labels.items() if name.startswith(f"{part}.")}
 
 
+TEST_MARKS: Mapping[str, str] = {"en": "[Test]", "ru": "[Проверка]"}  # by the languages of our texts
+
+
 def language_of(locale: str) -> str:
     """Return the language of our texts for a locale: `ru`, or `en` for all other languages."""
     return "ru" if primary_language(locale) == "ru" else "en"
