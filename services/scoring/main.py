@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Scope
 
 from services.scoring.answer_page.page_views import PageViewWriter
@@ -44,7 +45,7 @@ from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.oidc.pages import OidcPages
 from services.scoring.people.oidc.provider import Provider
 from services.scoring.people.people_page import PeoplePage
-from services.scoring.repository import links
+from services.scoring.repository import links, programs
 from services.scoring.repository.people import accounts
 from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
@@ -162,8 +163,8 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     by_issuer = {each.issuer: each for each in settings.oidc}
     app.include_router(AccountPage(log_in, access, staff_pages, by_issuer).router())
     app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
-    keys_of_addresses, names = settings.address_fingerprints, accounts.names
-    app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, names).router())
+    keys_of_addresses = settings.address_fingerprints
+    app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, _names).router())
     app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())
@@ -185,6 +186,10 @@ class Logos(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers["cache-control"] = "no-cache"
         return response
+
+
+async def _names(session: AsyncSession) -> dict[str, str]:
+    return {**await programs.titles(session), **await accounts.names(session)}
 
 
 def _limits(settings: ScoringSettings, clients: ClientAddress) -> RateLimits:

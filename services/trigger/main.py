@@ -34,6 +34,7 @@ from services.trigger.pages.customers import CustomerSearch
 from services.trigger.pages.decisions import DecisionPages
 from services.trigger.pages.programs import ProgramPages
 from services.trigger.pages.sources import SourcePages
+from services.trigger.repository import programs
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
 from services.trigger.sources.schema_registry import SchemaLog, SchemaRegistry
 from services.trigger.sources.webhooks import SourceWebhooks
@@ -123,7 +124,7 @@ def _routers(
         ProgramApi(database.sessions, intake.clock).router(),
         ProgramPages(database.sessions, intake.clock, pages).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
-        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints).router(),
+        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints, programs.titles).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from shared.languages.current import lookup
 from shared.languages.marking import mark
 
-_EVENTS: Mapping[str, str] = {
+EVENTS: Mapping[str, str] = {
     "crm.purchase.completed": mark("purchase"),
     "crm.service.completed": mark("service"),
     "crm.order.delivered": mark("delivery"),
@@ -23,4 +23,4 @@ _EVENTS: Mapping[str, str] = {
 
 def event_in_words(event_type: str, subject: str | None = None) -> str:
     """Say what an event is and which order, service or answer it is about, such as `purchase 45595`."""
-    return " ".join([lookup(_EVENTS.get(event_type, event_type)), *([subject] if subject else [])])
+    return " ".join([lookup(EVENTS.get(event_type, event_type)), *([subject] if subject else [])])

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal, format_percent
 
 from shared.languages.catalogue import ENGLISH
-from shared.languages.current import current
+from shared.languages.current import current, ngettext
+from shared.languages.marking import mark_plural
 from shared.zones import current_zone
 
+_SPANS: Sequence[tuple[int, tuple[str, str]]] = (  # by their seconds
+    (86_400, mark_plural("%(num)s day", "%(num)s days")),
+    (3_600, mark_plural("%(num)s hour", "%(num)s hours")),
+    (60, mark_plural("%(num)s minute", "%(num)s minutes")),
+    (1, mark_plural("%(num)s second", "%(num)s seconds")),
+)
 _SPACE, _NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -54,6 +62,13 @@ def moment(at: datetime) -> str:
 def zone() -> str:
     """Write the name of the reader's zone, `Europe/Moscow`."""
     return current_zone.get().key
+
+
+def span(of: timedelta) -> str:
+    """Write a length of time as a whole number of the largest unit that divides it, `36 hours`."""
+    seconds = round(of.total_seconds())
+    size, (one, many) = next((size, unit) for size, unit in _SPANS if seconds % size == 0)
+    return ngettext(one, many, seconds // size)
 
 
 def quoted(text: str) -> str:

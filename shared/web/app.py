@@ -25,6 +25,7 @@ from shared.health import Health
 from shared.languages.current import SHARED
 from shared.metrics import HTTP_SECONDS
 from shared.web.api_docs.answers import completed
+from shared.web.api_docs.page import add_page
 from shared.web.assets import files
 from shared.web.audit.trail import RecordedRequests
 from shared.web.errors.pages import error_response
@@ -78,8 +79,9 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     """
     # FastAPI's traces would name paths, and a path may hold a token
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-    app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
+    app = FastAPIOffline(None, None, title=f"Earshot {service}", version="0.1.0", telemetry=telemetry)
     plain = (PlainRoute(files.PATH, files.respond, methods=["GET"]), *plain)
+    add_page(app)
     app.include_router(Operations(health).router())
     document = app.openapi
     app.openapi = lambda: completed(document(), service)  # type: ignore[method-assign] # as FastAPI documents it

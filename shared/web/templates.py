@@ -17,6 +17,7 @@ _FORMATS = {
     "weekday": formats.weekday,
     "moment": formats.moment,
     "local": formats.local,
+    "span": formats.span,
     "quoted": formats.quoted,
     "grouped": formats.grouped,
     "price": formats.price,

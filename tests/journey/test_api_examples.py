@@ -4,16 +4,45 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from shared.web.api_docs.examples import EXAMPLES
-from tests.journey.stage import Stage
+import pytest
+
+from shared.web.api_docs.examples import EXAMPLES, Example
+from tests.journey.stage import Stage, open_stage, purchase
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _LINK = r"https?://[\w.:-]+/s/[\w-]{22}"
 _WRITTEN_AT = r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z"
-MADE_UP = re.compile(f"{_ID}|{_LINK}|{_WRITTEN_AT}")
+_SECRET = r"whsec_[\w+/]{43}="
+MADE_UP = re.compile(f"{_ID}|{_LINK}|{_WRITTEN_AT}|{_SECRET}")
+
+
+@pytest.fixture
+async def stage(urls: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(urls, tmp_path, webhook_networks="127.0.0.0/8") as opened:
+        yield opened
+
+
+async def _a_call_is_due(stage: Stage) -> None:
+    await stage.happens(purchase(2))
+    for hours in (1, 73, 49, 49):  # the mail, the repeat, the SMS, the call
+        await stage.after(hours=hours)
+
+
+async def _the_call_is_taken_again(stage: Stage) -> None:
+    await stage.after(hours=1)
+    again = await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "Oleg"})
+    assert again.status_code == 200
+
+
+SCENES: Mapping[str, Callable[[Stage], Awaitable[None]]] = {
+    "POST /v1/desk/take": _a_call_is_due,
+    "POST /v1/desk/{task_id}/answer": _the_call_is_taken_again,
+}
 
 
 def comparable(answer: Any) -> str:
@@ -22,15 +51,40 @@ def comparable(answer: Any) -> str:
     return MADE_UP.sub(lambda found: known.setdefault(found[0], f"#{len(known)}"), json.dumps(answer, indent=1))
 
 
+def request_of(example: Example, made: Mapping[str, str]) -> dict[str, Any]:
+    """Return the request of an example with ids that the running Earshot has `made`, and an address that is there."""
+    method, path = example.operation.split()
+    url = path.format(**{name: quote(made.get(text, text)) for name, text in example.path.items()})
+    request: dict[str, Any] = {"method": method, "url": url, "params": example.query}
+    if isinstance(example.body, str):
+        return request | {"content": example.body}
+    if example.body is None:
+        return request
+    return request | {"json": json.loads(json.dumps(example.body).replace("crm.example.com", "127.0.0.1"))}
+
+
 async def test_every_example_is_what_a_running_earshot_answers(stage: Stage) -> None:
+    made: dict[str, str] = {}
     for operation, example in EXAMPLES.items():
-        method, path = operation.split()
-        url = path.format(**{name: quote(text) for name, text in example.path.items()})
-        body = {} if example.body is None else {"json": example.body}
-        answer = await stage.web.request(method, stage.scoring + url, params=example.query, **body)
+        if operation in SCENES:
+            await SCENES[operation](stage)
+        request = request_of(example, made)
+        answer = await stage.web.request(**request | {"url": stage.scoring + request["url"]})
         await stage.settle()
         shown = (example.status, comparable(example.answer))
         assert (answer.status_code, comparable(answer.json())) == shown, f"{operation}: {answer.text}"
+        made |= zip(MADE_UP.findall(json.dumps(example.answer)), MADE_UP.findall(answer.text), strict=True)
+
+
+async def test_every_operation_with_a_body_has_an_example(stage: Stage) -> None:
+    document = (await stage.web.get(f"{stage.scoring}/openapi.json")).json()
+    bodies = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if "requestBody" in operation
+    }
+    assert bodies - set(EXAMPLES) == set()
 
 
 async def test_documents_show_the_examples(stage: Stage) -> None:

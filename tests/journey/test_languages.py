@@ -126,7 +126,7 @@ async def words_of(page: Page) -> str:
     text = await page.evaluate(
         """() => {
             const copy = document.querySelector("main").cloneNode(true);
-            const foreign = "code, iframe, svg, [lang=en], option, em, .acts td, .subject, .headers dd, #who";
+            const foreign = "code, iframe, svg, [lang=en], option, em, .subject, .headers dd, #who";
             for (const each of copy.querySelectorAll(foreign)) each.remove();
             return copy.innerText;
         }"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,41 @@ def test_every_label_of_the_menu_is_a_message() -> None:
     found = messages.extract(ROOT / "shared")
     labels = {prefix.label for prefix in routes.TABLE if prefix.label} | set(routes.Group)
     assert [label for label in labels if label not in found] == []
+
+
+RUSSIAN_ODDITIES = re.compile(r"[“”„\"]|СМС", re.IGNORECASE)  # noqa: RUF001 - Cyrillic it is
+TAG = re.compile(r"<[^>]*>")
+
+
+def test_every_catalogue_has_one_form_of_quotation_marks_and_of_sms() -> None:
+    odd = [
+        f"{path}: {text}"
+        for folder in messages.FOLDERS.values()
+        for path in [catalogue.path_of(folder, "ru")]
+        for message in catalogue.read(path, "ru")
+        if message.id
+        for text in catalogue.texts_of(message)
+        if RUSSIAN_ODDITIES.search(TAG.sub("", text))
+    ]
+    assert odd == []
+    straight = [
+        key
+        for folder in messages.FOLDERS
+        for key in (catalogue.key_of(message) for message in messages.extract(folder))
+        if '"' in TAG.sub("", key) or "«" in key
+    ]
+    assert straight == []
+
+
+def test_no_template_puts_a_value_into_quotation_marks_of_one_language() -> None:
+    """Those of the reader's language are put by the filter `quoted`."""
+    found = [
+        f"{path.relative_to(ROOT)}: {match}"
+        for folder in messages.FOLDERS
+        for path in folder.rglob("templates/**/*.html")
+        for match in re.findall(r"[“„«]\{\{.*?\}\}", path.read_text())
+    ]
+    assert found == []
 
 
 def test_no_message_is_inside_an_f_string() -> None:

@@ -24,6 +24,7 @@ from shared.contract.vocabulary import Role, Service
 from shared.database.db import Database
 from shared.web import routes
 from shared.web.api_keys.scopes import needed_scope, scopes_of
+from shared.web.audit.action_words import ACTIONS
 from shared.web.audit.recorded_routes import NOT_WRITTEN, WORDS, RecordedRoutes
 from shared.web.routes import TABLE, Audience
 from shared.web.staff.menu import StaffPages, asked_path
@@ -116,6 +117,10 @@ def test_every_act_on_a_page_for_staff_is_undone_or_asks_first(apps: Mapping[Ser
     }
     assert said.keys() == acts
     assert {each for each, text in said.items() if not re.match(r"(undone by|asked (first|for)) ?", text)} == set()
+
+
+def test_every_act_of_the_audit_log_is_said_in_words(apps: Mapping[Service, FastAPI]) -> None:
+    assert ACTIONS.keys() == {each.action for app in apps.values() for each in RecordedRoutes(app).all}
 
 
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:

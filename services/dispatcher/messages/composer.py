@@ -18,7 +18,7 @@ from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailBody, MailVariant, mail_body
 from services.dispatcher.messages.sms_text import fit_sms
 from services.dispatcher.messages.styles import Style, chosen, placeholders
-from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, worded
+from services.dispatcher.messages.texts import TEST_MARKS, MailTexts, language_of, texts_for, worded
 from shared.contract.events import SurveyRequested
 from shared.contract.labels import filled
 from shared.contract.sms import is_number, with_stop
@@ -188,7 +188,7 @@ class Composer:
 
 
 def _mark(request: SurveyRequested) -> str:
-    return "[Test] " if request.test else ""
+    return f"{TEST_MARKS[language_of(request.locale)]} " if request.test else ""
 
 
 @lru_cache(maxsize=1)

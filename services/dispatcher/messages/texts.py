@@ -121,16 +121,16 @@ RUSSIAN = MailTexts(
     ask_title="Больше не спрашивать?",
     ask_text="Скажите, чего {brand} больше не присылать.",
     choices={
-        "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
-        "email": "Никаких писем; после другой покупки СМС или звонок ещё возможны",
-        "sms": "Никаких СМС; письмо или звонок ещё возможны",
+        "all": "Никаких вопросов: ни писем, ни SMS, ни звонков",
+        "email": "Никаких писем; после другой покупки SMS или звонок ещё возможны",
+        "sms": "Никаких SMS; письмо или звонок ещё возможны",
         "survey": "Только вопросы вроде этого: {about}",
     },
     done_title="Готово",
     done_texts={
         "all": "{brand} больше не будет вас спрашивать.",
         "email": "{brand} больше не пришлёт вам писем с вопросами и не повторит этот вопрос.",
-        "sms": "{brand} больше не пришлёт вам СМС и не повторит этот вопрос.",
+        "sms": "{brand} больше не пришлёт вам SMS и не повторит этот вопрос.",
         "survey": "{brand} больше не задаст вам такого вопроса.",
     },
     again="Можно снова спрашивать",
@@ -140,7 +140,7 @@ RUSSIAN = MailTexts(
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
     test_title="Это проверочное сообщение",
     test_text="Здесь клиент отказался бы от вопросов. Эта ссылка никого не отписывает.",
-    stop_confirmed="Больше не будем присылать вам СМС.",
+    stop_confirmed="Больше не будем присылать вам SMS.",
     sms_text="{brand}: {about}. Один вопрос: {link} {stop}",
     sms_stop="Отказ: {link}",
     sms_reply="Для отказа ответьте СТОП",
@@ -168,6 +168,9 @@ def worded(texts: MailTexts, labels: Mapping[str, str]) -> MailTexts:
 
 def _of(part: str, labels: Mapping[str, str]) -> Mapping[str, str]:
     return {name.partition(".")[2]: text for name, text in labels.items() if name.startswith(f"{part}.")}
+
+
+TEST_MARKS: Mapping[str, str] = {"en": "[Test]", "ru": "[Проверка]"}  # by the languages of our texts
 
 
 def language_of(locale: str) -> str:

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.handlers.customers import places
 from services.dispatcher.pages.invitations import OUTCOMES, STATES, explained
-from services.dispatcher.pages.suppressions import REASONS
 from services.dispatcher.repository import customers
-from shared.contract.vocabulary import ChannelKind, SuppressionReason
+from shared.contract.suppression_words import REASONS
+from shared.contract.vocabulary import AttemptState, ChannelKind
 from shared.database.db import Row
 from shared.languages import formats
 from shared.languages.current import gettext, lookup
@@ -35,11 +35,12 @@ async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None)
 def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
     for row in rows["invitations"]:
         path = f"/invitations/{row['id']}"
-        began = gettext("Survey of %(program)s began", program=row["program"])
+        program = row["program_title"] or row["program"]
+        began = gettext("Survey of %(program)s began", program=program)
         yield Entry(row["send_at"], Kind.SURVEY, began, dict(row), path)
         if row["closed_at"] is not None:
             outcome = lookup(OUTCOMES[row["outcome"]])
-            ended = gettext("Survey of %(program)s ended: %(outcome)s", program=row["program"], outcome=outcome)
+            ended = gettext("Survey of %(program)s ended: %(outcome)s", program=program, outcome=outcome)
             yield Entry(row["closed_at"], Kind.SURVEY, ended, {"respondent_id": row["respondent_id"]}, path)
     for row in rows["attempts"]:
         if row["provider"] == SendMode.MAILBOX:
@@ -57,6 +58,8 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
 def _attempt(row: Row) -> str:
     where = gettext("%(channel)s, step %(step)s", channel=_channel(row), step=row["step"])
     reason = f", {explained(row['reason'])}" if row["reason"] else ""
+    if row["channel"] == ChannelKind.CALL and row["state"] == AttemptState.SENT:
+        return gettext("%(where)s: handed to the call desk", where=where)
     return f"{where}: {lookup(STATES[row['state']])}{reason} ({row['provider']})"
 
 
@@ -65,7 +68,7 @@ def _message(row: Row) -> Mapping[str, str]:
 
 
 def _suppression(row: Row) -> str:
-    what = gettext("Not contacted: %(reason)s", reason=lookup(REASONS[SuppressionReason(row["reason"])]))
+    what = gettext("Not contacted: %(reason)s", reason=lookup(REASONS[row["reason"]]))
     limits = [_channel(row)] if row["channel"] else []
     limits += [gettext("until %(day)s", day=formats.day(row["until"]))] if row["until"] else []
     return f"{what} ({', '.join(limits)})" if limits else what

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from services.dispatcher import history
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import counts
+from services.dispatcher.repository.programs import states
 from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
@@ -106,7 +107,10 @@ class InvitationPages:
                 session, self.address_keys, customer=customer, outcome=outcome or None, scope=staff_scope.get()
             )
             refused = await counts.refused_accounts(session, self.clock.now())
-        return self._page("invitations.html", customer=customer, outcome=outcome, found=found, refused=refused)
+            names = await states.titles(session)
+        return self._page(
+            "invitations.html", customer=customer, outcome=outcome, found=found, refused=refused, names=names
+        )
 
     async def invitation(self, invitation_id: UUID) -> str:
         """Show an invitation's history, with the time where the respondent is if that is another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Form, Query
@@ -26,6 +27,7 @@ from shared.clock import Clock
 from shared.contract.events import Contact, SurveyRequested
 from shared.contract.samples import NoSample, sample_of_program
 from shared.contract.sms import sms_segments, stray_letters
+from shared.contract.step_words import waits_in_words
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Sessions
 from shared.languages.marking import mark
@@ -226,15 +228,15 @@ class ProgramMessagePages:
         )
 
 
-def _waits(document: Mapping[str, Any]) -> dict[int, int]:
-    """Return the seconds from each step's predecessor, or from the event, to the step."""
-    waits = {number: _seconds(step["after"]) for number, step in enumerate(document["plan"], start=1)}
-    return {**waits, 1: waits[1] + _seconds(document["delay"])}
+def _waits(document: Mapping[str, Any]) -> list[str]:
+    """Say in words when each step of the plan follows."""
+    steps = ((ChannelKind(step["channel"]), _duration(step["after"])) for step in document["plan"])
+    return list(waits_in_words(steps, start=document["delay_from"], delay=_duration(document["delay"])))
 
 
-def _seconds(span: str) -> int:
+def _duration(span: str) -> timedelta:
     """Read a duration as program documents are published: a number and its unit."""
-    return int(span[:-1]) * _UNITS_S[span[-1]]
+    return timedelta(seconds=int(span[:-1]) * _UNITS_S[span[-1]])
 
 
 async def _send_over(account: ChannelAccount, message: OutgoingMessage) -> Disposition:

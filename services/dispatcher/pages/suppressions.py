@@ -17,7 +17,7 @@ from services.dispatcher.schemas import masked
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentReleased, Suppression
-from shared.contract.vocabulary import SuppressionReason
+from shared.contract.suppression_words import REASONS
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
@@ -39,16 +39,6 @@ _DONE = {
     "DELETE /v1/suppressions/{suppression_id}": mark("a suppression was lifted"),
     "earshot suppressions release": mark("a suppression was lifted"),
     "earshot suppressions import": mark("a file of suppressions was imported"),
-}
-REASONS = {
-    SuppressionReason.OPT_OUT: mark("opted out of surveys"),
-    SuppressionReason.STOP: mark("replied STOP"),
-    SuppressionReason.COMPLAINT: mark("reported a mail as spam"),
-    SuppressionReason.HARD_BOUNCE: mark("no such address"),
-    SuppressionReason.SOFT_BOUNCE: mark("three soft bounces within 30 days"),
-    SuppressionReason.BLOCKED: mark("the provider blocks this address"),
-    SuppressionReason.DO_NOT_CALL: mark("asked not to be called"),
-    SuppressionReason.WRONG_NUMBER: mark("somebody else's number"),
 }
 
 

@@ -10,7 +10,9 @@ from shared.database import db
 
 # each with the newest first, at most $2, null: all
 _STATEMENTS: Mapping[str, str] = {
-    "invitations": """SELECT i.id, i.respondent_id, i.program, i.state, i.outcome, i.closed_at, i.expires_at, r.request,
+    "invitations": """SELECT i.id, i.respondent_id, i.program,
+    (SELECT document->>'title' FROM programs WHERE id = i.program) AS program_title,
+    i.state, i.outcome, i.closed_at, i.expires_at, r.request,
     coalesce((r.request->>'send_at')::timestamptz, i.expires_at - make_interval(
         secs => (SELECT (document->>'lifetime_s')::float8 FROM contents WHERE digest = i.content))) AS send_at
 FROM invitations i JOIN requests r USING (id) WHERE i.respondent_id = ANY($1::text[]) ORDER BY i.id DESC LIMIT $2""",

@@ -32,6 +32,7 @@ from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import DaysQuery
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import EMPLOYEE
+from shared.languages.current import current
 from shared.web.staff.tickets import staff_scope
 from shared.zones import local_day
 
@@ -167,7 +168,7 @@ async def _score(
         by=by,
         values=with_enough_answers(values) if by == EMPLOYEE else values,
         reasons=await _reasons(session, selected, parts),
-        reason_texts=await programs.reason_texts(session, program),
+        reason_texts=await programs.reason_texts(session, program, language=current.get().locale.language),
         changes=await _changes(session, selected, parts, now=days, then=days.against(query.against)),
         funnel=funnel(parts),
         plan=await programs.plan(session, program),

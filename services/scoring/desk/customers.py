@@ -32,7 +32,7 @@ def _fact(row: Row) -> Fact:
         gettext("Reported by"): ", ".join(f"{dimension_name(name)} {value}" for name, value in row["segments"].items()),
         gettext("State"): lookup(_STATES[row["state"]]) if row["state"] in _STATES else None,
     }
-    return Fact(gettext("Survey of %(program)s", program=row["program"]), lines, dict(row))
+    return Fact(gettext("Survey of %(program)s", program=_program(row)), lines, dict(row))
 
 
 def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
@@ -40,7 +40,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
         yield Entry(row["answered_at"], Kind.ANSWER, _answer(row), dict(row))
     for row in rows["invitations"]:
         if row["opted_out_at"] is not None:
-            no_more = gettext("Does not want to be asked by %(program)s any more", program=row["program"])
+            no_more = gettext("Does not want to be asked by %(program)s any more", program=_program(row))
             yield Entry(row["opted_out_at"], Kind.OPT_OUT, no_more, {"respondent_id": row["respondent_id"]})
     for row in rows["page_views"]:
         by_program = gettext("Page opened by a program, such as a mail scanner, from step %(step)s", step=row["step"])
@@ -52,8 +52,12 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
     for row in rows["call_attempts"]:
         result = lookup(LABELS[row["disposition"]])
         called = gettext("Called by %(operator)s: %(result)s", operator=row["operator"], result=result)
-        called += f", “{row['note']}”" if row["note"] else ""
+        called += f", {quoted(row['note'])}" if row["note"] else ""
         yield Entry(row["at"], Kind.CALL, called, dict(row))
+
+
+def _program(row: Row) -> str:
+    return str(row["program_title"] or row["program"])
 
 
 def _answer(row: Row) -> str:

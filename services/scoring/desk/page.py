@@ -13,10 +13,13 @@ from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.web import rendering, texts
+from shared.contract.event_words import event_in_words
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Row
-from shared.languages.current import gettext
+from shared.languages import formats
+from shared.languages.current import current, gettext
 from shared.languages.marking import mark
+from shared.languages.zone_names import city_of
 from shared.zones import current_zone, time_zone
 
 OUTCOMES = [
@@ -125,7 +128,8 @@ def call_values(
         "phone": readable(task.phone),
         "link": link.format(phone=quote(task.phone, safe="+")) if task.phone else "",
         "name": _short(task.name),
-        "place": task.time_zone.rpartition("/")[2].replace("_", " "),
+        "place": city_of(task.time_zone),
+        "summary": _summary(task, invitation),
         "there": there(task, now),
         "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
         "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
@@ -139,6 +143,16 @@ def call_values(
         "reasons": invitation.content.all_reasons,
         "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
     }
+
+
+def _summary(task: CallTask, invitation: Invitation) -> str:
+    """Say what the call is about: as dispatcher says it in the customer's language, if that is the operator's, too."""
+    if not task.summary or texts.language_of(invitation.locale) == current.get().locale.language:
+        return task.summary
+    occasion, store = invitation.occasion, invitation.segments.get("store")
+    about = [event_in_words(occasion.type, occasion.known_as), formats.day(occasion.time), *([store] if store else [])]
+    before = gettext("Steps of the plan before this call: %(num)s.", num=task.step - 1)
+    return f"{', '.join(about)}. {before}"
 
 
 def attempt_line(attempt: Row, now: datetime) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from services.scoring.web import forms, rendering
 from shared.languages import current as languages
 from shared.languages.current import gettext, ngettext
 from shared.languages.marking import mark
+from shared.languages.zone_names import near_zones
 from shared.web.languages import LASTING, chosen_language, chosen_zone, language_cookie
 from shared.web.problems import STAFF_ONLY, Unauthorized
 from shared.web.qr import qr_svg
@@ -145,9 +147,9 @@ class AccountPage:
         """Write times in a zone in this browser; without one, the browser's own zone counts."""
         chosen = str((await forms.read(request)).get("zone", "")).strip()
         if chosen and not is_time_zone(chosen):
-            return await self._page(
-                why=gettext("there is no time zone %(zone)s; choose one such as Europe/Moscow", zone=chosen)
-            )
+            near = await asyncio.to_thread(near_zones, chosen)
+            why = mark("there is no time zone %(zone)s; names are those of IANA, such as %(near)s")
+            return await self._page(why=gettext(why, zone=chosen, near=", ".join(near or ["Europe/Moscow"])))
         cookie = ZoneCookies.of(https=self.access.cookie.https).chosen
         response = RedirectResponse("/account", HTTPStatus.SEE_OTHER)
         stored = cookie.setting(cookie_text(chosen), lasting=LASTING) if chosen else cookie.deletion()

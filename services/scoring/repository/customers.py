@@ -12,7 +12,8 @@ _VERSION = """v.version, v.score, v.reasons, v.comment, v.extra, v.mode, v.step,
 v.device, v.callback_wanted, v.operator"""
 # each with the newest first, at most $2, null: all
 _STATEMENTS: Mapping[str, str] = {
-    "invitations": """SELECT i.id, i.respondent_id, i.customer_id, i.name, i.phone, i.program, i.occasion, i.segments,
+    "invitations": """SELECT i.id, i.respondent_id, i.customer_id, i.name, i.phone, i.program,
+    i.program_title, i.occasion, i.segments,
     i.state, i.opted_out_at
 FROM invitation_details i WHERE i.respondent_id = ANY($1::text[]) ORDER BY i.id DESC LIMIT $2""",
     "answers": f"""SELECT v.invitation_id, i.respondent_id, v.answer_id, {_VERSION}, true AS stands

@@ -45,6 +45,12 @@ async def document(session: AsyncSession, program: str) -> dict[str, Any] | None
     return json.loads(rows[0]["document"]) if rows else None
 
 
+async def titles(session: AsyncSession) -> dict[str, str]:
+    """Return how programs are called, by their ids; those without a title are left out."""
+    rows = await db.fetch(session, "SELECT id, document->>'title' AS title FROM programs")
+    return {row["id"]: row["title"] for row in rows if row["title"]}
+
+
 async def program_zones(session: AsyncSession) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}
@@ -96,15 +102,19 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
     return TypeAdapter(list[PlanStep]).validate_python(rows[0]["plan"]) if rows else []
 
 
+# of a document, the locale of the language $2, else the default one
 _REASON_TEXTS = """SELECT coalesce(
-(SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
+(SELECT document->'texts'->coalesce((SELECT key FROM jsonb_object_keys(document->'texts') AS key
+    WHERE split_part(replace(lower(key), '_', '-'), '-', 1) = $2 ORDER BY key LIMIT 1), document->>'default_locale')
+    ->'reasons' FROM programs WHERE id = $1),
 (SELECT document->'reasons'
  FROM (SELECT id, locale, document FROM invitation_details WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
- ORDER BY starts_with(locale, (SELECT document->>'default_locale' FROM programs WHERE id = $1)) DESC NULLS LAST,
+ ORDER BY starts_with(locale, $2) DESC,
+ starts_with(locale, (SELECT document->>'default_locale' FROM programs WHERE id = $1)) DESC NULLS LAST,
  id DESC LIMIT 1)) AS texts"""
 
 
-async def reason_texts(session: AsyncSession, program: str) -> Reasons:
-    """Read the texts of reasons in the program's default language, from its document or its newest invitations."""
-    [found] = await db.fetch(session, _REASON_TEXTS, program)
+async def reason_texts(session: AsyncSession, program: str, *, language: str) -> Reasons:
+    """Read the texts of reasons from the program, or from its newest invitations: in a language, `ru`, if it has it."""
+    [found] = await db.fetch(session, _REASON_TEXTS, program, language)
     return Reasons.model_validate(found["texts"] or {})

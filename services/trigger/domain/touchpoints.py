@@ -137,6 +137,18 @@ def subject_of(payload: TriggerPayload) -> Subject | None:
     return None
 
 
+_KINDS = {
+    **{each.type: TouchpointKind.ORDER for each in (PurchaseCompleted, PurchaseCancelled, OrderDelivered)},
+    **{each.type: TouchpointKind.SERVICE for each in (ServiceCompleted, ServiceReopened)},
+}
+
+
+def key_of_purchase(event_type: str, respondent_id: str, subject: str | None) -> TouchpointKey | None:
+    """Return the key of the order or service that an event of this type is about, None if it is about neither."""
+    kind = _KINDS.get(event_type)
+    return None if kind is None or subject is None else TouchpointKey(respondent_id, kind, subject)
+
+
 def touchpoint_key(payload: TriggerPayload, respondent_id: str) -> TouchpointKey | None:
     """Return the touchpoint of this respondent that an event is about."""
     subject = subject_of(payload)
@@ -156,10 +168,15 @@ def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
     return {name: value for name, value in details.items() if value}
 
 
+def known_number(details: Mapping[str, Any] | None) -> str | None:
+    """Return the number by which people know an order or service with these details, None if that is its id."""
+    part = (details or {}).get("order") or (details or {}).get("service") or {}
+    return part.get("number") or None
+
+
 def number_of(details: Mapping[str, Any] | None) -> str | None:
     """Return the number by which people know an order or service with these details, as it is searched for."""
-    part = (details or {}).get("order") or (details or {}).get("service") or {}
-    return searched_number(part.get("number") or "") or None
+    return searched_number(known_number(details) or "") or None
 
 
 def searched_number(typed: str) -> str:

@@ -17,7 +17,7 @@ from services.trigger.domain.deciding.explanations import title
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import Respondent, email_address, phone_number
 from services.trigger.handlers.identities import search_ids
-from services.trigger.repository import customers, decisions, respondents
+from services.trigger.repository import customers, decisions, respondents, touchpoints
 from shared.contract.event_words import event_in_words
 from shared.contract.events import CustomerErased
 from shared.contract.vocabulary import ConsentPurpose, Service
@@ -29,6 +29,7 @@ from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 
 _MOST_APART = timedelta(seconds=MOST_APART_S)  # of the clocks of two services
 _PURPOSES = {ConsentPurpose.SURVEY: mark("surveys"), ConsentPurpose.OFFERS: mark("offers")}
+_ATTRIBUTES = {"age": mark("age"), "region": mark("region")}  # others are called as their source calls them
 _CHANNELS = {"email": mark("E-mail"), "sms": mark("SMS"), "call": mark("Call")}
 
 
@@ -84,7 +85,8 @@ async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None)
     """Read what trigger holds about respondents: details and decisions."""
     known = await respondents.load(session, ids)
     decided = await decisions.search(session, respondents=ids, event_id=None, limit=most)
-    return HeldData([_fact(each) for each in known], [_entry(each) for each in decided])
+    known_as = await touchpoints.known_as(session, decided)
+    return HeldData([_fact(each) for each in known], [_entry(each, known_as[each.id]) for each in decided])
 
 
 def _fact(respondent: Respondent) -> Fact:
@@ -98,7 +100,7 @@ def _fact(respondent: Respondent) -> Fact:
             gettext("Consent, %(channel)s", channel=lookup(label)): _consent(respondent, channel)
             for channel, label in _CHANNELS.items()
         },
-        gettext("Attributes"): ", ".join(f"{name} {value}" for name, value in respondent.attributes.items()),
+        gettext("Attributes"): ", ".join(f"{_attribute(name)} {each}" for name, each in respondent.attributes.items()),
         gettext("Purchases"): str(respondent.purchases or ""),
         gettext("Last purchase"): respondent.last_purchase_at,
         gettext("Last asked"): respondent.last_asked_at,
@@ -108,6 +110,10 @@ def _fact(respondent: Respondent) -> Fact:
     }
     stored = {**msgspec.structs.asdict(respondent), "consent": respondent.consent.model_dump()}
     return Fact(respondent.id, lines, stored)
+
+
+def _attribute(name: str) -> str:
+    return lookup(_ATTRIBUTES[name]) if name in _ATTRIBUTES else name
 
 
 def _consent(respondent: Respondent, channel: str) -> str:
@@ -124,7 +130,7 @@ def _statement(stated: ConsentStatement) -> str:
     return ", ".join([f"{given} ({purposes})", formats.moment(stated.at), *proof])
 
 
-def _entry(decision: StoredDecision) -> Entry:
+def _entry(decision: StoredDecision, known_as: str | None) -> Entry:
     if decision.type == CustomerErased.type:
         return Entry(decision.event_time, Kind.DECISION, gettext("The data were erased"), _stored(decision))
     outcome = title(decision.reason, event_type=decision.type)
@@ -132,7 +138,7 @@ def _entry(decision: StoredDecision) -> Entry:
     return Entry(
         decision.event_time,
         Kind.DECISION,
-        f"{outcome} ({event_in_words(decision.type, decision.subject)}, {decision.source})",
+        f"{outcome} ({event_in_words(decision.type, known_as)}, {decision.source})",
         _stored(decision),
         path,
     )

@@ -17,7 +17,7 @@ from services.trigger.domain.deciding.explanations import (
 )
 from services.trigger.handlers.identities import search_ids
 from services.trigger.pages.rendering import page
-from services.trigger.repository import decisions
+from services.trigger.repository import decisions, programs, touchpoints
 from services.trigger.schemas import DecisionView
 from shared.contract.address_keys import AddressKeys
 from shared.contract.event_words import event_in_words
@@ -45,6 +45,7 @@ class DecisionPages:
         async with self.sessions() as session:
             ids = await search_ids(session, customer, None, keys=self.keys) if customer else None
             found = await decisions.search(session, respondents=ids, event_id=event or None, limit=_SHOWN)
+            known_as, names = await touchpoints.known_as(session, found), await programs.titles(session)
         return page(
             "decisions.html",
             decisions=[DecisionView.of(stored) for stored in found],
@@ -52,6 +53,8 @@ class DecisionPages:
             checks=CHECKS,
             outcomes=OUTCOMES,
             in_words=event_in_words,
+            known_as=known_as,
+            names=names,
             title=title,
             format_facts=format_facts,
             customer=customer,

@@ -13,17 +13,20 @@ from fastapi import APIRouter, Form
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from services.trigger.domain.deciding.explanations import STATES
+from services.trigger.domain.deciding.explanations import OPERATORS, STATES
+from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.lint import lint
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.states import ALL_PROGRAMS, KnownState
 from services.trigger.handlers.programs import UnknownProgram, state_of, switch
 from services.trigger.repository import program_states, programs
 from shared.clock import Clock
+from shared.contract.step_words import waits_in_words
 from shared.contract.vocabulary import ProgramState
 from shared.database.audit.rows import ActorKind
 from shared.database.db import Sessions
-from shared.languages.current import gettext
+from shared.languages import current as language
+from shared.languages.current import gettext, match
 from shared.languages.marking import mark
 from shared.web.audit.acts import note, present_actor
 from shared.web.problems import Forbidden, NotFound
@@ -99,6 +102,8 @@ class ProgramPages:
             everything=ShownState.of(states.get(ALL_PROGRAMS)),
             versions=[(each.version, at) for each, at in versions],
             warnings=lint(program.document),
+            waits=_waits(program.document),
+            locale=_locale(program.document),
         )
 
     async def ask(self, program_id: _Id, state: ProgramState) -> str:
@@ -134,7 +139,18 @@ class ProgramPages:
 
     def _page(self, template: str, **values: object) -> str:
         values |= {"pages": self.staff_pages, "may_switch": self.staff_pages.may_write("/programs")}
-        return _environment.get_template(template).render(State=ProgramState, states_in_words=STATES, **values)
+        values |= {"State": ProgramState, "states_in_words": STATES, "operators": OPERATORS}
+        return _environment.get_template(template).render(**values)
+
+
+def _waits(document: ProgramDocument) -> list[str]:
+    steps = ((step.channel, step.after) for step in document.plan)
+    return list(waits_in_words(steps, start=document.delay_from, delay=document.delay))
+
+
+def _locale(document: ProgramDocument) -> str:
+    """Return the language of the program's texts that the reader knows, else its default one."""
+    return match(language.current.get().tag, list(document.texts)) or document.default_locale
 
 
 def _find(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:

@@ -14,7 +14,7 @@ from services.trigger.domain.deciding.explanations import title
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.pages.rendering import page
-from services.trigger.repository import arrivals
+from services.trigger.repository import arrivals, touchpoints
 from services.trigger.schemas import DecisionView
 from shared.contract.event_words import event_in_words
 from shared.database.db import Sessions
@@ -70,6 +70,7 @@ class SourcePages:
         async with self.sessions() as session:
             counts = await arrivals.counts(session, name)
             decided = [] if name == PLAIN else await arrivals.decided(session, name, limit=_SHOWN)
+            known_as = await touchpoints.known_as(session, decided)
             parked = await arrivals.parked(session, None if name == PLAIN else name, limit=_SHOWN)
             pressed = await last_acts(session, [str(each.id) for each in parked], _TRIES)
         configured = self.sources.get(name)
@@ -89,6 +90,7 @@ class SourcePages:
             pressed=pressed,
             title=title,
             in_words=event_in_words,
+            known_as=known_as,
             result=result,
         )
 

@@ -31,6 +31,11 @@ async def current(session: AsyncSession) -> Mapping[str, CompiledProgram]:
     return {row["id"]: _in_state(row) for row in rows}
 
 
+async def titles(session: AsyncSession) -> dict[str, str]:
+    """Return how programs are called, by their ids; those without a title are left out."""
+    return {id_: program.document.title for id_, program in (await current(session)).items() if program.document.title}
+
+
 def _in_state(row: db.Row) -> CompiledProgram:
     program = _program(row["version"], row["document"])
     if row["state"] is None and row["of_all"] is None:

@@ -18,6 +18,8 @@ from services.trigger.domain.touchpoints import (
     TouchpointKind,
     TouchpointRecord,
     TouchpointState,
+    key_of_purchase,
+    known_number,
     number_of,
 )
 from services.trigger.repository import new_rows, shapes
@@ -88,6 +90,14 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
         for row in await db.fetch(session, _FIND, *columns)
     )
     return {touchpoint.key: touchpoint for touchpoint in found}
+
+
+async def known_as(session: AsyncSession, decisions: Sequence[StoredDecision]) -> dict[UUID, str | None]:
+    """Return by the ids of decisions what people call the order or service that each is about, else its subject."""
+    keys = {each.id: key_of_purchase(each.type, each.respondent_id, each.subject) for each in decisions}
+    found = await find(session, {key for key in keys.values() if key is not None})
+    numbers = {id_: known_number(found[key].details) for id_, key in keys.items() if key in found}
+    return {each.id: numbers.get(each.id) or each.subject for each in decisions}
 
 
 async def add(

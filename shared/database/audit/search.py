@@ -23,7 +23,7 @@ FROM (SELECT * FROM audit_log a WHERE a.of IS NULL AND a.number < $1{wanted} ORD
 LEFT JOIN LATERAL (SELECT * FROM audit_log e WHERE e.of = a.number LIMIT 1) e ON true ORDER BY a.number DESC"""
 _ROWS = f"SELECT {COLUMNS} FROM audit_log a WHERE a.number > $1{{wanted}} ORDER BY a.number LIMIT $2"  # noqa: S608 - constants
 _SINCE, _UNTIL, _ACTORS = "a.at >= {}", "a.at < {}", "a.actor = ANY({}::text[])"
-_ACTION = "strpos(lower(a.action), lower({})) > 0"
+_ACTION = "(strpos(lower(a.action), lower(({0}::text[])[1])) > 0 OR a.action = ANY({0}::text[]))"
 _OF_CUSTOMER = """a.number IN (SELECT coalesce(c.of, c.number) FROM audit_log c WHERE c.customer = ANY({0}::uuid[])
 UNION ALL SELECT c.number FROM audit_log c WHERE c.customer = ANY({0}::uuid[]))"""
 # What stored or sent nothing says so in its details.
@@ -44,12 +44,16 @@ NEWEST = 2**62
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which rows are wanted; None and "" for all. `actors` are ids, `customers` random ids, `action` a part of it."""
+    """Which rows are wanted; None and "" for all. `actors` are ids, `customers` random ids, `action` a part of it.
+
+    Beside those with `action` in them, rows of the `actions` are wanted.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     actors: Sequence[str] | None = None
     action: str = ""
+    actions: Sequence[str] = ()
     customers: Sequence[UUID] | None = None
 
     def statement(self, sql: str, *first: int) -> tuple[Any, ...]:
@@ -58,7 +62,7 @@ class AuditFilter:
             (_SINCE, self.since),
             (_UNTIL, self.until),
             (_ACTORS, self.actors),
-            (_ACTION, self.action or None),
+            (_ACTION, [self.action, *self.actions] if self.action else None),
             (_OF_CUSTOMER, self.customers),
         ]
         wanted = [(condition, value) for condition, value in given if value is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
@@ -26,6 +26,7 @@ from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import routes
+from shared.web.audit.action_words import action_in_words, actions_named, details_in_words
 from shared.web.audit.last_acts import Names, all_names, no_names
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
@@ -33,6 +34,7 @@ from shared.web.templates import template_environment
 from shared.zones import current_zone
 
 SHOWN = 100
+SOON_OVER = timedelta(minutes=1)  # what began so long ago or less may still be under way
 _COLUMNS = [field.name for field in fields(AuditRow)]
 _environment = template_environment(Path(__file__).parent / "templates", styles="audit", lstrip_blocks=True)
 _KINDS = {
@@ -94,7 +96,7 @@ class AuditRows(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AuditPages:
-    """`names` returns how people are called, by the ids that are actors; only scoring knows that."""
+    """`names` returns how programs and, in scoring, people are called, by the ids that are subjects and actors."""
 
     service: Service
     sessions: Sessions
@@ -123,7 +125,10 @@ class AuditPages:
             acts=found[:SHOWN],
             more=found[SHOWN - 1].number if len(found) > SHOWN else None,
             names=names,
+            now=datetime.now(UTC),
             outcome=outcome,
+            action_in_words=action_in_words,
+            details_in_words=details_in_words,
             kinds=_KINDS,
             person_url=self._person_url,
             **{name: value for name, value in query.model_dump().items() if name != "before"},
@@ -157,6 +162,7 @@ class AuditPages:
             until=_midnight(query.to + timedelta(days=1)) if query.to else None,
             actors=_actors(query.who.strip(), names),
             action=query.what.strip(),
+            actions=actions_named(query.what.strip()),
             customers=known,
         )
 
@@ -165,10 +171,10 @@ class AuditPages:
         return self.staff_pages.url(f"/people/{act.actor}") if act.actor_kind == ActorKind.PERSON else ""
 
 
-def outcome(act: RecordedAct) -> str:
+def outcome(act: RecordedAct, now: datetime) -> str:
     """Say in words what became of an act."""
     if act.status is None:
-        return gettext("outcome unknown")
+        return gettext("under way") if now - act.at <= SOON_OVER else gettext("outcome unknown")
     if act.actor_kind == ActorKind.COMMAND:
         return gettext("done") if act.status == 0 else gettext("failed (%(status)s)", status=act.status)
     if act.status < HTTPStatus.BAD_REQUEST:

@@ -55,6 +55,7 @@ async def test_page_offers_to_authorize_and_every_reference_is_there(running: Ea
         assert "HTTPValidationError" not in document["components"]["schemas"]
         page = (await running.web.get(f"{address}/docs")).text
         assert re.findall(r"(?:src|href)=\"(?!/)", page) == []
+        assert '<html lang="en">' in page
 
 
 async def test_every_answer_to_a_wrong_request_is_in_the_document(running: Earshot) -> None:

@@ -78,6 +78,24 @@ async def test_service_is_found_by_the_number_people_know(client: httpx2.AsyncCl
     assert await found(client, "r 77") == [("c5", True)]
 
 
+async def test_order_is_called_by_the_number_people_know_and_its_program_by_its_title(
+    client: httpx2.AsyncClient, installed: Database
+) -> None:
+    events = [
+        body("purchase.completed", "e5", customer={"id": "c5", "email": "c5@shop.example"}, order=NUMBERED),
+        body("purchase.cancelled", "e6", customer={"id": "c5"}, order={"id": NUMBERED["id"]}),
+    ]
+    for each in events:
+        await decide(installed, [each])
+    for page in ("/decisions?customer=c5", "/customer/trigger?id=c5", "/sources?source=shop"):
+        shown = (await client.get(page)).text
+        assert ("purchase #A-1" in shown, "cancellation of the purchase #A-1" in shown) == (True, True), page
+        assert "gid://shop/5" not in shown
+    assert (
+        '<span class="strong">After a purchase or a service</span>' in (await client.get("/decisions?customer=c5")).text
+    )
+
+
 async def test_erased_customer_is_not_found_by_the_number_of_an_order(
     client: httpx2.AsyncClient, installed: Database
 ) -> None:

@@ -60,9 +60,9 @@ async def test_a_program_is_said_in_words(client: httpx2.AsyncClient, installed:
     ) in page
     assert (
         "E-mail 2 hours after the event, at 10:00 where the customer is (08:00-21:00 where the customer is, no holidays"
-        " of RU) → reminder by e-mail 3 days later (08:00-21:00 where the customer is) → SMS 90 minutes later"
-        " (09:00-21:00 where the customer is) → call 1 day later (09:00-21:00 where the customer is) → over after 21"
-        " days. Stops with the first answer."
+        " of RU) → reminder by e-mail 3 days after the mail (08:00-21:00 where the customer is) → SMS 90 minutes after"
+        " the repeat (09:00-21:00 where the customer is) → call 1 day after the SMS (09:00-21:00 where the customer is)"
+        " → over after 21 days. Stops with the first answer."
     ) in page
     assert "time_zone: not set" in page
     await apply(installed, "quarterly", cadence="91d")

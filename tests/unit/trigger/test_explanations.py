@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from services.trigger.domain.deciding.explanations import (
     would_change,
 )
 from services.trigger.domain.deciding.rules import RULES
+from shared.languages.current import language, speaking
+
+LOCALES = Path("services/trigger/locales")
 
 CHANGES: list[tuple[DecisionReason, dict[str, Any], str]] = [
     (DecisionReason.NO_PROGRAM, {}, "A program that is on and starts on: service."),
@@ -29,11 +33,11 @@ CHANGES: list[tuple[DecisionReason, dict[str, Any], str]] = [
     (DecisionReason.WAITING, {"for": "crm.order.delivered"}, "This event of the same order: delivery."),
     (DecisionReason.UNREACHABLE, {"wanted": ["email", "sms"]}, "one of: e-mail, SMS"),
     (DecisionReason.NO_CONSENT, {"consent": {"sms": None}}, "one of: SMS"),
-    (DecisionReason.SUPPRESSED, {"suppressions": {"email": ["hard_bounce"]}}, "hard_bounce on e-mail"),
+    (DecisionReason.SUPPRESSED, {"suppressions": {"email": ["hard_bounce"]}}, "no such address on e-mail"),
     (
         DecisionReason.CONDITION,
         {"unmet": {"field": "a", "operator": "ge", "value": 5}, "found": 3},
-        "a ge 5; the value is 3",
+        "a at least 5; the value is 3",
     ),
     (
         DecisionReason.CONDITION,
@@ -58,6 +62,32 @@ def test_what_would_have_changed_it(reason: DecisionReason, facts: dict[str, Any
 def test_assumed_consent_is_not_shown_as_a_yes() -> None:
     shown = format_facts({"consent": {"email": "assumed (ground: customers of 2026)"}})
     assert shown == {"consent": "e-mail: assumed (ground: customers of 2026)"}
+
+
+def test_facts_are_in_the_language_of_the_reader() -> None:
+    facts = {
+        "consent": {"email": "assumed (no ground is named)", "sms": "assumed (ground: 2026)"},
+        "suppressions": {"email": ["opt_out", "hard_bounce"]},
+        "state": "stopped",
+        "survey": "withdrawn",
+        "for": "crm.order.delivered",
+        "after": "decline",
+        "unmet": {"field": "order.amount", "operator": "ge", "value": 500},
+        "found": "stopped",
+        "ahead_s": 61,
+    }
+    with speaking(language("ru", LOCALES)):
+        assert format_facts(facts) == {
+            "согласие": "письмо: предполагается (основание не указано); SMS: предполагается (основание: 2026)",
+            "запреты": "письмо: отказался от опросов, такого адреса нет",
+            "состояние": "остановлена",
+            "опрос": "отозван",
+            "чего ждём": "доставка",
+            "после": "отказа отвечать",
+            "не выполнено": "поле: order.amount; сравнение: не меньше; значение: 500",
+            "найдено": "stopped",
+            "опережает часы на": "61 секунду",
+        }
 
 
 def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:

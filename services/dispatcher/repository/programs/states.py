@@ -52,6 +52,12 @@ async def find(session: AsyncSession, program_id: str) -> StoredProgram | None:
     return StoredProgram(rows[0]["version"], json.loads(rows[0]["document"])) if rows else None
 
 
+async def titles(session: AsyncSession) -> dict[str, str]:
+    """Return how programs are called, by their ids; those without a title are left out."""
+    rows = await db.fetch(session, "SELECT id, document->>'title' AS title FROM programs")
+    return {row["id"]: row["title"] for row in rows if row["title"]}
+
+
 class StoppedPrograms(NamedTuple):
     """The ids of programs that are stopped, those of them whose surveys are withdrawn, and whether steps wait."""
 

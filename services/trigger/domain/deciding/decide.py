@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial, TrialFacts
+from services.trigger.domain.deciding.consent_facts import ASSUMED, ASSUMED_ON
 from services.trigger.domain.deciding.rules import RULES, send_at
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.touchpoints import (
@@ -69,8 +70,9 @@ def _try(case: Case) -> Trial:
 
 def _consent_facts(case: Case) -> dict[str, str]:
     """Return the channels that are used because consent to them is assumed, and the ground of that."""
-    ground = f"ground: {case.facts.consent_ground}" if case.facts.consent_ground else "no ground is named"
-    return {channel: f"assumed ({ground})" for channel in case.consented if channel in case.assumed}
+    ground = case.facts.consent_ground
+    assumed = ASSUMED_ON % {"ground": ground} if ground else ASSUMED
+    return {channel: assumed for channel in case.consented if channel in case.assumed}
 
 
 def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:

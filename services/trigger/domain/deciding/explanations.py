@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.trigger.domain.deciding.cases import DecisionReason, TrialFacts
+from services.trigger.domain.deciding.consent_facts import assumed_in_words
 from services.trigger.domain.deciding.rules import RULES
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN
-from shared.contract.event_words import event_in_words
+from services.trigger.domain.touchpoints import TouchpointState
+from shared.contract.event_words import EVENTS, event_in_words
 from shared.contract.events import PurchaseCancelled, ServiceReopened
+from shared.contract.suppression_words import REASONS
 from shared.contract.vocabulary import ChannelKind, ProgramState
 from shared.languages import formats
-from shared.languages.current import gettext, lookup, ngettext
+from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 
 
@@ -23,7 +26,7 @@ class RuleOutcome(StrEnum):
     NOT_TRIED = "not_tried"
 
 
-STATES: Mapping[ProgramState, str] = {
+STATES: Mapping[str, str] = {
     ProgramState.ON: mark("on"),
     ProgramState.OFF: mark("off"),
     ProgramState.STOPPED: mark("stopped"),
@@ -68,6 +71,18 @@ OUTCOMES: Mapping[RuleOutcome, str] = {
     RuleOutcome.PASSED: mark("passed"),
     RuleOutcome.STOPPED: mark("stopped here"),
     RuleOutcome.NOT_TRIED: mark("not tried"),
+}
+OPERATORS: Mapping[str, str] = {
+    "eq": mark("is"),
+    "ne": mark("is not"),
+    "lt": mark("under"),
+    "le": mark("at most"),
+    "gt": mark("over"),
+    "ge": mark("at least"),
+    "in": mark("one of"),
+    "between": mark("between"),
+    "contains": mark("contains"),
+    "exists": mark("is known"),
 }
 _CHANNELS: Mapping[str, str] = {
     ChannelKind.EMAIL: mark("e-mail"),
@@ -115,19 +130,19 @@ def would_change(reason: DecisionReason, facts: TrialFacts, *, event_type: str) 
     return remedy(facts) if remedy else ""
 
 
-def format_fact(fact: object) -> str:
-    """Format one fact of a trail for people."""
+def format_fact(fact: object, words: Mapping[str, str] = _CHANNELS) -> str:
+    """Format one fact of a trail for people; `words` are those for texts that mean something to Earshot."""
     match fact:
         case None:
             return gettext("unknown")
         case bool():
             return gettext("yes") if fact else gettext("no")
         case Mapping():
-            return "; ".join(f"{_channel(name)}: {format_fact(value)}" for name, value in fact.items())
+            return "; ".join(f"{_fact_name(name)}: {format_fact(value, words)}" for name, value in fact.items())
         case list() | tuple():
-            return ", ".join(map(format_fact, fact))
+            return ", ".join(format_fact(each, words) for each in fact)
         case str():
-            return _format_time(_channel(fact))
+            return lookup(words[fact]) if fact in words else _format_time(assumed_in_words(fact))
     return str(fact)
 
 
@@ -142,9 +157,9 @@ def _format_time(text: str) -> str:
 def format_facts(facts: TrialFacts) -> dict[str, str]:
     """Format the facts of a trail and their names for people; seconds become days and hours."""
     return {
-        _fact_name(name.removesuffix("_s")): _duration(value)
+        _fact_name(name.removesuffix("_s")): formats.span(timedelta(seconds=value))
         if name.endswith("_s") and isinstance(value, int)
-        else format_fact(value)
+        else format_fact(value, _WORDS.get(name, _CHANNELS))
         for name, value in facts.items()
     }
 
@@ -155,14 +170,7 @@ def _channel(name: str) -> str:
 
 
 def _fact_name(name: str) -> str:
-    return gettext(_FACTS[name]) if name in _FACTS else name.replace("_", " ")
-
-
-def _duration(seconds: int) -> str:
-    days, rest = divmod(seconds, 86_400)
-    if rest:
-        return str(timedelta(seconds=seconds))
-    return ngettext("%(num)s day", "%(num)s days", days)
+    return gettext(_FACTS[name]) if name in _FACTS else _channel(name.replace("_", " "))
 
 
 def _too_old(facts: TrialFacts) -> str:
@@ -174,7 +182,7 @@ def _condition(facts: TrialFacts) -> str:
     unmet = facts.get("unmet", {})
     if "field" not in unmet:
         return gettext("Meeting the condition %(condition)s.", condition=unmet)
-    condition = " ".join(str(unmet[part]) for part in ("field", "operator", "value") if part in unmet)
+    condition = " ".join(_part(unmet, part) for part in ("field", "operator", "value") if part in unmet)
     if unmet["field"] in facts.get("missing", ()):
         missing = mark("A value for %(field)s, which is missing; the condition is %(condition)s.")
         return gettext(missing, field=unmet["field"], condition=condition)
@@ -184,8 +192,13 @@ def _condition(facts: TrialFacts) -> str:
     return gettext("Meeting the condition %(condition)s.", condition=condition)
 
 
+def _part(unmet: Mapping[str, object], part: str) -> str:
+    words = OPERATORS if part == "operator" else {}
+    return format_fact(unmet[part], words)
+
+
 def _cap(facts: TrialFacts) -> str:
-    cap, until = facts.get("cap"), format_fact(facts.get("until"))
+    cap, until = format_fact(facts.get("cap"), _WORDS["cap"]), format_fact(facts.get("until"))
     later = gettext(
         "A survey that goes out at %(until)s or later: the cap %(cap)s runs until then.", until=until, cap=cap
     )
@@ -206,7 +219,7 @@ def _quota(facts: TrialFacts) -> str:
 
 def _suppressed(facts: TrialFacts) -> str:
     lifted = (
-        gettext("%(reasons)s on %(channel)s", reasons=", ".join(reasons), channel=_channel(channel))
+        gettext("%(reasons)s on %(channel)s", reasons=format_fact(reasons, REASONS), channel=_channel(channel))
         for channel, reasons in facts.get("suppressions", {}).items()
     )
     return gettext("Lifting one of these: %(suppressions)s.", suppressions="; ".join(lifted))
@@ -227,8 +240,30 @@ def _sampled_out(facts: TrialFacts) -> str:
     return gettext(text, drawn=facts.get("drawn"), sample=facts.get("sample"))
 
 
+_WORDS: Mapping[str, Mapping[str, str]] = {  # of what a fact may be, by its name
+    "after": {
+        "invitation": mark("another survey"),
+        "answer": mark("an answer"),
+        "decline": mark("a refusal"),
+        "unsubscribe": mark("an opt-out"),
+    },
+    "cap": {"quarantine": mark("quarantine")},
+    "delayed_by": {"quarantine": mark("quarantine")},
+    "for": EVENTS,
+    "found": {},  # of the customer or the shop
+    "state": STATES,
+    "suppressions": REASONS,
+    "unmet": OPERATORS,
+    "survey": {
+        TouchpointState.OPEN: mark("open"),
+        TouchpointState.ANSWERED: mark("answered"),
+        TouchpointState.WITHDRAWN: mark("withdrawn"),
+        TouchpointState.CLOSED: mark("closed"),
+    },
+}
 _FACTS: Mapping[str, str] = {
     "addresses_shared": mark("addresses shared"),
+    "ahead": mark("ahead"),
     "after": mark("after"),
     "cap": mark("cap"),
     "channels": mark("channels"),
@@ -238,7 +273,9 @@ _FACTS: Mapping[str, str] = {
     "delayed_by": mark("delayed by"),
     "delivered_at": mark("delivered at"),
     "drawn": mark("drawn"),
+    "event": mark("event"),
     "event_time": mark("event time"),
+    "field": mark("field"),
     "for": mark("for"),
     "found": mark("found"),
     "historic": mark("historic"),
@@ -248,15 +285,23 @@ _FACTS: Mapping[str, str] = {
     "limit": mark("limit"),
     "max_age": mark("max age"),
     "missing": mark("missing"),
+    "operator": mark("comparison"),
     "quota": mark("quota"),
     "reversed_at": mark("reversed at"),
     "same_address_as": mark("same address as"),
     "sample": mark("sample"),
     "send_at": mark("send at"),
+    "shared_address": mark("shares an address"),
+    "source": mark("source"),
+    "state": mark("state"),
+    "store": mark("store"),
     "suppressions": mark("suppressions"),
+    "survey": mark("survey"),
     "too_long_to_wait": mark("too long to wait"),
     "unmet": mark("unmet"),
     "until": mark("until"),
+    "unusable": mark("not usable"),
+    "value": mark("value"),
     "wanted": mark("wanted"),
 }
 _REMEDIES: Mapping[DecisionReason, Callable[[TrialFacts], str]] = {

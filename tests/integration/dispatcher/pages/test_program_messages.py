@@ -51,7 +51,7 @@ async def test_every_message_is_shown_in_every_language(chain: Chain) -> None:
         assert first != reminder
         assert all("How likely are you to recommend us" in mail and "Riverside" in mail for mail in (first, reminder))
         assert '<base target="_blank">' in first
-        assert re.search(r"SMS · after 2 days · \d parts?, \d+ characters", english)
+        assert re.search(r"SMS · 2 days after the repeat · \d parts?, \d+ characters", english)
         assert "[Test]" not in english + first
         assert re.search(r'src="[^"]*/previews/shop[^"]*what=call"', english)
         russian = (await client.get(CHAIN, params={"locale": "ru"})).text
@@ -72,7 +72,7 @@ async def test_parts_sender_and_price_of_a_text_message_are_shown(chain: Chain) 
         english = (await client.get(CHAIN)).text
         russian = (await client.get(CHAIN, params={"locale": "ru"}, headers={"accept-language": "ru"})).text
     assert "Riverside: your “order” 48213 http" in english
-    assert re.search(r"SMS · after \d+ days · 2 parts, ", english)
+    assert re.search(r"SMS · \d+ days after the repeat · 2 parts, ", english)
     assert "From Riverside · RU 8.20 RUB · elsewhere 0.163 USD" in english
     assert "does not have “ ”: a part has 70 characters" in english
     assert re.search(r"RU \d+,\d0 RUB · другие страны: 0,\d+ USD", russian)
@@ -170,9 +170,9 @@ async def test_every_step_has_its_time_and_the_reminder_its_name(chain: Chain) -
     async with browser(chain) as client:
         page = (await client.get(CHAIN)).text
     headings = [" ".join(text.split()) for text in re.findall(r"<h2 id=\"step-\d\">(.*?)</h2>", page, re.DOTALL)]
-    assert headings[:2] == ["1. E-mail · after 2 hours", "2. Repeat · after 3 days"]
-    assert headings[2].startswith("3. SMS · after 36 hours · ")
-    assert headings[3] == "4. Call · after 1 minute"
+    assert headings[:2] == ["1. E-mail · 2 hours after the event", "2. Repeat · 3 days after the mail"]
+    assert headings[2].startswith("3. SMS · 36 hours after the repeat · ")
+    assert headings[3] == "4. Call · 1 minute after the SMS"
 
 
 async def test_a_manager_sees_the_test_messages_but_not_those_of_customers(chain: Chain) -> None:

@@ -148,7 +148,7 @@ def sent(invitation_id: Any, respondent_id: str) -> ContactAttempted:
     )
 
 
-async def test_reasons_are_named_in_the_language_of_the_program(scoring: Scoring) -> None:
+async def test_reasons_are_named_in_the_language_of_the_reader_else_in_that_of_the_program(scoring: Scoring) -> None:
     document = {"title": "Shop", "default_locale": "en", "texts": {}}
     await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=document))
     await answer_all(scoring, [3])
@@ -156,8 +156,17 @@ async def test_reasons_are_named_in_the_language_of_the_program(scoring: Scoring
     request = await scoring.asked(locale="ru", reasons=russian)
     await scoring.score(request, 2)
     async with scoring.database.sessions() as session:
-        named = await programs.reason_texts(session, "after-purchase")
-    assert named == REASONS
+        named = [await programs.reason_texts(session, "after-purchase", language=each) for each in ("de", "ru")]
+    assert named == [REASONS, russian]
+
+
+async def test_reasons_of_a_published_program_are_read_in_the_language_of_the_reader(scoring: Scoring) -> None:
+    wait = {each: {"reasons": {"other": [{"id": "wait", "text": each}]}} for each in ("en", "ru-RU")}
+    document = {"title": "Shop", "default_locale": "en", "texts": wait}
+    await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=document))
+    async with scoring.database.sessions() as session:
+        named = [await programs.reason_texts(session, "after-purchase", language=each) for each in ("de", "ru")]
+    assert [[each.text for each in reasons.other] for reasons in named] == [["en"], ["ru-RU"]]
 
 
 async def test_who_bought_again_is_told_by_group_once(scoring: Scoring, client: httpx2.AsyncClient) -> None:

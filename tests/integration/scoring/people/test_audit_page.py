@@ -15,11 +15,13 @@ from playwright.async_api import Browser
 from shared.contract.vocabulary import Role
 from shared.database.audit import chain
 from shared.database.audit.rows import FIRST_HASH, Actor, ActorKind, NewRow, Stage
+from shared.database.audit.search import RecordedAct
+from shared.web.audit.page import outcome
 from tests.audit import audit_rows, ended
 from tests.browser import DESKTOP, watched
 from tests.integration.scoring.people.conftest import Open, invited, joined
 from tests.integration.scoring.people.test_looks import join, looked_at, served
-from tests.integration.scoring.stand import Scoring
+from tests.integration.scoring.stand import NOW, Scoring
 
 PAGE = "/audit/scoring"
 
@@ -38,10 +40,22 @@ async def test_page_shows_who_did_what_and_what_became_of_it(officer: httpx2.Asy
     page = (await officer.get(PAGE)).text
     assert "Officer Petrova</a>" in page
     assert "Anna Orlova" in page  # whom it is about, as she is called today
-    for text in ("POST /people", "failed (422)", "command root", "outcome unknown", "earshot export nps", "done"):
+    for text in ("add a person", "failed (422)", "command root", "under way", "earshot export nps", "done"):
         assert text in page
+    assert "roles: operator; sees: everything" in page
     assert 'href="http://127.0.0.1:8000/audit/trigger"' in page
     assert len(await ended(scoring.database)) == 3  # to look at the page is not recorded
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "words"),
+    [(60, None, "under way"), (61, None, "outcome unknown"), (0, 303, "done"), (0, 403, "refused (403)")],
+)
+def test_act_is_under_way_for_a_minute_and_then_its_outcome_is_unknown(
+    seconds: int, status: int | None, words: str
+) -> None:
+    act = RecordedAct(1, NOW, "person", "olya", "POST /people", None, None, "{}", status, None)
+    assert outcome(act, NOW + timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize(
@@ -51,6 +65,7 @@ async def test_page_shows_who_did_what_and_what_became_of_it(officer: httpx2.Asy
         ({"who": "ROOT"}, []),
         ({"who": "root"}, ["earshot export nps"]),
         ({"what": "EXPORT"}, ["earshot export nps", "GET /stores/export"]),
+        ({"what": "one-time Link"}, ["POST /join/{secret}"]),
         ({"from": "2020-01-01", "to": "2020-01-31"}, []),
         ({"from": "2020-01-01", "to": ""}, ["earshot export nps", "GET /stores/export", "POST /join/{secret}"]),
         ({"customer": "42"}, ["earshot export nps"]),
@@ -66,7 +81,7 @@ async def test_search_by_time_person_action_and_customer(
         await chain.append(session, [row])
     page = (await officer.get(PAGE, params=search)).text
     known = ("earshot export nps", "GET /stores/export", "POST /join/{secret}")
-    assert [action for action in known if f"<td>{action}</td>" in page] == found
+    assert [action for action in known if f'title="{action}"' in page or f"<code>{action}</code>" in page] == found
 
 
 async def test_older_acts_are_behind_a_link(officer: httpx2.AsyncClient, scoring: Scoring) -> None:

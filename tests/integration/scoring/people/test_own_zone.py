@@ -28,5 +28,6 @@ async def test_unknown_zone_is_refused_and_the_one_before_stays(web: httpx2.Asyn
     refused = await web.post("/account/zone", data={"zone": "<Moscow>"})
     assert refused.status_code == 422
     assert "there is no time zone &lt;Moscow&gt;" in refused.text
+    assert "such as Europe/Moscow" in refused.text
     assert "times in Europe/Moscow" in refused.text
     assert "set-cookie" not in refused.headers
