@@ -155,6 +155,7 @@ TABLE = (
     _staff("/mailbox", _D, (_SUPERVISOR,), menu=(Group.CUSTOMERS, mark("Mailbox"))),
     _staff("/desk", _S, _CALLS, _CALLS, menu=(Group.DESK, mark("Desk")), scoped=_BOTH),
     _staff("/promised-calls", _S, (*_CALLS, _MANAGER), menu=(Group.DESK, mark("Promised calls")), scoped=_READS),
+    _staff("/desk-team", _S, (_SUPERVISOR,), (_SUPERVISOR,), menu=(Group.DESK, mark("Team")), scoped=_BOTH),
     _staff("/programs", _T, _SURVEYS, _SWITCHES, menu=(Group.SURVEYS, mark("Programs"))),
     _staff("/previews", _S, _SURVEYS, menu=(Group.SURVEYS, "")),
     _staff("/mail", _D, _SURVEYS, (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),

@@ -267,6 +267,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Mailbox": "http://staff.example:8000/mailbox",
         "Desk": "http://staff.example:8000/desk",
         "Promised calls": "http://staff.example:8000/promised-calls",
+        "Team": "http://staff.example:8000/desk-team",
         "Programs": "/programs",
         "Mails": "http://dispatcher.example/mail",
         "Sources": "/sources",

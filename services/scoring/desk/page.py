@@ -52,6 +52,7 @@ NOTICES = {
     "score": mark("Not saved: choose a score from 0 to 10."),
     "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
     "name": mark("Enter your name first."),
+    "paused": mark("You pause: end the pause to take a call."),
 }
 
 
@@ -88,7 +89,7 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
 def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
-        "name": _short(task.name) or gettext("No name"),
+        "name": short_name(task.name) or gettext("No name"),
         "phone": masked(task.phone),
         "there": there(task, now),
         "try": task.tries + 1,
@@ -108,7 +109,7 @@ def there(task: CallTask, now: datetime) -> str:
     return f"{now.astimezone(time_zone(task.time_zone)):%H:%M}"
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """Return the first name and the first letter of the rest, such as `Ada L.`."""
     first, _, rest = name.strip().partition(" ")
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
@@ -124,7 +125,7 @@ def call_values(
         "invitation": invitation,
         "phone": readable(task.phone),
         "link": link.format(phone=quote(task.phone, safe="+")) if task.phone else "",
-        "name": _short(task.name),
+        "name": short_name(task.name),
         "place": task.time_zone.rpartition("/")[2].replace("_", " "),
         "there": there(task, now),
         "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",

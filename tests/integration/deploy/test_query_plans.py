@@ -33,6 +33,7 @@ PAGES = (
         "/replies",
         "/suppressions",
         "/desk",
+        "/desk-team",
         "/mailbox",
     ),
     *(
