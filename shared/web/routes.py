@@ -220,6 +220,8 @@ EXPORTS = frozenset(
 # What is read and yet written there if a parameter names the dimension `employee`: it is about people of the staff.
 OF_EMPLOYEES = frozenset({"/", "/v1/nps", "/v1/funnel", "/v1/returns"})
 _SPLITS = frozenset({"by", "segment"})
+# What is read and always written there: it is about operators.
+OF_OPERATORS = frozenset({"/desk-team/figures"})
 
 
 class Paths:
@@ -270,7 +272,7 @@ def is_recorded(method: str, path: str) -> bool:
     prefix = find(path)
     if prefix is None or prefix.audience in _NEEDS_NO_TICKET or path in UNRECORDED:
         return False
-    return method not in SAFE or (method == "GET" and path in EXPORTS)
+    return method not in SAFE or (method == "GET" and path in EXPORTS | OF_OPERATORS)
 
 
 def asked_of_employees(method: str, path: str, query: str) -> str | None:

@@ -121,7 +121,7 @@ def test_every_act_on_a_page_for_staff_is_undone_or_asks_first(apps: Mapping[Ser
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:
     read = {str(route.path) for app in apps.values() for route in iter_route_contexts(app.routes)}
     recorded = {each.template for app in apps.values() for each in RecordedRoutes(app).all if each.method == "GET"}
-    assert recorded == routes.EXPORTS | routes.OF_EMPLOYEES
+    assert recorded == routes.EXPORTS | routes.OF_EMPLOYEES | routes.OF_OPERATORS
     assert {path for path in read if "export" in path} <= recorded
 
 

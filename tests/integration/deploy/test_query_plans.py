@@ -34,6 +34,7 @@ PAGES = (
         "/suppressions",
         "/desk",
         "/desk-team",
+        "/desk-team/figures",
         "/mailbox",
     ),
     *(

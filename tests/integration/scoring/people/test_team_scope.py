@@ -42,3 +42,24 @@ async def test_operators_do_not_see_the_page(web: httpx2.AsyncClient, scoring: S
     await enter_as(web, scoring, Role.OPERATOR)
     assert (await web.get("/desk-team", headers={"accept": "*/*"})).status_code == 403
     assert (await web.post("/desk-team/take-over")).status_code == 403
+
+
+async def test_figures_are_of_her_programs_and_reading_them_is_in_the_audit_log(
+    web: httpx2.AsyncClient, client: httpx2.AsyncClient, scoring: Scoring
+) -> None:
+    hidden = call_for(await scoring.asked(program=BANK))
+    await scoring.receive(hidden)
+    await take(client, "Hermine")
+    await report(client, hidden.task_id, "Hermine", "refused")
+    person = await enter_as(web, scoring, Role.SUPERVISOR, programs={"after-purchase"})
+    page = (await web.get("/desk-team/figures")).text
+    assert "There was no call of a survey." in page
+    assert "Hermine" not in page
+    read = await scoring.rows("SELECT actor FROM audit_log WHERE action = 'GET /desk-team/figures' AND stage = 'asked'")
+    assert [row["actor"] for row in read] == [str(person)]
+    assert (await client.get("/desk-team/figures")).text.count("Hermine") > 0
+
+
+async def test_operators_do_not_see_the_figures(web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    await enter_as(web, scoring, Role.OPERATOR)
+    assert (await web.get("/desk-team/figures", headers={"accept": "*/*"})).status_code == 403
