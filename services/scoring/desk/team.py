@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.desk.forms import name_of, operator_of, task_id_of
 from services.scoring.desk.page import LABELS, short_name
+from services.scoring.desk.promised import SOON
 from services.scoring.domain.calls import masked
 from services.scoring.repository.calling import calls, pauses, team
 from services.scoring.web import forms, rendering
@@ -29,7 +30,6 @@ from shared.web.staff.tickets import staff_scope
 from shared.zones import current_zone
 
 PAGE = "/desk-team"
-OVERDUE_AFTER = timedelta(hours=1)  # a promised call that is due for less is not late
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ class Team:
         begin, today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0), Today()
         async with self.sessions.begin() as session:
             waiting = await team.waiting(session, now=now, scope=scope)
-            overdue = await team.overdue(session, before=now - OVERDUE_AFTER, scope=scope)
+            overdue = await team.overdue(session, before=now - SOON, scope=scope)
             today.add_calls(await team.made_since(session, begin, scope=scope))
             today.add_held(await team.held(session, scope=scope))
             paused = await pauses.since(session, begin)

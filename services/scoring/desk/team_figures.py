@@ -146,11 +146,17 @@ def _scores(bias: ScoreBias) -> dict[str, Any]:
         "themselves": bias.nps_of_themselves,
         "differs": bias.differs,
         "verdict": _verdict(bias),
-        "p": None if bias.p_value is None else f"{bias.p_value:.3f}",
+        "p": _p(bias.p_value),
         "shares": [(own / bias.typed.n, other) for own, other in zip(bias.typed.by_score, bias.themselves, strict=True)]
         if bias.typed.n
         else [],
     }
+
+
+def _p(p_value: float | None) -> str:
+    if p_value is None:
+        return ""
+    return f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
 
 
 def _verdict(bias: ScoreBias) -> str:
