@@ -171,6 +171,7 @@ async def test_call_is_kept_while_its_page_is_open(scoring: Scoring, client: htt
     assert (await client.post(f"/desk/{task_id}/keep")).json()["held"] is False
     assert (await client.post("/desk/00000000-0000-0000-0000-000000000000/keep")).json() == {
         "held": False,
+        "holder": None,
         "there": None,
     }
 
