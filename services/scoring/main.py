@@ -31,6 +31,8 @@ from services.scoring.desk.keys import DeskKeys
 from services.scoring.desk.promised import PromisedCalls
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
+from services.scoring.desk.team import Team
+from services.scoring.desk.team_figures import TeamFigures
 from services.scoring.files.uploads import MOST_BYTES
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
@@ -147,6 +149,8 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(AnswerPagePreviews(sessions, clock).router())
     app.include_router(DeskKeys(staff_pages).router())
     app.include_router(PromisedCalls(sessions, clock, staff_pages).router())
+    app.include_router(TeamFigures(sessions, clock, staff_pages).router())
+    app.include_router(Team(sessions, clock, staff_pages, settings.desk_lease).router())
     app.include_router(
         Desk(sessions, writer, clock, staff_pages, settings.desk_lease, settings.desk_call_link).router()
     )

@@ -155,6 +155,7 @@ TABLE = (
     _staff("/mailbox", _D, (_SUPERVISOR,), menu=(Group.CUSTOMERS, mark("Mailbox"))),
     _staff("/desk", _S, _CALLS, _CALLS, menu=(Group.DESK, mark("Desk")), scoped=_BOTH),
     _staff("/promised-calls", _S, (*_CALLS, _MANAGER), menu=(Group.DESK, mark("Promised calls")), scoped=_READS),
+    _staff("/desk-team", _S, (_SUPERVISOR,), (_SUPERVISOR,), menu=(Group.DESK, mark("Team")), scoped=_BOTH),
     _staff("/programs", _T, _SURVEYS, _SWITCHES, menu=(Group.SURVEYS, mark("Programs"))),
     _staff("/previews", _S, _SURVEYS, menu=(Group.SURVEYS, "")),
     _staff("/mail", _D, _SURVEYS, (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
@@ -219,6 +220,8 @@ EXPORTS = frozenset(
 # What is read and yet written there if a parameter names the dimension `employee`: it is about people of the staff.
 OF_EMPLOYEES = frozenset({"/", "/v1/nps", "/v1/funnel", "/v1/returns"})
 _SPLITS = frozenset({"by", "segment"})
+# What is read and always written there: it is about operators.
+OF_OPERATORS = frozenset({"/desk-team/figures"})
 
 
 class Paths:
@@ -269,7 +272,7 @@ def is_recorded(method: str, path: str) -> bool:
     prefix = find(path)
     if prefix is None or prefix.audience in _NEEDS_NO_TICKET or path in UNRECORDED:
         return False
-    return method not in SAFE or (method == "GET" and path in EXPORTS)
+    return method not in SAFE or (method == "GET" and path in EXPORTS | OF_OPERATORS)
 
 
 def asked_of_employees(method: str, path: str, query: str) -> str | None:

@@ -21,15 +21,15 @@ NOBODY = frozenset(
 )  # fmt: skip
 # ids of ours, times of machines, states and numbers, which say nothing about a person without the columns of the page
 _NEUTRAL = """
-account action actor_kind address_key after_spread answer_id answered_at appointed ask_at asked at attempt
-attempt_id attempts call_task callback_wanted category channel closed_at closed_since code content cost counted
-created_at currency cursor customer day decided_at decision_id delay_s delivered_at digest due_at due_until
-endpoint_id entity erased event_id event_time expires_at fingerprint finished_at first_day handed_over has_older_id
-hash hours id in_flight invitation_id invited_day is_bound kind lease_until leased_until look_at looks max_attempts
-mode of off_at opted_out_at outcome parked_at parts person places position priority program program_id program_title
+account action actor_kind address_key after_spread answer_id answered_at appointed ask_at asked at attempt attempt_id
+attempts call_task callback_wanted category channel closed_at closed_since code content cost counted created_at
+currency cursor customer day decided_at decision_id delay_s delivered_at digest due_at due_until endpoint_id entity
+erased event_id event_time expires_at fingerprint finished_at first_day handed_over has_older_id hash hours id
+in_flight invitation_id invited_day is_bound kind lease_until leased_until look_at looks max_attempts mode of off_at
+opted_out_at outcome parked_at parts pause_id person places position priority program program_id program_title
 program_version program_zone provider published_at read_at reason region reversed_at review_links revision service
-shape since source spread stage state status step steps stored_at suppression_id task_id test token topic tries try
-type unsubscribe until version window_end window_start written
+shape since source spread stage state status step steps stored_at suppression_id taken_at task_id test token topic
+tries try type unsubscribe until version window_end window_start written
 """
 NEUTRAL = frozenset(_NEUTRAL.split())
 # columns whose names are those of personal data elsewhere

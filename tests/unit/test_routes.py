@@ -126,7 +126,7 @@ def test_every_act_of_the_audit_log_is_said_in_words(apps: Mapping[Service, Fast
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:
     read = {str(route.path) for app in apps.values() for route in iter_route_contexts(app.routes)}
     recorded = {each.template for app in apps.values() for each in RecordedRoutes(app).all if each.method == "GET"}
-    assert recorded == routes.EXPORTS | routes.OF_EMPLOYEES
+    assert recorded == routes.EXPORTS | routes.OF_EMPLOYEES | routes.OF_OPERATORS
     assert {path for path in read if "export" in path} <= recorded
 
 
@@ -272,6 +272,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Mailbox": "http://staff.example:8000/mailbox",
         "Desk": "http://staff.example:8000/desk",
         "Promised calls": "http://staff.example:8000/promised-calls",
+        "Team": "http://staff.example:8000/desk-team",
         "Programs": "/programs",
         "Mails": "http://dispatcher.example/mail",
         "Sources": "/sources",

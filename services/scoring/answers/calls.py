@@ -106,7 +106,7 @@ async def _close(
     now: datetime,
 ) -> None:
     """Close those of the tasks that are open, and add their closing events to the outbox."""
-    closed = await calls.close(session, dict(outcomes))
+    closed = await calls.close(session, dict(outcomes), now=now)
     events = [_closing_event(tasks[each], outcomes[each], now) for each in outcomes if each in closed]
     await publishing.publish(session, [event for event in events if event is not None])
 

@@ -75,7 +75,7 @@ class AnswersApi:
         return AnswersPage(answers=page, next=last)
 
     async def take(self, body: Take) -> TaskOut | Response:
-        """Lease the next call; 204 when none is due."""
+        """Lease the next call; 204 when none is due, or the operator pauses at the desk."""
         async with self.sessions.begin() as session:
             task = await call_queue.take(
                 session, _operator(body.operator), now=self.clock.now(), lease=self.lease, scope=staff_scope.get()

@@ -55,6 +55,7 @@ NOTICES = {
     "score": mark("Not saved: choose a score from 0 to 10."),
     "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
     "name": mark("Enter your name first."),
+    "paused": mark("You pause: end the pause to take a call."),
 }
 
 
@@ -91,7 +92,7 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
 def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
-        "name": _short(task.name) or gettext("No name"),
+        "name": short_name(task.name) or gettext("No name"),
         "phone": masked(task.phone),
         "there": there(task, now),
         "try": task.tries + 1,
@@ -111,7 +112,7 @@ def there(task: CallTask, now: datetime) -> str:
     return f"{now.astimezone(time_zone(task.time_zone)):%H:%M}"
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """Return the first name and the first letter of the rest, such as `Ada L.`."""
     first, _, rest = name.strip().partition(" ")
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
@@ -127,7 +128,7 @@ def call_values(
         "invitation": invitation,
         "phone": readable(task.phone),
         "link": link.format(phone=quote(task.phone, safe="+")) if task.phone else "",
-        "name": _short(task.name),
+        "name": short_name(task.name),
         "place": city_of(task.time_zone),
         "summary": _summary(task, invitation),
         "there": there(task, now),

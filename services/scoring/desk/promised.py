@@ -23,7 +23,7 @@ from shared.zones import current_zone, time_zone
 
 SHOWN_FOR = timedelta(days=30)
 LIMIT = 300
-_SOON = timedelta(hours=1)  # a call that is due for less is not late
+SOON = timedelta(hours=1)  # a call that is due for less is not late
 _ENDED = {
     CallOutcome.ANSWERED: mark("called"),
     CallOutcome.REFUSED: mark("they did not want to talk"),
@@ -77,7 +77,7 @@ def _part(row: Row, now: datetime) -> Part:
     if row["state"] == "open":
         if row["due_at"] >= row["expires_at"]:
             return Part.NOT_KEPT
-        return Part.OVERDUE if row["due_at"] <= now - _SOON and row["held_by"] is None else Part.TO_COME
+        return Part.OVERDUE if row["due_at"] <= now - SOON and row["held_by"] is None else Part.TO_COME
     if row["outcome"] is None:
         return Part.HELD
     return Part.NOT_KEPT if row["outcome"] in _BROKEN else Part.ENDED

@@ -43,7 +43,7 @@ from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations, programs
-from services.scoring.repository.calling import call_queue, calls
+from services.scoring.repository.calling import call_queue, calls, pauses
 from services.scoring.web import forms, rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
@@ -70,6 +70,8 @@ class Desk:
         router = APIRouter(prefix="/desk", include_in_schema=False)
         router.add_api_route("", self.show, methods=["GET"])
         router.add_api_route("/take", self.take, methods=["POST"])
+        router.add_api_route("/pause", self.pause, methods=["POST"])
+        router.add_api_route("/resume", self.resume, methods=["POST"])
         router.add_api_route("/{task_id}", self.show_call, methods=["GET"])
         router.add_api_route("/{task_id}/answer", self.answer, methods=["POST"])
         router.add_api_route("/{task_id}/outcome", self.outcome, methods=["POST"])
@@ -100,14 +102,29 @@ class Desk:
                 task_id=chosen,
                 scope=staff_scope.get(),
             )
+            paused_at = await pauses.paused_since(session, operator) if task is None else None
         note(task.task_id if task else None)
-        response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
+        refused = "paused" if paused_at else "taken" if chosen else "none"
+        response = _to_desk(refused) if task is None else _to(f"/desk/{task.task_id}")
         if person_name() is None:
             secure = self.staff_pages.dashboard.startswith("https://")
             response.set_cookie(
                 COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
             )
         return response
+
+    async def pause(self, request: Request) -> Response:
+        """Begin a pause, in which `take` gives no call; one that has begun goes on."""
+        if not (operator := operator_of(request)):
+            return _to_desk("name")
+        async with self.sessions.begin() as session:
+            await pauses.start(session, operator, now=self.clock.now())
+        return _to("/desk")
+
+    async def resume(self, request: Request) -> Response:
+        async with self.sessions.begin() as session:
+            await pauses.end(session, operator_of(request), now=self.clock.now())
+        return _to("/desk")
 
     async def answer(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
@@ -151,12 +168,12 @@ class Desk:
         return _to(f"/desk?noted={disposition}&task={task_id}{'&moved=1' if moved else ''}")
 
     async def keep(self, request: Request, task_id: UUID) -> dict[str, object]:
-        """Renew the reservation of a call whose page is open; returns whether it still holds, and the time there."""
+        """Renew the reservation of a call whose page is open; returns whether it holds, who has it, the time there."""
         operator = operator_of(request)
         async with self.sessions.begin() as session:
             task = await calls.load(session, task_id, scope=staff_scope.get())
             held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
-        return {"held": held, "there": task and there(task, self.clock.now())}
+        return {"held": held, "holder": task and task.held_by, "there": task and there(task, self.clock.now())}
 
     async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:
         async with self.sessions.begin() as session:
@@ -186,6 +203,7 @@ class Desk:
             today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
             made = await call_queue.made_since(session, operator, today)
             stopped = await programs.stopped(session, within=scope.arguments[0])
+            paused_at = await pauses.paused_since(session, operator)
         done, answered = await self._load(id_) if (id_ := task_id_of(query.get("task"))) else (None, None)
         is_own = task is not None and is_of(task, operator)
         shown = call_values(task, invitation, before, link=self.call_link, now=now) if task and invitation else None
@@ -202,6 +220,7 @@ class Desk:
             lost=lost_values(task, invitation, typed) if not is_own and typed else None,
             typed=typed or Typed(),
             made=made,
+            paused=paused_at and rendering.moment(paused_at, current_zone.get(), now=now),
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
             sure=SURE,

@@ -90,8 +90,9 @@ class Slot:
 class CallTask(Struct, frozen=True):
     """A call to make; `tries` is the number of attempts so far.
 
-    `held_by` is the operator who took it, `answered_by` the one who saved an answer and may correct it. `due_at` and
-    `expires_at` are UTC, `hours` are in the respondent's time zone.
+    `held_by` is the operator who took it, `taken_from` the one who had it until a supervisor took it over, and
+    `answered_by` the one who saved an answer and may correct it. `due_at` and `expires_at` are UTC, `hours` are in the
+    respondent's time zone.
     """
 
     task_id: UUID
@@ -113,6 +114,7 @@ class CallTask(Struct, frozen=True):
     expires_at: datetime
     held_by: str | None
     answered_by: str | None = None
+    taken_from: str | None = None
     kind: TaskKind = TaskKind.SURVEY
 
 

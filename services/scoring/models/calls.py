@@ -1,4 +1,4 @@
-"""Tables of call tasks and call attempts."""
+"""Tables of call tasks, call attempts, and pauses of operators."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ call_tasks = sa.Table(
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("leased_by", sa.Text),
     sa.Column("lease_until", Moment),  # by the database clock
+    sa.Column("taken_at", Moment),  # by the business clock, as the next ones
+    sa.Column("taken_from", sa.Text),  # the operator who had the call until a supervisor took it over
+    sa.Column("closed_at", Moment),  # NULL in rows that were closed before the column
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(
@@ -40,6 +43,13 @@ call_tasks = sa.Table(
         unique=True,
         postgresql_where=sa.text("kind = 'callback' AND state = 'open'"),
     ),
+    sa.Index("call_tasks_held", "leased_by", postgresql_where=sa.text("lease_until IS NOT NULL")),
+    sa.Index(
+        "call_tasks_promised",
+        "due_at",
+        postgresql_where=sa.text("state = 'open' AND (kind = 'callback' OR appointed)"),
+    ),
+    sa.Index("call_tasks_closed", "closed_at"),
 )
 
 call_attempts = sa.Table(
@@ -51,4 +61,16 @@ call_attempts = sa.Table(
     sa.Column("operator", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Index("call_attempts_at", "at"),
+)
+
+desk_pauses = sa.Table(
+    "desk_pauses",
+    metadata,
+    sa.Column("pause_id", sa.Uuid, primary_key=True),
+    sa.Column("operator", sa.Text, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Index("desk_pauses_open", "operator", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("desk_pauses_ended", "ended_at"),
 )

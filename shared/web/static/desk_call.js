@@ -28,10 +28,10 @@ const restore = (form) => {
 document.querySelectorAll("[data-draft]").forEach(restore);
 document.dispatchEvent(new Event("change"));
 
-const tell = (about) => {
+const tell = (about, name = "") => {
   const place = document.querySelector("#unsent");
   if (!place) return;
-  place.textContent = about ? place.dataset[about] : "";
+  place.textContent = about ? place.dataset[about].replace("{name}", () => name) : "";
   place.hidden = !about;
 };
 
@@ -91,10 +91,12 @@ const keep = async () => {
     const response = await fetch(`/desk/${call}/keep`, { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (response.status === 401) return tell("out");
     if (!response.ok) throw new Error("not kept");
-    const { held, there } = await response.json();
+    const { held, holder, there } = await response.json();
     const clock = document.querySelector("#there");
     if (there && clock) clock.textContent = there;
-    tell(held ? "" : "taken");
+    if (held) tell("");
+    else if (holder) tell("takenBy", holder);
+    else tell("taken");
   } catch {
     tell("away");
   }

@@ -18,7 +18,8 @@ const refresh = async () => {
   }
   for (const part of parts(fresh)) {
     const old = document.getElementById(part.id);
-    if (old.innerHTML !== part.innerHTML) swap(old, part);
+    const isAsked = document.activeElement?.closest("details[open]"); // a question that is open is not closed
+    if (old.innerHTML !== part.innerHTML && !(isAsked && old.contains(isAsked))) swap(old, part);
   }
 };
 const status = document.querySelector("[data-stream]");

@@ -33,6 +33,8 @@ PAGES = (
         "/replies",
         "/suppressions",
         "/desk",
+        "/desk-team",
+        "/desk-team/figures",
         "/mailbox",
     ),
     *(

@@ -19,10 +19,14 @@ WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at 
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
 _ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
 t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
+_STILL_THEIRS = "t.leased_by = $2 AND t.lease_until IS NOT NULL"
 _TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
 AND {SEEN.format("$5", "$6")}
+AND (t.leased_by = $2 OR NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator = $2 AND p.ended_at IS NULL))
 {_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
-UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
+UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval,
+taken_at = CASE WHEN {_STILL_THEIRS} THEN coalesce(t.taken_at, $1) ELSE $1 END,
+taken_from = CASE WHEN {_STILL_THEIRS} THEN t.taken_from END
 FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by, NULL AS answered_by"""  # noqa: S608 - constants only
 
 
@@ -38,6 +42,7 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     """Lease the task with `task_id`, or the next one in `scope` without it; None when no such task is due.
 
     First comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due.
+    Who pauses gets no other than those that they already have.
     """
     rows = await db.fetch(session, _TAKE, now, operator, task_id, lease, *scope.arguments)
     return calls.of_row(rows[0]) if rows else None
@@ -63,10 +68,11 @@ async def queue(
     return calls.of_rows(due), counts[0]
 
 
-_COUNT_CALLS = """SELECT count(*) AS calls,
+COUNTS = """count(*) AS calls,
 count(*) FILTER (WHERE c.disposition NOT IN ('no_answer', 'busy', 'machine', 'wrong_number')) AS reached,
-count(*) FILTER (WHERE c.disposition = 'answered' AND t.kind <> 'callback') AS answers
-FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator = $1 AND c.at >= $2"""
+count(*) FILTER (WHERE c.disposition = 'answered' AND t.kind <> 'callback') AS answers"""
+_COUNT_CALLS = f"""SELECT {COUNTS}
+FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator = $1 AND c.at >= $2"""  # noqa: S608 - constants only
 
 
 async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:

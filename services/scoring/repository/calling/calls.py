@@ -72,14 +72,14 @@ async def add_withdrawn(session: AsyncSession, withdrawn: Sequence[CallWithdrawn
     return {row["task_id"] for row in rows}
 
 
-_CLOSE = """UPDATE call_tasks t SET state = 'closed', outcome = c.outcome
+_CLOSE = """UPDATE call_tasks t SET state = 'closed', outcome = c.outcome, closed_at = $3
 FROM unnest($1::uuid[], $2::text[]) AS c (task_id, outcome)
 WHERE t.task_id = c.task_id AND t.state IN ('open', 'held') RETURNING t.task_id"""
 
 
-async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome]) -> set[UUID]:
+async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome], *, now: datetime) -> set[UUID]:
     """Close tasks and return the ids of those that were not closed; an operator on the phone still holds them."""
-    rows = await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()))
+    rows = await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()), now)
     return {row["task_id"] for row in rows}
 
 
@@ -175,7 +175,7 @@ async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> l
 
 _OPEN_OF = """SELECT task_id FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND state IN ('open', 'held')"""
 _WIPE_WHERE = """WITH wiped AS (UPDATE call_tasks SET respondent_id = '', phone = '', name = '', script = '',
-summary = '', leased_by = NULL WHERE {} RETURNING task_id)
+summary = '', leased_by = NULL, taken_from = NULL WHERE {} RETURNING task_id)
 UPDATE call_attempts a SET note = '' FROM wiped w WHERE a.task_id = w.task_id AND a.note <> ''"""
 _OF_THOSE = "invitation_id = ANY($1::uuid[])"
 _WIPE = _WIPE_WHERE.format(_OF_THOSE)
@@ -230,5 +230,6 @@ def of_row(row: asyncpg.Record) -> CallTask:
         expires_at=row["expires_at"],
         held_by=row["held_by"],
         answered_by=row["answered_by"],
+        taken_from=row["taken_from"],
         kind=TaskKind(row["kind"]),
     )

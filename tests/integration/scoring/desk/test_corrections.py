@@ -163,7 +163,7 @@ async def test_call_is_kept_while_its_page_is_open(scoring: Scoring, client: htt
     await scoring.rows("UPDATE call_tasks SET lease_until = clock_timestamp() + interval '1 minute'")
     client.cookies.set("operator", "Anna")
     kept = (await client.post(f"/desk/{task_id}/keep")).json()
-    assert kept == {"held": True, "there": "15:00"}
+    assert kept == {"held": True, "holder": "Anna", "there": "15:00"}
     [left] = await scoring.rows("SELECT lease_until - clock_timestamp() AS left FROM call_tasks")
     assert left["left"] > timedelta(minutes=14)
     await scoring.rows(OVER)
@@ -171,6 +171,7 @@ async def test_call_is_kept_while_its_page_is_open(scoring: Scoring, client: htt
     assert (await client.post(f"/desk/{task_id}/keep")).json()["held"] is False
     assert (await client.post("/desk/00000000-0000-0000-0000-000000000000/keep")).json() == {
         "held": False,
+        "holder": None,
         "there": None,
     }
 
