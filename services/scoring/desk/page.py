@@ -137,6 +137,7 @@ def call_values(
         "about": texts.about(invitation, now=now),
         "script": _script(task, invitation, now),
         "reasons": invitation.content.all_reasons,
+        "extra": invitation.content.extra_answers(invitation.answer.extra) if invitation.answer else [],
         "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
     }
 
@@ -156,6 +157,7 @@ def lost_values(task: CallTask | None, invitation: Invitation | None, typed: Typ
     return {
         "typed": typed,
         "reasons": [texts_of.get(reason, reason) for reason in typed.reasons],
+        "extra": invitation.content.extra_answers(typed.extra) if invitation else [],
         "holder": task.held_by if task else None,
     }
 
@@ -165,7 +167,7 @@ def saved_in(task: CallTask, invitation: Invitation) -> Typed | None:
     answer = invitation.answer
     if task.answered_by is None or answer is None:
         return None
-    return Typed(answer.score, answer.reasons, answer.comment or "")
+    return Typed(answer.score, answer.reasons, answer.comment or "", extra=answer.extra)
 
 
 def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:

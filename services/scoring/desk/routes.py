@@ -38,7 +38,6 @@ from services.scoring.desk.page import (
     saved_in,
     there,
 )
-from services.scoring.domain.answer_form import MAX_TEXT
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
@@ -115,7 +114,7 @@ class Desk:
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
             return _to_desk("lost")
-        if typed.score is None or len(typed.comment) > MAX_TEXT:
+        if typed.score is None or typed.too_long:
             said = "score" if typed.score is None else "long"
             return await self._page(request, task, invitation, typed=typed, said=said, status=Unprocessable.status)
         entry = entry_of(typed, task, operator=operator, at=self.clock.now(), whole="whole" in form)
