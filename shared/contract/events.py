@@ -70,7 +70,7 @@ Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
 Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # SHA-256, in hex
-Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=200)]
+Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=2000)]], Field(max_length=200)]
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 

@@ -13,6 +13,7 @@ from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.web import rendering, texts
+from services.scoring.web.call_scripts import CallScript, callback_script, survey_script
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Row
 from shared.languages.current import gettext
@@ -114,8 +115,8 @@ def _short(name: str) -> str:
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
 
 
-def call_values(
-    task: CallTask, invitation: Invitation, before: Sequence[Row], *, link: str, now: datetime
+def call_values(  # noqa: PLR0913 - what the page is about
+    task: CallTask, invitation: Invitation, before: Sequence[Row], *, operator: str, link: str, now: datetime
 ) -> dict[str, Any]:
     """Return what the page of a call shows; `link` is the template of the address that dials."""
     here = now.astimezone(time_zone(task.time_zone))
@@ -135,7 +136,7 @@ def call_values(
         "callback": task.kind is TaskKind.CALLBACK,
         "corrects": task.answered_by is not None,
         "about": texts.about(invitation, now=now),
-        "script": _script(task, invitation, now),
+        "script": _script(task, invitation, operator, now),
         "reasons": invitation.content.all_reasons,
         "extra": invitation.content.extra_answers(invitation.answer.extra) if invitation.answer else [],
         "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
@@ -170,8 +171,7 @@ def saved_in(task: CallTask, invitation: Invitation) -> Typed | None:
     return Typed(answer.score, answer.reasons, answer.comment or "", extra=answer.extra)
 
 
-def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
-    """Return the operator's script as the text before the question, the question, and the text after the question."""
+def _script(task: CallTask, invitation: Invitation, operator: str, now: datetime) -> CallScript:
     if task.kind is TaskKind.CALLBACK:
-        return texts.words_of(invitation)["hello_back"].format(brand=invitation.content.brand.name), "", ""
-    return texts.script(invitation, task.script, now=now)
+        return callback_script(invitation, operator=operator, now=now)
+    return survey_script(invitation, task.script, operator=operator, now=now)

@@ -187,7 +187,11 @@ class Desk:
             stopped = await programs.stopped(session, within=scope.arguments[0])
         done, answered = await self._load(id_) if (id_ := task_id_of(query.get("task"))) else (None, None)
         is_own = task is not None and is_of(task, operator)
-        shown = call_values(task, invitation, before, link=self.call_link, now=now) if task and invitation else None
+        shown = (
+            call_values(task, invitation, before, operator=operator, link=self.call_link, now=now)
+            if task and invitation
+            else None
+        )
         return rendering.page(
             "desk.html",
             status=status,

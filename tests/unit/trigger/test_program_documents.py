@@ -125,6 +125,16 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
             "sms.text: {link} is missing",
         ),
         (
+            SHORTEST + "texts: {en: {labels: {call.script: 'Hello, {nme}'}}}",
+            "texts.en.labels",
+            "no such placeholder as {nme}; there are {about}, {brand}, {date}, {first_name}, {number}, {operator}",
+        ),
+        (
+            SHORTEST + "texts: {en: {labels: {call.notice: 'Recorded {'}}}",
+            "texts.en.labels",
+            "call.notice: a brace that is not part of a placeholder",
+        ),
+        (
             SHORTEST + "texts: {en: {labels: {sms.text: '{lnk}'}}}",
             "texts.en.labels",
             "sms.text: no such placeholder as {lnk}",
