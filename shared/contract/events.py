@@ -362,6 +362,13 @@ class PlanStep(Part):
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
 
 
+class CallPriority(Part):
+    """How soon a survey's call is made: higher values first; the reason is shown at the desk."""
+
+    value: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = 0
+    reason: Name = ""
+
+
 class ContactCap(Part):
     """At most `limit` contacts in `days` days, over `channel`, or over all channels if it is null."""
 
@@ -398,6 +405,7 @@ class SurveyRequested(InvitationPayload):
     thanks: Thanks = Thanks()
     labels: Labels = _empty(dict)
     call_back: bool = True
+    call_priority: CallPriority = CallPriority()
     anonymous: bool = False
     send_at: Instant
     expires_at: Instant

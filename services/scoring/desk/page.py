@@ -86,17 +86,26 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
     return gettext("The call comes back %(time)s their time.", time=back)
 
 
-def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
+def queue_line(task: CallTask, operator: str, now: datetime, *, reason: str = "") -> dict[str, Any]:
+    """Return the line of a call that can be taken; `reason` names the rule by which it has its priority."""
     return {
         "task_id": task.task_id,
         "name": _short(task.name) or gettext("No name"),
         "phone": masked(task.phone),
         "there": there(task, now),
         "try": task.tries + 1,
+        "why": why_first(task, reason),
         "callback": task.kind is TaskKind.CALLBACK,
         "appointment": f"{task.due_at.astimezone(time_zone(task.time_zone)):%H:%M}" if task.appointed else "",
         "mine": task.held_by is not None and task.held_by == operator,
     }
+
+
+def why_first(task: CallTask, reason: str) -> str:
+    """Say why a call comes before others that are due longer; "" for one in its usual place."""
+    if task.kind is TaskKind.CALLBACK or task.appointed or task.priority <= 0:
+        return ""
+    return reason or gettext("calls of this program come first")
 
 
 def is_of(task: CallTask, operator: str) -> bool:
@@ -131,6 +140,7 @@ def call_values(  # noqa: PLR0913 - what the page is about
         "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
         "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
         "try": task.tries + 1,
+        "why": why_first(task, invitation.content.call_priority.reason),
         "tries": max(task.max_attempts, task.tries + 1),
         "before": [attempt_line(each, now) for each in before],
         "callback": task.kind is TaskKind.CALLBACK,

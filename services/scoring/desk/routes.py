@@ -181,6 +181,7 @@ class Desk:
         operator, query, now, scope = operator_of(request), request.query_params, self.clock.now(), staff_scope.get()
         async with self.sessions.begin() as session:
             due, counts = await call_queue.queue(session, operator, now=now, scope=scope)
+            reasons = await call_queue.reasons(session, due)
             before = await calls.attempts(session, task.task_id) if task else []
             today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
             made = await call_queue.made_since(session, operator, today)
@@ -198,7 +199,7 @@ class Desk:
             operator=operator,
             notice=_notice(said or query.get("said", "")) or done_notice(done, answered, query, operator, now),
             done=done,
-            queue=[queue_line(each, operator, now) for each in due],
+            queue=[queue_line(each, operator, now, reason=reasons.get(each.task_id, "")) for each in due],
             counts=counts,
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], current_zone.get(), now=now),
             call=shown if is_own else None,

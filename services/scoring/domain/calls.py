@@ -88,7 +88,7 @@ class Slot:
 
 
 class CallTask(Struct, frozen=True):
-    """A call to make; `tries` is the number of attempts so far.
+    """A call to make; `tries` is the number of attempts so far, and a higher `priority` is called first.
 
     `held_by` is the operator who took it, `answered_by` the one who saved an answer and may correct it. `due_at` and
     `expires_at` are UTC, `hours` are in the respondent's time zone.
@@ -108,6 +108,7 @@ class CallTask(Struct, frozen=True):
     hours: Hours | None
     tries: int
     max_attempts: int
+    priority: int
     appointed: bool
     due_at: datetime
     expires_at: datetime

@@ -16,6 +16,7 @@ from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.score import Tally
 from shared.contract.events import (
     Brand,
+    CallPriority,
     ExtraQuestion,
     Labels,
     Part,
@@ -66,6 +67,7 @@ class Content(Part):
     thanks: Thanks
     labels: Labels = Field(default_factory=dict)
     call_back: bool = True  # the default of documents stored before the field existed
+    call_priority: CallPriority = CallPriority()
     anonymous: bool = False
     plan: list[PlanStep]
 

@@ -146,6 +146,12 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
             "brand",
             "sms_senders: texts has no de, only en, ru",
         ),
+        (SHORTEST + "calls: {priority: 1001}", "calls.priority", "less than or equal"),
+        (
+            SHORTEST + "calls: {rules: [{name: a, priority: 1, conditions: {field: order.amont}}]}",
+            "calls.rules.0.conditions.field",
+            "did you mean order.amount",
+        ),
         (SHORTEST + "plan: []", "plan", "at least 1"),
         (SHORTEST + "plan: [words]", "plan.0", "expected fields with their values"),
         (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms', 'call' or 'link'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -61,6 +62,17 @@ async def queue(
     due = await db.fetch(session, _QUEUE, now, operator, *scope.arguments)
     counts = await db.fetch(session, _COUNT, now, operator, *scope.arguments)
     return calls.of_rows(due), counts[0]
+
+
+_REASONS = """SELECT t.task_id, c.document #>> '{call_priority,reason}' AS reason
+FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id JOIN contents c ON c.digest = i.content
+WHERE t.task_id = ANY($1::uuid[]) AND t.priority > 0"""
+
+
+async def reasons(session: AsyncSession, tasks: Sequence[CallTask]) -> dict[UUID, str]:
+    """Return why those of the tasks that have a priority come before others, by task; "" without a rule's name."""
+    rows = await db.fetch(session, _REASONS, [task.task_id for task in tasks])
+    return {row["task_id"]: row["reason"] or "" for row in rows}
 
 
 _COUNT_CALLS = """SELECT count(*) AS calls,

@@ -225,6 +225,7 @@ def of_row(row: asyncpg.Record) -> CallTask:
         hours=hours,
         tries=row["tries"],
         max_attempts=row["max_attempts"],
+        priority=row["priority"],
         appointed=row["appointed"],
         due_at=row["due_at"],
         expires_at=row["expires_at"],
