@@ -44,11 +44,12 @@ from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations, programs
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.web import forms, rendering
+from services.scoring.web.scopes import spoken_languages
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.languages import formats
-from shared.languages.current import gettext
+from shared.languages.current import gettext, language_name
 from shared.web.audit.acts import note
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
@@ -98,6 +99,7 @@ class Desk:
                 lease=self.lease,
                 task_id=chosen,
                 scope=staff_scope.get(),
+                languages=await spoken_languages(session),
             )
         note(task.task_id if task else None)
         response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
@@ -180,7 +182,9 @@ class Desk:
     ) -> Response:
         operator, query, now, scope = operator_of(request), request.query_params, self.clock.now(), staff_scope.get()
         async with self.sessions.begin() as session:
-            due, counts = await call_queue.queue(session, operator, now=now, scope=scope)
+            spoken = await spoken_languages(session)
+            due, counts = await call_queue.queue(session, operator, now=now, scope=scope, languages=spoken)
+            unspoken = await call_queue.unspoken(session, now=now, scope=scope)
             reasons = await call_queue.reasons(session, due)
             before = await calls.attempts(session, task.task_id) if task else []
             today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -212,6 +216,7 @@ class Desk:
             delays=DELAYS,
             keys=desk_keys.chosen(request),
             stopped=stopped,
+            unspoken=[f"{language_name(language)} ({number})" for language, number in unspoken.items()],
             pages=self.staff_pages,
         )
 

@@ -32,6 +32,7 @@ call_tasks = sa.Table(
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("leased_by", sa.Text),
     sa.Column("lease_until", Moment),  # by the database clock
+    sa.Column("language", sa.Text, nullable=False, server_default=""),  # without a region; "": not known
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(

@@ -14,6 +14,7 @@ from services.scoring.domain.history import PublishedProgram
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import ProgramState
 from shared.database import db
+from shared.locales import primary_language
 
 _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
 coalesce(document->>'time_zone', 'UTC') AS zone FROM programs WHERE id = $1"""
@@ -43,6 +44,15 @@ async def document(session: AsyncSession, program: str) -> dict[str, Any] | None
     """Return a program's document as trigger published it."""
     rows = await db.fetch(session, "SELECT document::text FROM programs WHERE id = $1", program)
     return json.loads(rows[0]["document"]) if rows else None
+
+
+_LOCALES = """SELECT DISTINCT jsonb_object_keys(document->'texts') AS locale FROM programs
+WHERE jsonb_typeof(document->'texts') = 'object'"""
+
+
+async def languages(session: AsyncSession) -> set[str]:
+    """Return the languages, without regions, of the programs' texts."""
+    return {primary_language(row["locale"]) for row in await db.fetch(session, _LOCALES)}
 
 
 async def program_zones(session: AsyncSession) -> dict[str, str]:
