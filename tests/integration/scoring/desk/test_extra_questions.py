@@ -8,11 +8,15 @@ from uuid import UUID
 import httpx2
 import pytest
 from playwright.async_api import Browser, expect
+from pydantic import JsonValue
 
-from shared.contract.events import ExtraQuestion, Reason
+from services.scoring.desk.keys import Action
+from shared.contract.events import CallPriority, ExtraQuestion, ProgramPublished, Reason
+from tests.browser import DESKTOP
 from tests.integration.scoring.desk.test_corrections import save
 from tests.integration.scoring.desk.test_operators_day import RUSSIAN, at_desk, keyboard, next_call, saved
-from tests.integration.scoring.stand import Scoring, call_for, take
+from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
+from tests.journey.looking import looked_at
 
 QUESTIONS = [
     ExtraQuestion(id="wish", text="What was missing?"),
@@ -115,3 +119,37 @@ async def test_answers_to_extra_questions_outlast_a_reload(
         await page.keyboard.press("Control+Enter")
         await saved(page, "Saved: 4 of 10.")
     assert await stored(scoring) == [{"wish": "Oat milk", "way": "card"}]
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("locale", ["en-GB", "ru-RU"])
+async def test_call_with_everything_that_a_program_says_looks_right(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str], locale: str
+) -> None:
+    faults = list[str]()
+    labels = {
+        "call.script": "Hello {first_name}, this is {operator}, about order {number}.\n{question} Thank {you}!",
+        "call.notice": "This call is recorded, so that we learn from it.",
+    }
+    priority = CallPriority(value=90, reason="their last score was a detractor")
+    request = await scoring.asked(extra_questions=QUESTIONS, labels=labels, call_priority=priority)
+    await scoring.receive(call_for(request, priority=priority.value, locale="de"))
+    await on_desk(scoring)
+    texts: dict[str, JsonValue] = {"en": {}, "ru": {}, "de": {}}
+    await scoring.receive(ProgramPublished(program_id="p", program_version=1, document={"texts": texts}))
+    async with at_desk(browser, scoring, urls, locale=locale, bypass_csp=True) as (page, url):
+        await scoring.rows("UPDATE people SET spoken = '{en}'")
+        await page.goto(f"{url}/desk")
+        await looked_at(page, f"desk-unspoken-{locale[:2]}", faults)
+        await page.goto(f"{url}/account")
+        await looked_at(page, f"account-spoken-{locale[:2]}", faults)
+        await scoring.rows("UPDATE people SET spoken = '{}'")
+        await page.set_viewport_size(DESKTOP)
+        await page.goto(f"{url}/desk")
+        keys = await keyboard(page, RUSSIAN)
+        async with page.expect_navigation(url="**/desk/*-*"):
+            await keys.press(Action.NEXT)
+        await keys.write("4")
+        await looked_at(page, f"desk-everything-{locale[:2]}", faults)
+    assert faults == [], "\n".join(faults)
