@@ -211,7 +211,7 @@ class AccountPage:
             language=chosen_language.get(),
             zones=sorted(time_zone_names()),
             chosen_zone=chosen_zone.get(),
-            offered={code: language_name(code) for code in sorted(offered)} if person else {},
+            offered=sorted((language_name(code), code) for code in offered) if person else [],
             spoken=spoken,
         )
 

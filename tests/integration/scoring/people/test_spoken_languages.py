@@ -47,8 +47,8 @@ async def test_operator_gets_the_calls_in_the_languages_that_are_ticked(
     assert (chosen.status_code, chosen.headers["location"]) == (303, "/account")
     account = (await web.get("/account")).text
     assert re.findall(r'name="language" value="(\w+)"( checked)?', account) == [
-        ("de", ""),
         ("en", ""),
+        ("de", ""),
         ("ru", " checked"),
     ]
     assert ("German" in account, "Russian" in account) == (True, True)
