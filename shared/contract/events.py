@@ -70,7 +70,7 @@ Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
 Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # SHA-256, in hex
-Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=200)]
+Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=2000)]], Field(max_length=200)]
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 
@@ -362,6 +362,13 @@ class PlanStep(Part):
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
 
 
+class CallPriority(Part):
+    """How soon a survey's call is made: higher values first; the reason is shown at the desk."""
+
+    value: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = 0
+    reason: Name = ""
+
+
 class ContactCap(Part):
     """At most `limit` contacts in `days` days, over `channel`, or over all channels if it is null."""
 
@@ -398,6 +405,7 @@ class SurveyRequested(InvitationPayload):
     thanks: Thanks = Thanks()
     labels: Labels = _empty(dict)
     call_back: bool = True
+    call_priority: CallPriority = CallPriority()
     anonymous: bool = False
     send_at: Instant
     expires_at: Instant

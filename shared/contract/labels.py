@@ -1,7 +1,7 @@
 """Names of the words on pages and in mails that a program may say in its own language, with their placeholders.
 
-`mail.` are those of mails and of the unsubscribe page, `sms.` those of text messages, the others those of the answer
-page.
+`mail.` are those of mails and of the unsubscribe page, `sms.` those of text messages, `call.` those that an operator
+reads, the others those of the answer page.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _IN_MAILS = frozenset(("about", "brand", "date", "number", "question", "store", "topic"))
 _LINK = frozenset(("link",))
+_AT_DESK = frozenset(("about", "brand", "date", "first_name", "number", "operator", "store"))
 LABELS: Mapping[str, frozenset[str]] = {
     "title": frozenset(),
     "order": frozenset(("date", "number")),
@@ -107,6 +108,9 @@ LABELS: Mapping[str, frozenset[str]] = {
     "sms.text": _IN_MAILS | {"link", "stop"},
     "sms.stop": _LINK,
     "sms.reply": frozenset(),
+    "call.script": _AT_DESK | {"question"},
+    "call.back": _AT_DESK,
+    "call.notice": frozenset(("brand", "operator")),
 }
 _REQUIRED: Mapping[str, frozenset[str]] = {"sms.text": _LINK, "sms.stop": _LINK}
 

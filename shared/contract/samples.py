@@ -29,6 +29,7 @@ def sample_of_program(
             respondent_id="sample",
             invitation_id=uuid4(),
             customer_id="sample",
+            customer_name="Anna Orlova",
             event=EventRef(source="sample", id="1", type="crm.purchase.completed", time=when, subject="48213"),
             program=ProgramRef(id=document["id"], version=1),
             brand=document["brand"],

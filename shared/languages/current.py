@@ -85,6 +85,11 @@ def name_of(code: str) -> str:
     return str(Locale.parse(code).get_display_name()).capitalize()
 
 
+def language_name(code: str) -> str:
+    """Return how the current language calls a language, the code for one that it has no name for."""
+    return str(current.get().locale.languages.get(code, code))
+
+
 def gettext(message: str, **values: object) -> str:
     return lookup(message) % values
 

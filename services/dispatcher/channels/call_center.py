@@ -26,5 +26,6 @@ def call_task(request: SurveyRequested, step: PlanStep, *, task_id: UUID, sent_b
         summary=summary,
         window=step.window,
         max_attempts=step.max_attempts,
+        priority=request.call_priority.value,
         expires_at=request.expires_at,
     )

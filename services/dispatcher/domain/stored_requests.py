@@ -1,8 +1,8 @@
 """How requests are stored: what many invitations share is stored once, by its digest.
 
-That is what a program version says in a locale, and consent, time zone, kind of event, and how long a survey may be
-answered, of which there are few different ones. The event of a request is an array of its fields; the names would be a
-third of it. The customer's id is left out if it is the respondent's.
+That is what a program version says in a locale, and consent, time zone, kind of event, priority of the call, and how
+long a survey may be answered, of which there are few different ones. The event of a request is an array of its
+fields; the names would be a third of it. The customer's id is left out if it is the respondent's.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their 
 _SHARED = {
     *("program", "brand", "locale", "question", "reasons", "extra_questions", "thanks", "labels", "call_back"),
     *("anonymous", "plan", "contact_caps", "link_key", "test", "consent", "assumed", "offers", "time_zone"),
+    "call_priority",
 }
 
 

@@ -22,6 +22,7 @@ from services.scoring.answer_page.responses import Link
 from services.scoring.domain.invitations import Answer, Invitation
 from services.scoring.repository import programs
 from services.scoring.web import rendering, texts
+from services.scoring.web.call_scripts import survey_script
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.samples import NoSample, sample_of_program
@@ -32,6 +33,7 @@ from shared.languages.marking import mark
 from shared.locales import direction, language_tag
 from shared.web.links import SAMPLE_KEY
 from shared.web.problems import NotFound
+from shared.web.staff.tickets import person_name
 
 
 class PreviewedPage(StrEnum):
@@ -101,7 +103,7 @@ def _call(invitation: Invitation, *, now: datetime) -> Response:
         "script.html",
         language=language_tag(invitation.locale),
         direction=direction(invitation.locale),
-        script=texts.script(invitation, invitation.content.question, now=now),
+        script=survey_script(invitation, "", operator=person_name() or "Maria", now=now),
     )
 
 

@@ -29,6 +29,7 @@ from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.repository import listing
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.repository.stores import listed
+from services.scoring.web.scopes import spoken_languages
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
@@ -78,7 +79,12 @@ class AnswersApi:
         """Lease the next call; 204 when none is due, or the operator pauses at the desk."""
         async with self.sessions.begin() as session:
             task = await call_queue.take(
-                session, _operator(body.operator), now=self.clock.now(), lease=self.lease, scope=staff_scope.get()
+                session,
+                _operator(body.operator),
+                now=self.clock.now(),
+                lease=self.lease,
+                scope=staff_scope.get(),
+                languages=await spoken_languages(session),
             )
         note(task.task_id if task else None)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 from fastapi import Request
 from starlette.datastructures import FormData
 
-from services.scoring.domain.answer_form import clean, score_of
+from services.scoring.domain.answer_form import MAX_TEXT, clean, extra_in, score_of
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import CallTask
 from shared.contract.vocabulary import Category, category_of
@@ -30,6 +31,11 @@ class Typed:
     reasons: tuple[str, ...] = ()
     comment: str = ""
     note: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)  # answers to extra questions
+
+    @property
+    def too_long(self) -> bool:
+        return any(len(text) > MAX_TEXT for text in (self.comment, *self.extra.values()))
 
 
 def operator_of(request: Request) -> str:
@@ -61,12 +67,13 @@ def delay_of(form: FormData, task: CallTask, now: datetime) -> timedelta:
 
 
 def typed_in(form: FormData) -> Typed:
-    """Return what a form says: the score and the reasons of its list, the comment, or the note about a call."""
+    """Return what a form says: score, the reasons of its list, comment and extra answers, or the note about a call."""
     sent = form.get("score")
     score = score_of(sent) if isinstance(sent, str) else None
     ticked = form.getlist(reasons_field(score)) if score is not None else []
     reasons = tuple(reason for reason in ticked if isinstance(reason, str))
-    return Typed(score, reasons, _text(form, "comment"), _text(form, "note"))
+    extra = extra_in([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
+    return Typed(score, reasons, _text(form, "comment"), _text(form, "note"), extra)
 
 
 def _text(form: FormData, name: str) -> str:
@@ -77,7 +84,7 @@ def _text(form: FormData, name: str) -> str:
 def entry_of(typed: Typed, task: CallTask, *, operator: str, at: datetime, whole: bool) -> Entry:
     """Return the entry of an answer given on the phone.
 
-    Unless what was typed is the `whole` answer, as in a correction, missing reasons or comment keep the earlier ones.
+    Unless what was typed is the `whole` answer, as in a correction, what is left empty keeps what was said earlier.
     """
     return Entry(
         task.invitation_id,
@@ -85,6 +92,7 @@ def entry_of(typed: Typed, task: CallTask, *, operator: str, at: datetime, whole
         typed.score,
         reasons=typed.reasons if whole else typed.reasons or None,
         comment=typed.comment if whole else typed.comment or None,
+        extra=typed.extra if whole else {question: said for question, said in typed.extra.items() if said},
         step=task.step,
         task_id=task.task_id,
         operator=operator,

@@ -13,6 +13,7 @@ from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.web import rendering, texts
+from services.scoring.web.call_scripts import CallScript, callback_script, survey_script
 from shared.contract.event_words import event_in_words
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Row
@@ -89,17 +90,26 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
     return gettext("The call comes back %(time)s their time.", time=back)
 
 
-def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
+def queue_line(task: CallTask, operator: str, now: datetime, *, reason: str = "") -> dict[str, Any]:
+    """Return the line of a call that can be taken; `reason` names the rule by which it has its priority."""
     return {
         "task_id": task.task_id,
         "name": short_name(task.name) or gettext("No name"),
         "phone": masked(task.phone),
         "there": there(task, now),
         "try": task.tries + 1,
+        "why": why_first(task, reason),
         "callback": task.kind is TaskKind.CALLBACK,
         "appointment": f"{task.due_at.astimezone(time_zone(task.time_zone)):%H:%M}" if task.appointed else "",
         "mine": task.held_by is not None and task.held_by == operator,
     }
+
+
+def why_first(task: CallTask, reason: str) -> str:
+    """Say why a call comes before others that are due longer; "" for one in its usual place."""
+    if task.kind is TaskKind.CALLBACK or task.appointed or task.priority <= 0:
+        return ""
+    return reason or gettext("calls of this program come first")
 
 
 def is_of(task: CallTask, operator: str) -> bool:
@@ -118,8 +128,8 @@ def short_name(name: str) -> str:
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
 
 
-def call_values(
-    task: CallTask, invitation: Invitation, before: Sequence[Row], *, link: str, now: datetime
+def call_values(  # noqa: PLR0913 - what the page is about
+    task: CallTask, invitation: Invitation, before: Sequence[Row], *, operator: str, link: str, now: datetime
 ) -> dict[str, Any]:
     """Return what the page of a call shows; `link` is the template of the address that dials."""
     here = now.astimezone(time_zone(task.time_zone))
@@ -135,13 +145,15 @@ def call_values(
         "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
         "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
         "try": task.tries + 1,
+        "why": why_first(task, invitation.content.call_priority.reason),
         "tries": max(task.max_attempts, task.tries + 1),
         "before": [attempt_line(each, now) for each in before],
         "callback": task.kind is TaskKind.CALLBACK,
         "corrects": task.answered_by is not None,
         "about": texts.about(invitation, now=now),
-        "script": _script(task, invitation, now),
+        "script": _script(task, invitation, operator, now),
         "reasons": invitation.content.all_reasons,
+        "extra": invitation.content.extra_answers(invitation.answer.extra) if invitation.answer else [],
         "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
     }
 
@@ -171,6 +183,7 @@ def lost_values(task: CallTask | None, invitation: Invitation | None, typed: Typ
     return {
         "typed": typed,
         "reasons": [texts_of.get(reason, reason) for reason in typed.reasons],
+        "extra": invitation.content.extra_answers(typed.extra) if invitation else [],
         "holder": task.held_by if task else None,
     }
 
@@ -180,11 +193,10 @@ def saved_in(task: CallTask, invitation: Invitation) -> Typed | None:
     answer = invitation.answer
     if task.answered_by is None or answer is None:
         return None
-    return Typed(answer.score, answer.reasons, answer.comment or "")
+    return Typed(answer.score, answer.reasons, answer.comment or "", extra=answer.extra)
 
 
-def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
-    """Return the operator's script as the text before the question, the question, and the text after the question."""
+def _script(task: CallTask, invitation: Invitation, operator: str, now: datetime) -> CallScript:
     if task.kind is TaskKind.CALLBACK:
-        return texts.words_of(invitation)["hello_back"].format(brand=invitation.content.brand.name), "", ""
-    return texts.script(invitation, task.script, now=now)
+        return callback_script(invitation, operator=operator, now=now)
+    return survey_script(invitation, task.script, operator=operator, now=now)

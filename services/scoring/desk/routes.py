@@ -38,18 +38,18 @@ from services.scoring.desk.page import (
     saved_in,
     there,
 )
-from services.scoring.domain.answer_form import MAX_TEXT
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations, programs
 from services.scoring.repository.calling import call_queue, calls, pauses
 from services.scoring.web import forms, rendering
+from services.scoring.web.scopes import spoken_languages
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.languages import formats
-from shared.languages.current import gettext
+from shared.languages.current import gettext, language_name
 from shared.web.audit.acts import note
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
@@ -101,6 +101,7 @@ class Desk:
                 lease=self.lease,
                 task_id=chosen,
                 scope=staff_scope.get(),
+                languages=await spoken_languages(session),
             )
             paused_at = await pauses.paused_since(session, operator) if task is None else None
         note(task.task_id if task else None)
@@ -132,7 +133,7 @@ class Desk:
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
             return _to_desk("lost")
-        if typed.score is None or len(typed.comment) > MAX_TEXT:
+        if typed.score is None or typed.too_long:
             said = "score" if typed.score is None else "long"
             return await self._page(request, task, invitation, typed=typed, said=said, status=Unprocessable.status)
         entry = entry_of(typed, task, operator=operator, at=self.clock.now(), whole="whole" in form)
@@ -198,7 +199,10 @@ class Desk:
     ) -> Response:
         operator, query, now, scope = operator_of(request), request.query_params, self.clock.now(), staff_scope.get()
         async with self.sessions.begin() as session:
-            due, counts = await call_queue.queue(session, operator, now=now, scope=scope)
+            spoken = await spoken_languages(session)
+            due, counts = await call_queue.queue(session, operator, now=now, scope=scope, languages=spoken)
+            unspoken = await call_queue.unspoken(session, now=now, scope=scope)
+            reasons = await call_queue.reasons(session, due)
             before = await calls.attempts(session, task.task_id) if task else []
             today = formats.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
             made = await call_queue.made_since(session, operator, today)
@@ -206,14 +210,18 @@ class Desk:
             paused_at = await pauses.paused_since(session, operator)
         done, answered = await self._load(id_) if (id_ := task_id_of(query.get("task"))) else (None, None)
         is_own = task is not None and is_of(task, operator)
-        shown = call_values(task, invitation, before, link=self.call_link, now=now) if task and invitation else None
+        shown = (
+            call_values(task, invitation, before, operator=operator, link=self.call_link, now=now)
+            if task and invitation
+            else None
+        )
         return rendering.page(
             "desk.html",
             status=status,
             operator=operator,
             notice=_notice(said or query.get("said", "")) or done_notice(done, answered, query, operator, now),
             done=done,
-            queue=[queue_line(each, operator, now) for each in due],
+            queue=[queue_line(each, operator, now, reason=reasons.get(each.task_id, "")) for each in due],
             counts=counts,
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], current_zone.get(), now=now),
             call=shown if is_own else None,
@@ -227,6 +235,7 @@ class Desk:
             delays=DELAYS,
             keys=desk_keys.chosen(request),
             stopped=stopped,
+            unspoken=[f"{language_name(language)} ({number})" for language, number in unspoken.items()],
             pages=self.staff_pages,
         )
 

@@ -99,8 +99,13 @@ def refused_form(fields: Sequence[tuple[str, str]]) -> RefusedForm:
         score_of(form.get("score", "")),
         tuple(value for name, value in fields if name == "reasons"),
         clean(form.get("comment", "")),
-        {name.removeprefix("extra."): clean(value) for name, value in fields if name.startswith("extra.")},
+        extra_in(fields),
     )
+
+
+def extra_in(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the answers to extra questions by the question's id, cleaned and of any length."""
+    return {name.removeprefix("extra."): clean(value) for name, value in fields if name.startswith("extra.")}
 
 
 def _entry(submission: Submission, form: Mapping[str, str], invitation: Invitation, signals: BotSignals) -> Entry:
@@ -115,7 +120,7 @@ def _entry(submission: Submission, form: Mapping[str, str], invitation: Invitati
         score,
         reasons=tuple(value for name, value in submission.fields if name == "reasons"),
         comment=_text(form["comment"]),
-        extra=_extra(submission.fields),
+        extra={question: _text(said) for question, said in extra_in(submission.fields).items()},
         step=submission.step,
         device=submission.device,
         signals=signals,
@@ -130,10 +135,6 @@ def _score(form: Mapping[str, str]) -> int | None:
     if (score := score_of(sent)) is None:
         raise _InvalidForm
     return score
-
-
-def _extra(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
-    return {name.removeprefix("extra."): _text(value) for name, value in fields if name.startswith("extra.")}
 
 
 def _callback(form: Mapping[str, str], invitation: Invitation) -> Callback | None:

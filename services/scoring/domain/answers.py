@@ -182,9 +182,18 @@ def _content(answer: Answer) -> _AnswerContent:
 def _merged(content: Content, entry: Entry, before: Answer | None, *, score: int) -> _AnswerContent:
     reasons = _reasons(content, entry, before, score=score)
     comment = entry.comment if entry.comment is not None or before is None else before.comment
-    asked = {question.id for question in content.extra_questions}
-    extra = {**(before.extra if before else {}), **{name: text for name, text in entry.extra.items() if name in asked}}
-    return score, reasons, (comment or "").strip() or None, extra
+    return score, reasons, (comment or "").strip() or None, _extra(content, entry, before)
+
+
+def _extra(content: Content, entry: Entry, before: Answer | None) -> Mapping[str, str]:
+    """Return the answers to extra questions; an empty text removes an answer, one that is no choice changes nothing."""
+    choices = {question.id: {choice.id for choice in question.choices} for question in content.extra_questions}
+    said = {
+        name: text
+        for name, text in entry.extra.items()
+        if name in choices and (not text.strip() or not choices[name] or text in choices[name])
+    }
+    return {name: text for name, text in {**(before.extra if before else {}), **said}.items() if text.strip()}
 
 
 def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: int) -> tuple[str, ...]:

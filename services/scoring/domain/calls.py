@@ -88,7 +88,7 @@ class Slot:
 
 
 class CallTask(Struct, frozen=True):
-    """A call to make; `tries` is the number of attempts so far.
+    """A call to make; `tries` is the number of attempts so far, and a higher `priority` is called first.
 
     `held_by` is the operator who took it, `taken_from` the one who had it until a supervisor took it over, and
     `answered_by` the one who saved an answer and may correct it. `due_at` and `expires_at` are UTC, `hours` are in the
@@ -109,6 +109,7 @@ class CallTask(Struct, frozen=True):
     hours: Hours | None
     tries: int
     max_attempts: int
+    priority: int
     appointed: bool
     due_at: datetime
     expires_at: datetime

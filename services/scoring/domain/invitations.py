@@ -16,6 +16,7 @@ from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.score import Tally
 from shared.contract.events import (
     Brand,
+    CallPriority,
     ExtraQuestion,
     Labels,
     Part,
@@ -66,6 +67,7 @@ class Content(Part):
     thanks: Thanks
     labels: Labels = Field(default_factory=dict)
     call_back: bool = True  # the default of documents stored before the field existed
+    call_priority: CallPriority = CallPriority()
     anonymous: bool = False
     plan: list[PlanStep]
 
@@ -76,6 +78,14 @@ class Content(Part):
     def all_reasons(self) -> dict[str, str]:
         """Texts of all reasons by id; for an id in both lists, the text for passives and detractors."""
         return {reason.id: reason.text for reason in (*self.reasons.promoter, *self.reasons.other)}
+
+    def extra_answers(self, extra: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return the text of each extra question that is answered, with the answer in words."""
+        return [
+            (asked.text, {choice.id: choice.text for choice in asked.choices}.get(said, said))
+            for asked in self.extra_questions
+            if (said := extra.get(asked.id, ""))
+        ]
 
     def channel_of(self, step: int) -> ChannelKind | None:
         return next((planned.channel for planned in self.plan if planned.step == step), None)

@@ -35,6 +35,7 @@ call_tasks = sa.Table(
     sa.Column("taken_at", Moment),  # by the business clock, as the next ones
     sa.Column("taken_from", sa.Text),  # the operator who had the call until a supervisor took it over
     sa.Column("closed_at", Moment),  # NULL in rows that were closed before the column
+    sa.Column("language", sa.Text, nullable=False, server_default=""),  # without a region; "": not known
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(

@@ -25,6 +25,7 @@ people = sa.Table(
     sa.Column("regions", ARRAY(sa.Text), nullable=False, server_default="{}"),  # all stores of these, too
     sa.Column("email", sa.Text),  # where one-time links may be sent
     sa.Column("employees", ARRAY(sa.Text), nullable=False, server_default="{}"),  # the person's codes in events
+    sa.Column("spoken", ARRAY(sa.Text), nullable=False, server_default="{}"),  # languages of calls; none: all
 )
 
 person_identities = sa.Table(

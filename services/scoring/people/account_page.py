@@ -10,17 +10,21 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
+from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
+from shared.contract.vocabulary import Role
 from shared.languages import current as languages
-from shared.languages.current import gettext, ngettext
+from shared.languages.current import gettext, language_name, ngettext
 from shared.languages.marking import mark
 from shared.languages.zone_names import near_zones
+from shared.web.audit.acts import note
 from shared.web.languages import LASTING, chosen_language, chosen_zone, language_cookie
 from shared.web.problems import STAFF_ONLY, Unauthorized
 from shared.web.qr import qr_svg
@@ -30,6 +34,7 @@ from shared.web.staff.tickets import Ticket, signed_in
 from shared.web.staff.zones import ZoneCookies, cookie_text
 from shared.zones import is_time_zone, time_zone_names
 
+CALL_ROLES = (Role.OPERATOR, Role.SUPERVISOR)
 _WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
 
 
@@ -51,6 +56,7 @@ class AccountPage:
         router.add_api_route("/refused", self.refused, methods=["GET"])
         router.add_api_route("/language", self.choose_language, methods=["POST"])
         router.add_api_route("/zone", self.choose_zone, methods=["POST"])
+        router.add_api_route("/spoken", self.choose_spoken, methods=["POST"])
         router.add_api_route("/log-out", self.log_out, methods=["POST"])
         return router
 
@@ -156,6 +162,23 @@ class AccountPage:
         response.headers.append("set-cookie", stored)
         return response
 
+    async def choose_spoken(self, request: Request) -> Response:
+        """Let only calls in these languages come to the person at the desk; without any, calls in all of them."""
+        form, ticket = await forms.read(request), _person()
+        chosen = {each for each in form.getlist("language") if isinstance(each, str)}
+        async with self.log_in.sessions.begin() as session:
+            unknown = chosen - await self._offered(session, ticket)
+            if not unknown:
+                await accounts.set_spoken(session, ticket.person, chosen)
+        if unknown:
+            return await self._page(why=gettext("no program speaks %(language)s", language=min(unknown)))
+        note(ticket.person, spoken=sorted(chosen))
+        return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
+
+    async def _offered(self, session: AsyncSession, ticket: Ticket) -> set[str]:
+        """Return the languages of programs, and those that the person chose before."""
+        return await programs.languages(session) | {*await accounts.spoken(session, ticket.person)}
+
     async def log_out(self) -> Response:
         ticket = _person()
         async with self.log_in.sessions.begin() as session:
@@ -172,6 +195,8 @@ class AccountPage:
         async with self.log_in.sessions.begin() as session:
             person = await accounts.by_id(session, ticket.person)
             open_sessions = await sessions.of_person(session, ticket.person)
+            spoken = await accounts.spoken(session, ticket.person)
+            offered = await self._offered(session, ticket) if ticket.has_any(CALL_ROLES) else set()
         return rendering.page(
             "account.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK,
@@ -188,6 +213,8 @@ class AccountPage:
             language=chosen_language.get(),
             zones=sorted(time_zone_names()),
             chosen_zone=chosen_zone.get(),
+            offered=sorted((language_name(code), code) for code in offered) if person else [],
+            spoken=spoken,
         )
 
 

@@ -14,6 +14,7 @@ from services.scoring.domain.history import PublishedProgram
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import ProgramState
 from shared.database import db
+from shared.locales import primary_language
 
 _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
 coalesce(document->>'time_zone', 'UTC') AS zone FROM programs WHERE id = $1"""
@@ -49,6 +50,15 @@ async def titles(session: AsyncSession) -> dict[str, str]:
     """Return how programs are called, by their ids; those without a title are left out."""
     rows = await db.fetch(session, "SELECT id, document->>'title' AS title FROM programs")
     return {row["id"]: row["title"] for row in rows if row["title"]}
+
+
+_LOCALES = """SELECT DISTINCT jsonb_object_keys(document->'texts') AS locale FROM programs
+WHERE jsonb_typeof(document->'texts') = 'object'"""
+
+
+async def languages(session: AsyncSession) -> set[str]:
+    """Return the languages, without regions, of the programs' texts."""
+    return {primary_language(row["locale"]) for row in await db.fetch(session, _LOCALES)}
 
 
 async def program_zones(session: AsyncSession) -> dict[str, str]:

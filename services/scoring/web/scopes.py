@@ -1,10 +1,13 @@
-"""What the person who sent a request may read of scores and answers."""
+"""What the person who sent a request may read of scores and answers, and the calls that the person takes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from services.scoring.domain.slices import ALL, Slice
+from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role
 from shared.languages.marking import mark
 from shared.web.problems import Forbidden, Unprocessable
@@ -30,6 +33,12 @@ def sees_employees(*, counted: bool) -> bool:
     """Whether the person sees scores per employee, if these are counted: managers, of the stores that they see."""
     ticket = signed_in.get()
     return counted and ticket is not None and Role.MANAGER in ticket.roles
+
+
+async def spoken_languages(session: AsyncSession) -> list[str] | None:
+    """Return the languages in which the person takes calls, None for all."""
+    ticket = signed_in.get()
+    return (await accounts.spoken(session, ticket.person) or None) if ticket else None
 
 
 def visible(asked: Slice) -> Slice:

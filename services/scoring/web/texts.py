@@ -175,16 +175,6 @@ def words_of(invitation: Invitation) -> Mapping[str, str]:
     return {**words, **usable(invitation.content.labels)} if invitation.content.labels else words
 
 
-def script(invitation: Invitation, written: str, *, now: datetime) -> tuple[str, str, str]:
-    """Return what an operator reads before the question, the question, and what is read after it.
-
-    A greeting is put before a script that `written` begins with the question.
-    """
-    before, spoken, after = written.partition(invitation.content.question)
-    hello = words_of(invitation)["hello"].format(brand=invitation.content.brand.name, about=about(invitation, now=now))
-    return before if before.strip() else f"{hello} ", spoken or invitation.content.question, after
-
-
 def more(invitation: Invitation) -> str:
     """Say how many more questions follow, in the right plural form."""
     words, questions = words_of(invitation), len(invitation.content.extra_questions)

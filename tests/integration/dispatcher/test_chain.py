@@ -15,6 +15,7 @@ from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.repository import steps
 from shared.contract.events import (
     CallClosed,
+    CallPriority,
     Consent,
     Contact,
     RespondentConsentChanged,
@@ -88,6 +89,12 @@ async def test_respondent_who_does_not_answer_gets_every_step_from_mail_to_call(
     assert (task.step, task.phone, task.name, task.script) == (4, "+15550001", "Anna Petrova", asked.question)
     assert task.summary.startswith("Your order 48213 of 2 March, Tverskaya.")
     assert await chain.outcome(asked.invitation_id) is None
+
+
+async def test_call_has_the_priority_of_its_request(chain: Chain) -> None:
+    await reach_the_desk(chain, request(call_priority=CallPriority(value=90, reason="VIP")))
+    (task,) = await chain.published("call.requested")
+    assert task.priority == 90
 
 
 async def test_answer_stops_all_steps_and_recalls_the_call(chain: Chain) -> None:

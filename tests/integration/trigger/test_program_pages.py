@@ -34,6 +34,10 @@ RICH: dict[str, Any] = {
     ],
     "delay": "2h",
     "at": "10:00",
+    "calls": {
+        "priority": 5,
+        "rules": [{"name": "VIP", "conditions": {"field": "attributes.vip", "value": True}, "priority": 50}],
+    },
     "plan": [
         {"channel": "email", "window": {"start": "08:00", "end": "21:00"}, "holidays": "RU"},
         {"channel": "email", "after": "3d"},
@@ -64,6 +68,7 @@ async def test_a_program_is_said_in_words(client: httpx2.AsyncClient, installed:
         " the repeat (09:00-21:00 where the customer is) → call 1 day after the SMS (09:00-21:00 where the customer is)"
         " → over after 21 days. Stops with the first answer."
     ) in page
+    assert "VIP (if attributes vip is yes): 50; usually 5" in page
     assert "time_zone: not set" in page
     await apply(installed, "quarterly", cadence="91d")
     assert "all customers, once in 91 days, spread over the days; nobody more" in words(await client.get("/programs"))

@@ -74,6 +74,10 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent has none"),
         ({"segments": [{"name": "clerk", "field": "touchpoint.employee"}]}, "segments.0: every answer says who served"),
         ({"assume_consent": ["email", "call"]}, "assume_consent: call without a recorded consent"),
+        (
+            {"plan": [{"channel": "email"}], "calls": {"priority": 1}},
+            "calls: has no effect, the plan has no call",
+        ),
         ({"caps": [{"name": "a", "days": 90}]}, "caps.0: has no effect, quarantine is 90 days"),
         (
             {"quarantine": "0", "caps": [{"name": "a", "days": 9, "then": "delay"}]},

@@ -125,6 +125,16 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
             "sms.text: {link} is missing",
         ),
         (
+            SHORTEST + "texts: {en: {labels: {call.script: 'Hello, {nme}'}}}",
+            "texts.en.labels",
+            "no such placeholder as {nme}; there are {about}, {brand}, {date}, {first_name}, {number}, {operator}",
+        ),
+        (
+            SHORTEST + "texts: {en: {labels: {call.notice: 'Recorded {'}}}",
+            "texts.en.labels",
+            "call.notice: a brace that is not part of a placeholder",
+        ),
+        (
             SHORTEST + "texts: {en: {labels: {sms.text: '{lnk}'}}}",
             "texts.en.labels",
             "sms.text: no such placeholder as {lnk}",
@@ -135,6 +145,12 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
             "id: shop\nstarts_on: [crm.purchase.completed]\nbrand: {name: Shop, sms_senders: {de: Laden}}",
             "brand",
             "sms_senders: texts has no de, only en, ru",
+        ),
+        (SHORTEST + "calls: {priority: 1001}", "calls.priority", "less than or equal"),
+        (
+            SHORTEST + "calls: {rules: [{name: a, priority: 1, conditions: {field: order.amont}}]}",
+            "calls.rules.0.conditions.field",
+            "did you mean order.amount",
         ),
         (SHORTEST + "plan: []", "plan", "at least 1"),
         (SHORTEST + "plan: [words]", "plan.0", "expected fields with their values"),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from services.trigger.domain.programs.program import CompiledProgram, compile_pr
 from services.trigger.domain.respondents import Respondent
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
+    CallPriority,
     Consent,
     Customer,
     EventRef,
@@ -54,6 +56,20 @@ PROGRAMS = [
     program("caps", contact_caps=[{"name": "monthly", "limit": 2, "days": 30}], expires_after="10d"),
     program(
         "own-words", title="\x7f</script>\u2028", texts={"en": {"question": "How?\n\t"}, "ru": {"question": "Как?"}}
+    ),
+    program(
+        "urgent",
+        calls={
+            "priority": 5,
+            "rules": [
+                {
+                    "name": "their last score was a detractor",
+                    "conditions": {"field": "history.last_category", "value": "detractor"},
+                    "priority": 90,
+                },
+                {"name": "VIP", "conditions": {"field": "customer.attributes.tier", "value": "gold"}, "priority": 50},
+            ],
+        },
     ),
     program("one-mail", plan=[{"channel": "email", "window": {"start": "10:00", "end": "11:30"}}], segments=["store"]),
 ]
@@ -103,6 +119,36 @@ def test_json_is_that_of_the_model(
     assert written == model.model_dump_json().encode()
     assert (model.event.time, model.event.amount) == (case.started_at, request.event.amount)
     assert (model.key, model.customer_id, model.contact.phone) == (respondent.id, request.customer_id, respondent.phone)
+
+
+@pytest.mark.parametrize(
+    ("known", "value", "reason"),
+    [
+        ({}, 5, ""),
+        ({"last_category": "passive"}, 5, ""),
+        ({"last_category": "detractor"}, 90, "their last score was a detractor"),
+        ({"attributes": {"tier": "gold"}}, 50, "VIP"),
+        ({"attributes": {"tier": "gold"}, "last_category": "detractor"}, 90, "their last score was a detractor"),
+    ],
+)
+def test_priority_of_a_call_is_that_of_the_first_rule_that_holds(
+    known: dict[str, Any], value: int, reason: str
+) -> None:
+    (urgent,) = (each for each in PROGRAMS if each.id == "urgent")
+    assert _asked(urgent, **known).call_priority == CallPriority(value=value, reason=reason)
+
+
+def test_plan_without_calls_says_nothing_of_a_priority() -> None:
+    rules = [{"name": "all", "conditions": {"field": "event.source", "operator": "exists"}, "priority": 9}]
+    calls = {"priority": 5, "rules": rules}
+    assert _asked(program("mail", plan=[{"channel": "email"}], calls=calls)).call_priority == CallPriority()
+
+
+def _asked(asking: CompiledProgram, **known: Any) -> SurveyRequest:
+    payload = PurchaseCompleted(customer=Customer(id="c"), order=Order(id="1"))
+    event = Event("e1", "shop", datetime(2026, 3, 1, tzinfo=UTC), payload)
+    case = Case(event, asking, DecisionFacts(Respondent("c", **known), None), event.time)
+    return survey_request(case, invitation_id=uuid4(), send_at=event.time, link_key="k")
 
 
 def test_request_has_the_fields_of_the_contract_in_their_order() -> None:

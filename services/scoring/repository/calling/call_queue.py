@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,11 +18,12 @@ from shared.database import db
 _DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
 WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
+_IN_LANGUAGE = "({0}::text[] IS NULL OR t.language = ANY({0}) OR t.language = '' OR t.leased_by = $2)"
 _ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
 t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
 _STILL_THEIRS = "t.leased_by = $2 AND t.lease_until IS NOT NULL"
 _TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
-AND {SEEN.format("$5", "$6")}
+AND {SEEN.format("$5", "$6")} AND {_IN_LANGUAGE.format("$7")}
 AND (t.leased_by = $2 OR NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator = $2 AND p.ended_at IS NULL))
 {_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
 UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval,
@@ -38,17 +40,21 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     lease: timedelta,
     task_id: UUID | None = None,
     scope: StaffScope = WHOLE,
+    languages: Sequence[str] | None = None,
 ) -> CallTask | None:
     """Lease the task with `task_id`, or the next one in `scope` without it; None when no such task is due.
 
-    First comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due.
-    Who pauses gets no other than those that they already have.
+    The next one is in one of the `languages`, or in any if they are None; a task that is named may be in any. First
+    comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due. Who
+    pauses gets no other than those that they already have.
     """
-    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease, *scope.arguments)
+    spoken = languages if task_id is None else None
+    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease, *scope.arguments, spoken)
     return calls.of_row(rows[0]) if rows else None
 
 
-_QUEUE = f"SELECT t.*, {HELD} {_DUE} AND {SEEN.format('$3', '$4')} {_ORDER} LIMIT 50"
+_QUEUE = f"""SELECT t.*, {HELD} {_DUE} AND {SEEN.format("$3", "$4")} AND {_IN_LANGUAGE.format("$5")}
+{_ORDER} LIMIT 50"""
 _COUNT = f"""SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
 count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
@@ -56,16 +62,49 @@ AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by =
 count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
 min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
 FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1 AND {SEEN.format("$3", "$4")}"""  # noqa: S608 - constants only
+WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1
+AND {SEEN.format("$3", "$4")} AND {_IN_LANGUAGE.format("$5")}"""  # noqa: S608 - constants only
 
 
 async def queue(
-    session: AsyncSession, operator: str, *, now: datetime, scope: StaffScope = WHOLE
+    session: AsyncSession,
+    operator: str,
+    *,
+    now: datetime,
+    scope: StaffScope = WHOLE,
+    languages: Sequence[str] | None = None,
 ) -> tuple[list[CallTask], asyncpg.Record]:
     """List the tasks this operator can take now, in the order of `take`, with counts of due and later tasks."""
-    due = await db.fetch(session, _QUEUE, now, operator, *scope.arguments)
-    counts = await db.fetch(session, _COUNT, now, operator, *scope.arguments)
+    due = await db.fetch(session, _QUEUE, now, operator, *scope.arguments, languages)
+    counts = await db.fetch(session, _COUNT, now, operator, *scope.arguments, languages)
     return calls.of_rows(due), counts[0]
+
+
+# the first condition is true without a look at the calls where somebody takes all of them
+_UNSPOKEN = f"""WITH callers AS (SELECT spoken, programs FROM people
+WHERE off_at IS NULL AND roles && ARRAY['operator', 'supervisor'])
+SELECT t.language, count(*) AS waiting FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
+WHERE (SELECT NOT coalesce(bool_or(spoken = '{{}}' AND programs = '{{}}'), true) FROM callers)
+AND t.state = 'open' AND t.language <> '' AND i.state = 'open' AND t.expires_at > $1 AND {SEEN.format("$2", "$3")}
+AND NOT EXISTS (SELECT FROM callers c WHERE (c.spoken = '{{}}' OR t.language = ANY(c.spoken))
+AND (c.programs = '{{}}' OR i.program = ANY(c.programs))) GROUP BY 1 ORDER BY 1"""  # noqa: S608 - constants only
+
+
+async def unspoken(session: AsyncSession, *, now: datetime, scope: StaffScope = WHOLE) -> dict[str, int]:
+    """Count the open calls in languages that nobody who takes calls of their program speaks, by language."""
+    rows = await db.fetch(session, _UNSPOKEN, now, *scope.arguments)
+    return {row["language"]: row["waiting"] for row in rows}
+
+
+_REASONS = """SELECT t.task_id, c.document #>> '{call_priority,reason}' AS reason
+FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id JOIN contents c ON c.digest = i.content
+WHERE t.task_id = ANY($1::uuid[]) AND t.priority > 0"""
+
+
+async def reasons(session: AsyncSession, tasks: Sequence[CallTask]) -> dict[UUID, str]:
+    """Return why those of the tasks that have a priority come before others, by task; "" without a rule's name."""
+    rows = await db.fetch(session, _REASONS, [task.task_id for task in tasks])
+    return {row["task_id"]: row["reason"] or "" for row in rows}
 
 
 COUNTS = """count(*) AS calls,

@@ -9,15 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calls import CALLBACK_MAX_ATTEMPTS, BestTime, Callback, CallbackRequest, Hours
 from shared.database import db
+from shared.locales import primary_language
 
 _STORE = """INSERT INTO call_tasks (task_id, kind, state, invitation_id, respondent_id, phone, name, time_zone,
-window_start, window_end, max_attempts, due_at, due_until, expires_at)
+window_start, window_end, max_attempts, due_at, due_until, expires_at, language)
 SELECT w.task_id, 'callback', '{state}', w.invitation_id, w.respondent_id, {phone}, w.name, w.time_zone, w.window_start,
-w.window_end, $14, w.due_at, w.due_until, w.expires_at
+w.window_end, $15, w.due_at, w.due_until, w.expires_at, w.language
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::time[], $9::time[],
-$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[])
+$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[], $14::text[])
 AS w (task_id, invitation_id, respondent_id, phone, own, name, time_zone, window_start, window_end, due_at, due_until,
-expires_at, newly)
+expires_at, newly, language)
 """
 _UPSERT = f"""{_STORE.format(state="open", phone="coalesce(nullif(w.phone, ''), t.phone, w.own)")}
 LEFT JOIN call_tasks t ON t.invitation_id = w.invitation_id AND t.kind = 'callback' AND t.state = 'open'
@@ -54,6 +55,7 @@ def _columns(requests: Sequence[CallbackRequest]) -> list[list[object]]:
             each.slot.due_until,
             each.expires_at,
             each.newly,
+            primary_language(each.invitation.locale),
         )
         for each in requests
     ]

@@ -15,15 +15,16 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import CallOutcome, Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.locales import primary_language
 
 # Who took a call keeps it until another operator takes it: `lease_until` only says from when on another may.
 HELD = """CASE WHEN t.lease_until IS NOT NULL THEN t.leased_by END AS held_by,
 CASE WHEN t.lease_until IS NULL AND t.outcome IN ('answered', 'withdrawn') THEN t.leased_by END AS answered_by"""
 _ADD = """INSERT INTO call_tasks (task_id, invitation_id, respondent_id, step, phone, name, script, summary, time_zone,
-window_start, window_end, priority, max_attempts, due_at, due_until, expires_at)
+window_start, window_end, priority, max_attempts, due_at, due_until, expires_at, language)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
 $9::text[], $10::time[], $11::time[], $12::int[], $13::int[], $14::timestamptz[], $15::timestamptz[],
-$16::timestamptz[])
+$16::timestamptz[], $17::text[])
 ON CONFLICT DO NOTHING RETURNING task_id"""
 
 
@@ -47,6 +48,7 @@ async def add(session: AsyncSession, requested: Sequence[tuple[CallRequested, Sl
             slot.due_at,
             slot.due_until,
             call.expires_at,
+            primary_language(call.locale),
         )
         for call, slot in requested
     ]
@@ -225,6 +227,7 @@ def of_row(row: asyncpg.Record) -> CallTask:
         hours=hours,
         tries=row["tries"],
         max_attempts=row["max_attempts"],
+        priority=row["priority"],
         appointed=row["appointed"],
         due_at=row["due_at"],
         expires_at=row["expires_at"],

@@ -33,6 +33,8 @@ VALUES ($1, $2, $3, $4::text[], $5::text[], $6::text[], $7::text[], nullif($8, '
 ON CONFLICT (login) DO NOTHING RETURNING id"""
 _CHANGE = """UPDATE people SET name = $2, roles = $3::text[], programs = $4::text[], stores = $5::text[],
 regions = $6::text[], email = nullif($7, ''), employees = $8::text[] WHERE id = $1"""
+_SPOKEN = "SELECT spoken FROM people WHERE id = $1"
+_SET_SPOKEN = "UPDATE people SET spoken = $2::text[] WHERE id = $1"
 _SET_PASSWORD = "UPDATE people SET password = $2 WHERE id = $1"  # noqa: S105 - a statement
 _TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_timestamp()) END WHERE id = $1"""
 _CODES = "SELECT code_secret FROM people WHERE id = $1"
@@ -102,6 +104,17 @@ async def change(session: AsyncSession, person: Person) -> None:
     """Store name, roles, scope, address and employee codes of a person."""
     await db.fetch(session, _CHANGE, person.id, *_changeable(person))
     await revisions.revise(session, person.id)
+
+
+async def spoken(session: AsyncSession, id_: UUID) -> list[str]:
+    """Return the languages in which a person takes calls, none for all."""
+    rows = await db.fetch(session, _SPOKEN, id_)
+    return list(rows[0]["spoken"]) if rows else []
+
+
+async def set_spoken(session: AsyncSession, id_: UUID, languages: Iterable[str]) -> None:
+    """Store the languages in which a person takes calls."""
+    await db.fetch(session, _SET_SPOKEN, id_, sorted(languages))
 
 
 async def set_password(session: AsyncSession, id_: UUID, password_hash: str) -> None:

@@ -20,6 +20,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerPayload,
     Brand,
+    CallPriority,
     Consent,
     ContactCap,
     CrmPayload,
@@ -76,6 +77,7 @@ class SurveyRequest(msgspec.Struct, frozen=True, gc=False):
     thanks: Thanks
     labels: Mapping[str, str]
     call_back: bool
+    call_priority: CallPriority
     anonymous: bool
     send_at: datetime
     expires_at: datetime
@@ -114,6 +116,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         thanks=texts.thanks,
         labels=texts.labels,
         call_back=document.call_back,
+        call_priority=program.call_priority_for(case.fields),
         anonymous=document.anonymous,
         send_at=send_at,
         expires_at=send_at + document.expires_after,

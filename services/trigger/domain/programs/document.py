@@ -78,6 +78,24 @@ class StepDocument(_Document):
         return given if window is None else {"window": window, **given}
 
 
+Priority = Annotated[int, Field(strict=True, ge=-1000, le=1000)]
+
+
+class CallRule(_Document):
+    """The priority of calls about events for which the conditions hold; the desk shows its name as the reason."""
+
+    name: Annotated[Name, Field(min_length=1)]
+    conditions: Condition
+    priority: Priority
+
+
+class CallOrder(_Document):
+    """The priority of a program's calls, higher ones first: that of the first rule that holds, else `priority`."""
+
+    priority: Priority = 0
+    rules: Annotated[list[CallRule], Field(max_length=20)] = []
+
+
 def _default_plan(fields: Mapping[str, Any]) -> list[StepDocument]:
     steps = [("email", "0"), ("email", "3d"), ("sms", "2d"), *([] if fields.get("anonymous") else [("call", "2d")])]
     return [StepDocument.model_validate({"channel": channel, "after": after}) for channel, after in steps]
@@ -124,6 +142,7 @@ class ProgramDocument(_Document):
         default_factory=lambda: {locale: Texts.model_validate(texts) for locale, texts in WORDING.items()}
     )
     plan: Annotated[list[StepDocument], Field(min_length=1, max_length=20)] = Field(default_factory=_default_plan)
+    calls: CallOrder = CallOrder()
     contact_caps: Annotated[list[ContactCap], Field(max_length=20)] = []
     expires_after: Annotated[Duration, Field(gt=timedelta())] = timedelta(days=21)
     segments: Annotated[list[Segment], Field(max_length=50)] = Field(default_factory=default_segments)
@@ -185,8 +204,11 @@ class ProgramDocument(_Document):
     def _valid_texts_and_conditions(self) -> Self:
         if self.default_locale not in self.texts:
             raise ValueError(f"default_locale: texts has no {self.default_locale}, only {', '.join(self.texts)}")
-        if self.conditions is not None and count(self.conditions) > MAX_CONDITIONS:
-            raise ValueError(f"conditions: at most {MAX_CONDITIONS} comparisons are allowed")
-        if self.conditions is not None and depth(self.conditions) > MAX_DEPTH:
-            raise ValueError(f"conditions: at most {MAX_DEPTH} levels of nesting are allowed")
+        conditions = [("conditions", self.conditions)] if self.conditions is not None else []
+        conditions += [(f"calls.rules.{number}", rule.conditions) for number, rule in enumerate(self.calls.rules)]
+        for where, condition in conditions:
+            if count(condition) > MAX_CONDITIONS:
+                raise ValueError(f"{where}: at most {MAX_CONDITIONS} comparisons are allowed")
+            if depth(condition) > MAX_DEPTH:
+                raise ValueError(f"{where}: at most {MAX_DEPTH} levels of nesting are allowed")
         return self

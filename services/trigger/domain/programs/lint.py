@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from services.trigger.domain.programs.document import NO_ZONE, ProgramDocument, Texts
+from services.trigger.domain.programs.document import NO_ZONE, CallOrder, ProgramDocument, Texts
 from services.trigger.domain.programs.segments import EMPLOYEE_FIELD
 from shared.contract.labels import filled
 from shared.contract.sms import USUAL_SEGMENTS, sms_segments, stray_letters, with_stop
@@ -24,7 +24,7 @@ _Warning = tuple[str, str]  # the field, and what is wrong with it
 
 def lint(document: ProgramDocument) -> list[str]:
     """Return the warnings in the current language, each with its field."""
-    checks = (_texts, _text_messages, _channels, _caps, _shares, _zone, _segments)
+    checks = (_texts, _text_messages, _channels, _calls, _caps, _shares, _zone, _segments)
     warnings = [f"{where}: {why}" for check in checks for where, why in check(document)]
     return sorted(set(warnings), key=warnings.index)
 
@@ -103,6 +103,11 @@ def _channels(document: ProgramDocument) -> Iterator[_Warning]:
         if channel is not ChannelKind.EMAIL:
             text = gettext("%(channel)s without a recorded consent is illegal in many countries", channel=channel)
             yield "assume_consent", text
+
+
+def _calls(document: ProgramDocument) -> Iterator[_Warning]:
+    if document.calls != CallOrder() and all(step.channel is not ChannelKind.CALL for step in document.plan):
+        yield "calls", gettext("has no effect, the plan has no call")
 
 
 def _caps(document: ProgramDocument) -> Iterator[_Warning]:

@@ -9,10 +9,12 @@ import msgspec
 
 from services.trigger.domain.programs.conditions import ConditionCheck, compile_check, fields_in
 from services.trigger.domain.programs.document import DelayFrom, ProgramDocument
+from services.trigger.domain.programs.event_fields import Fields
 from services.trigger.domain.programs.timing import length
 from services.trigger.domain.touchpoints import CadenceDue, TriggerPayload, is_completion
 from shared.contract.events import (
     AnswerPayload,
+    CallPriority,
     OrderDelivered,
     PlanStep,
     ProgramRef,
@@ -21,6 +23,8 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import ChannelKind, ProgramState
 
+_USUAL_PRIORITY = CallPriority()
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledProgram:
@@ -28,6 +32,7 @@ class CompiledProgram:
 
     `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
     `shortest_window` the shortest contact hours of a step, `link_step` the step whose link the shop shows itself.
+    `call_rules` say how soon a call is made; none in a plan without calls.
     `shared_json` caches, by locale, what all requests of the program have in common, see `requests.request_json`.
     `state` is that of the program, whatever the version.
     """
@@ -40,6 +45,7 @@ class CompiledProgram:
     channels: Sequence[ChannelKind]
     shortest_window: Window
     link_step: int | None
+    call_rules: Sequence[tuple[ConditionCheck, CallPriority]] = ()
     state: ProgramState = ProgramState.ON
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -71,6 +77,10 @@ class CompiledProgram:
                 return self.follows_answers
         return False
 
+    def call_priority_for(self, fields: Fields) -> CallPriority:
+        """Return how soon the call is made, by the first rule whose condition holds."""
+        return next((priority for check, priority in self.call_rules if check(fields) is None), _USUAL_PRIORITY)
+
     def locale_for(self, wanted: str | None) -> str:
         """Return the closest locale that has texts: the wanted one, its fallback, or its language without a region.
 
@@ -98,7 +108,17 @@ def compile_program(version: int, document: ProgramDocument) -> CompiledProgram:
         channels=list(dict.fromkeys(step.channel for step in plan)),
         shortest_window=_shortest_window(plan),
         link_step=next((step.step for step in plan if not step.channel.contacts), None),
+        call_rules=_call_rules(document) if any(step.channel is ChannelKind.CALL for step in plan) else (),
     )
+
+
+def _call_rules(document: ProgramDocument) -> list[tuple[ConditionCheck, CallPriority]]:
+    """Return the rules in their order; the last one holds for every call."""
+    rules = [
+        (compile_check(rule.conditions), CallPriority(value=rule.priority, reason=rule.name))
+        for rule in document.calls.rules
+    ]
+    return [*rules, (lambda _fields: None, CallPriority(value=document.calls.priority))]
 
 
 def _plan(document: ProgramDocument) -> list[PlanStep]:

@@ -74,6 +74,14 @@ async def test_operators_script_is_shown_as_it_is_read(scoring: Scoring, client:
     assert re.search(r"Здравствуйте, это Riverside\. Ваш заказ[^<]*: *<strong>Какова вероятность", russian)
 
 
+async def test_programs_own_script_is_shown_with_a_sample(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    labels = {"call.script": "Hi {first_name}, order {number} at {store}? {question}", "call.notice": "We record."}
+    await publish(scoring, texts={"en": {"labels": labels}})
+    page = (await client.get(PREVIEW, params={"locale": "en", "what": "call"})).text
+    assert "Hi Anna, order 48213 at Tverskaya? <strong>How likely" in page
+    assert "We record." in page
+
+
 @pytest.mark.parametrize("what", ["question", "after_detractor", "promoter"])
 async def test_a_press_in_a_preview_says_that_it_is_one(
     scoring: Scoring, client: httpx2.AsyncClient, what: str

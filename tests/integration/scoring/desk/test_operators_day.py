@@ -62,14 +62,21 @@ async def at_desk(
     browser: Browser, scoring: Scoring, urls: Mapping[str, str], **options: Any
 ) -> AsyncIterator[tuple[Page, str]]:
     """Log an operator in, and open the desk."""
-    link = (await invited(scoring, "anna", Role.OPERATOR)).url("")
-    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP, **options) as context:
+    async with served(scoring, urls) as url, seated(browser, scoring, url, "anna", **options) as page:
+        yield page, url
+
+
+@asynccontextmanager
+async def seated(browser: Browser, scoring: Scoring, url: str, login: str, **options: Any) -> AsyncIterator[Page]:
+    """Open a browser in which this operator is logged in and sees the desk."""
+    link = (await invited(scoring, login, Role.OPERATOR)).url("")
+    async with watched(browser, viewport=DESKTOP, **options) as context:
         await context.clear_cookies()
         page = await context.new_page()
         await join(page, url + link)
         await page.wait_for_url(f"{url}/**")
         await page.goto(f"{url}/desk")
-        yield page, url
+        yield page
 
 
 async def next_call(page: Page, keys: Keyboard) -> str:
