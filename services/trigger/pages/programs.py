@@ -46,7 +46,7 @@ _Id = Annotated[str, PathParameter(max_length=200)]
 
 
 class ShownState(NamedTuple):
-    """A state as the page says it: who set it is `person`, `key`, `command` … with a name where one is known."""
+    """A state as the page says it: who set it is `you`, `person`, `key`, `command` … with the name of a user."""
 
     state: ProgramState
     since: KnownState | None = None
@@ -59,8 +59,8 @@ class ShownState(NamedTuple):
             return cls(ProgramState.ON)
         kind, _, id_ = known.changed_by.partition(":")
         person = signed_in.get()
-        if kind == ActorKind.PERSON:
-            kind, id_ = ("you", "") if person is not None and str(person.person) == id_ else ("", "")
+        if kind == ActorKind.PERSON and person is not None and str(person.person) == id_:
+            kind = "you"
         return cls(known.state, known, kind, id_ if kind == ActorKind.COMMAND else "")
 
 

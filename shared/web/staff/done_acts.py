@@ -1,7 +1,7 @@
 """What a person of the staff has just done: said on the next page, with a button that undoes it.
 
-The browser keeps the newest act in a signed cookie for UNDO_LASTS, until another page is opened. Undoing is a form to a
-route of its own service, which refuses it if something else was changed meanwhile.
+The browser keeps the newest act in a signed cookie for UNDO_LASTS; once another page is opened, no page says it again.
+Undoing is a form to a route of its own service, which refuses it if something else was changed meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -38,7 +38,7 @@ REPLACES = "replaces"
 class DoneAct:
     """`said` is shown on `page`; a form to `undo` with `fields` undoes the act. Without `undo`, it cannot be undone.
 
-    With `undoes` the act itself undid another, and undoing it does that again.
+    With `undoes` the act itself undid another, and undoing it does that again. `page` "" is none.
     """
 
     page: str
@@ -54,7 +54,7 @@ class DoneAct:
 
     @property
     def _digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([self.said, self.undo, self.fields]).encode()).hexdigest()[:16]
 
     def is_undone_by(self, scope: Scope) -> bool:
         query: str = scope["query_string"].decode("latin-1")
@@ -133,16 +133,13 @@ class DoneActCookie:
             _acts.reset(token)
 
     def setting(self, scope: Scope, response: Message, person: Ticket, now: datetime) -> str | None:
-        """Return the `Set-Cookie` header after an act that has something to say, or when its page is left."""
+        """Return the `Set-Cookie` header after an act that has something to say, or whose page is left."""
         acts = _acts.get()
-        if acts is None:
+        if acts is None or (act := acts.now or _left(acts.before, scope, response)) is None:
             return None
-        if acts.now is None:
-            is_left = acts.before is not None and acts.before.page != scope["path"] and _is_opened(scope, response)
-            return self.cookie.deletion() if is_left else None
-        text = self._text(person, acts.now, now)
+        text = self._text(person, act, now)
         if len(text) > _MOST_BYTES:
-            text = self._text(person, DoneAct(acts.now.page, acts.now.said), now)
+            text = self._text(person, DoneAct(act.page, act.said), now)
         return self.cookie.setting(text, lasting=UNDO_LASTS)
 
     def _text(self, person: Ticket, act: DoneAct, now: datetime) -> str:
@@ -153,6 +150,13 @@ class DoneActCookie:
         text = self.cookie.text_in(headers.get("cookie", ""))
         packed = self.signer.read_done(person.person, text, now) if text and person is not None else None
         return None if packed is None else DoneAct(**json.loads(zlib.decompress(base64.b64decode(packed))))
+
+
+def _left(act: DoneAct | None, scope: Scope, response: Message) -> DoneAct | None:
+    """Return an act as one that no page says, if its page is left by this request."""
+    if act is None or act.page in ("", scope["path"]) or not _is_opened(scope, response):
+        return None
+    return replace(act, page="")
 
 
 def _is_opened(scope: Scope, response: Message) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 
+from shared.database import db
 from shared.database.db import Database
 from tests.integration.trigger.test_programs import apply
 from tests.staff_pages import done_on, undo
@@ -122,6 +124,13 @@ async def test_stopping_everything_is_said_on_every_page(client: httpx2.AsyncCli
     assert "the state it has of its own" in words(await client.get("/programs/*/on"))
     await client.post("/programs/*/on")
     assert "Everything is stopped" not in words(await client.get("/programs"))
+
+
+async def test_page_says_that_a_colleague_switched_it(client: httpx2.AsyncClient, installed: Database) -> None:
+    await client.post("/programs/after-purchase/off")
+    async with installed.sessions.begin() as session:
+        await db.fetch(session, "UPDATE program_states SET changed_by = $1", f"person:{uuid4()}")
+    assert ", by a colleague" in words(await client.get("/programs/after-purchase"))
 
 
 async def test_everything_that_is_off_is_said_and_goes_on_by_a_press(client: httpx2.AsyncClient) -> None:

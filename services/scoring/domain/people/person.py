@@ -50,7 +50,8 @@ class Person:
         """What the person sees, in words of the current language; an employee only the own score, within the scope."""
         if self.roles != {Role.EMPLOYEE}:
             return self.scope.shown
-        return gettext("own score") if self.scope.is_whole else f"{gettext('own score')}, {self.scope.shown}"
+        own = gettext("own score")
+        return own if self.scope.is_whole else f"{own}, {self.scope.shown}"
 
     @property
     def gets_mailed_links(self) -> bool:
