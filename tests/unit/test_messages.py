@@ -92,6 +92,24 @@ def test_no_template_puts_a_value_into_quotation_marks_of_one_language() -> None
     assert found == []
 
 
+JINJA = re.compile(r"\{%-?\s*trans\b.*?endtrans\s*-?%\}|\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+FOREIGN = re.compile(r"<(code|pre|style|script|kbd)\b.*?</\1>", re.DOTALL)  # is the same in every language
+SAID = re.compile(r'\b(?:aria-label|placeholder|title|alt)="([^"]*)"')
+ATTRIBUTE = re.compile(r'[a-z-]+="[^"]*"|\bautofocus\b')  # of a tag that Jinja writes in parts
+NAMES = {"Earshot", "API"}
+
+
+def test_no_template_says_a_word_that_is_not_translated() -> None:
+    bare = {}
+    for folder in messages.FOLDERS:
+        for path in folder.rglob("templates/**/*.html"):
+            text = FOREIGN.sub("", JINJA.sub("", path.read_text()))
+            shown = " ".join([*SAID.findall(text), ATTRIBUTE.sub("", TAG.sub(" ", text))])
+            bare[path.name] = set(re.findall(r"[A-Za-z]{2,}", shown)) - NAMES
+    assert {name: words for name, words in bare.items() if words} == {}
+    assert len(bare) > 50
+
+
 def test_no_message_is_inside_an_f_string() -> None:
     """There, the extractor of Python before 3.12 does not find it."""
     hidden = [

@@ -71,6 +71,7 @@ def test_service_and_order_without_a_number_are_named() -> None:
 
 def test_a_test_message_is_marked() -> None:
     assert said(asked_by_sms(test=True)).startswith("[Test] Kofe Point: ")
+    assert said(asked_by_sms(test=True, locale="ru")).startswith("[Проверка] Kofe Point: ")
 
 
 @pytest.mark.parametrize(
@@ -185,11 +186,14 @@ def test_text_of_a_brand_comes_from_the_file_of_texts(tmp_path: Path) -> None:
             settings(mail_texts=texts)
 
 
-@pytest.mark.parametrize(("locale", "begins"), [("en", "Earshot: Your order"), ("ru", "Earshot: Ваш заказ 48213 от")])
+@pytest.mark.parametrize(
+    ("locale", "begins"),
+    [("en", "[Test] Earshot: Your order"), ("ru", "[Проверка] Earshot: Ваш заказ 48213 от")],
+)
 def test_program_that_comes_with_earshot_has_its_text_message_in_both_languages(locale: str, begins: str) -> None:
     document = read_program((PROGRAMS / "after-purchase.yaml").read_bytes()).model_dump(mode="json")
     contact = Contact(phone="+15550001")
     asked = sample_of_program(document, locale=locale, link_key="dev", when=NOW, contact=contact)
-    text = COMPOSER.compose(asked, step=3, channel=ChannelKind.SMS).body.decode().removeprefix("[Test] ")
+    text = COMPOSER.compose(asked, step=3, channel=ChannelKind.SMS).body.decode()
     assert text.startswith(begins)
     assert sms_segments(text) <= 3
