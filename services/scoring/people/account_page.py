@@ -32,6 +32,8 @@ from shared.zones import is_time_zone, time_zone_names
 
 _WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
 
+_HAS_CODES = mark("there is a second factor already: remove it first")
+
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
@@ -112,7 +114,7 @@ class AccountPage:
             return self._set_up_form(secret=secret, why=_too_many(error))
         recovery = await self.log_in.set_up_codes(person.id, secret, code)
         if recovery is None:
-            return self._set_up_form(secret=secret, why=gettext(_WRONG_CODE))
+            return self._set_up_form(secret=secret, why=gettext(_HAS_CODES if person.has_codes else _WRONG_CODE))
         return rendering.page("codes_recovery.html", pages=self.staff_pages, codes=recovery, url="/account")
 
     async def remove_codes(self, request: Request) -> Response:

@@ -30,7 +30,8 @@ UNDO_LASTS = timedelta(minutes=10)  # of the offer to undo what somebody has jus
 BEGUN_LASTS = timedelta(minutes=10)  # of a log-in while somebody is at the identity provider
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
 _ALGORITHM = "HS256"
-_TICKET, _DEVICE, _HALF = "earshot-ticket+jwt", "earshot-device+jwt", "earshot-half+jwt"
+_TICKET, _DEVICE = "earshot-ticket+jwt", "earshot-device+jwt"
+_HALF, _SET_UP = "earshot-half+jwt", "earshot-set-up+jwt"
 _BEGUN, _DONE = "earshot-begun+jwt", "earshot-done+jwt"
 
 
@@ -63,6 +64,20 @@ class Device:
 
     id: UUID
     person: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class HalfLogIn:
+    """A log-in between its two factors.
+
+    `state` is a digest of the account: a half log-in counts only while the account has it. `sets_up` says that the
+    account has no second factor and needs one.
+    """
+
+    person: UUID
+    state: str
+    begun_at: datetime
+    sets_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +143,18 @@ class TicketSigner:
         except _UNREADABLE:
             return None
 
-    def sign_half(self, person: UUID, now: datetime) -> str:
+    def sign_half(self, half: HalfLogIn) -> str:
         """Sign that a person has given the first of two factors."""
-        return self._sign(_HALF, {"person": str(person), "iat": int(now.timestamp())})
+        claims = {"person": str(half.person), "state": half.state, "iat": int(half.begun_at.timestamp())}
+        return self._sign(_SET_UP if half.sets_up else _HALF, claims)
 
-    def read_half(self, text: str, now: datetime) -> UUID | None:
-        """Return who has given the first of two factors within HALF_LASTS."""
+    def read_half(self, text: str, now: datetime, *, sets_up: bool = False) -> HalfLogIn | None:
+        """Return a log-in of this kind whose first factor was given within HALF_LASTS."""
         try:
-            claims = self._read(_HALF, text)
-            begun = datetime.fromtimestamp(claims["iat"], UTC)
-            return UUID(claims["person"]) if timedelta() <= now - begun < HALF_LASTS else None
+            claims = self._read(_SET_UP if sets_up else _HALF, text)
+            begun_at = datetime.fromtimestamp(claims["iat"], UTC)
+            half = HalfLogIn(UUID(claims["person"]), str(claims["state"]), begun_at, sets_up)
+            return half if timedelta() <= now - begun_at < HALF_LASTS else None
         except _UNREADABLE:
             return None
 

@@ -218,6 +218,21 @@ async def test_log_in_begins_another_session_than_the_cookie_that_was_there(
         assert (await thief.get("/people", headers={"accept": "*/*"})).status_code == 403
 
 
+@pytest.mark.parametrize("login", ["olga", "anna"])
+async def test_log_in_ends_the_session_that_the_browser_had(
+    web: httpx2.AsyncClient, opened: Open, scoring: Scoring, login: str
+) -> None:
+    async with opened() as other:
+        await joined(other, scoring, "anna", Role.OPERATOR)
+        await joined(web, scoring, "olga", Role.OPERATOR)
+        copy = web.cookies["earshot"]
+        assert (await enter(web, login)).status_code == 303
+        assert (await web.get("/desk")).status_code == 200
+        async with opened(cookie=f"earshot={copy}") as former:
+            assert (await former.get("/account")).status_code == 307
+        assert (await other.get("/desk")).status_code == 200
+
+
 async def test_role_that_is_taken_away_counts_at_the_next_request(
     web: httpx2.AsyncClient, opened: Open, scoring: Scoring
 ) -> None:
@@ -321,6 +336,34 @@ async def test_what_was_typed_is_not_offered_to_somebody_else(
 async def test_stranger_s_form_is_not_kept(web: httpx2.AsyncClient) -> None:
     shown = await web.post("/login/renew?next=/desk/take", data={"comment": "whatever"})
     assert ("Log in" in shown.text, "whatever" in shown.text) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "page"),
+    [
+        ("/desk/0199/answer", {"comment": "of Olga's customer"}, "/desk"),
+        ("/desk/0199/next", {}, "/desk"),
+        ("/account/password", {"old": "x"}, "/account"),
+    ],
+)
+async def test_log_in_after_a_form_that_is_not_sent_again_leads_to_the_page_above(  # noqa: PLR0917 - fixtures
+    web: httpx2.AsyncClient,
+    opened: Open,
+    scoring: Scoring,
+    machine: MachineClock,
+    path: str,
+    typed: dict[str, str],
+    page: str,
+) -> None:
+    await joined(web, scoring, "olga", Role.OPERATOR)
+    async with opened() as other:
+        await joined(other, scoring, "anna", Role.OPERATOR)
+    machine.after(hours=3)
+    asked = await web.post(path, data=typed)
+    shown = await web.post(asked.headers["location"], data=typed)
+    hidden = {name: html.unescape(text) for name, text in re.findall(r'name="(kept|next)" value="([^"]*)"', shown.text)}
+    entered = await enter(web, "anna", **hidden)
+    assert entered.headers["location"] == f"http://127.0.0.1:8000{page}"
 
 
 async def test_page_that_the_roles_do_not_open_says_so_with_the_menu(web: httpx2.AsyncClient, scoring: Scoring) -> None:
