@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
+from shared.database.audit.search import refusals
 from shared.languages import current as languages
 from shared.languages.current import gettext, ngettext
 from shared.languages.marking import mark
@@ -32,6 +34,7 @@ from shared.zones import is_time_zone, time_zone_names
 
 _WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
 
+_TOLD_FOR = timedelta(days=30)  # about wrong codes
 _HAS_CODES = mark("there is a second factor already: remove it first")
 
 
@@ -174,12 +177,16 @@ class AccountPage:
         async with self.log_in.sessions.begin() as session:
             person = await accounts.by_id(session, ticket.person)
             open_sessions = await sessions.of_person(session, ticket.person)
+            since = self.access.now() - _TOLD_FOR
+            wrong_codes = await refusals(session, "POST /login/code", ticket.person, since=since)
         return rendering.page(
             "account.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK,
             pages=self.staff_pages,
             person=person,
             sessions=open_sessions,
+            wrong_codes=wrong_codes,
+            told_days=_TOLD_FOR.days,
             issuer=issuer_label(self.providers, person.issuer) if person else "",
             here=ticket.session,
             roles=sorted(gettext(role.label) for role in ticket.roles),

@@ -21,6 +21,7 @@ from services.scoring.people import identities
 from services.scoring.people.accounts import digest
 from services.scoring.people.hashing import PasswordHashing
 from services.scoring.repository.people import accounts, revisions, sessions
+from services.scoring.repository.programs import brands_and_titles
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.database.db import Sessions
@@ -28,7 +29,7 @@ from shared.metrics import LOG_INS
 from shared.web.audit.acts import acted_by, note
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import utc_now
-from shared.web.staff.tickets import RENEWED_AFTER, Device, HalfLogIn, Ticket
+from shared.web.staff.tickets import Device, HalfLogIn, Ticket
 
 log = structlog.get_logger()
 _BROWSER = 200  # characters of what a browser calls itself
@@ -279,7 +280,9 @@ class LogIn:
 
     async def new_hash(self, password: str, person: Person) -> str:
         """Check and hash a new password; raises WeakPassword."""
-        await self.hashing.run(lambda: check_password(password, known=[person.login, *person.name.split()]))
+        async with self.sessions() as session:
+            known = [person.login, *person.name.split(), *await brands_and_titles(session)]
+        await self.hashing.run(lambda: check_password(password, known=known))
         return await self.hashing.hash(password)
 
     async def begin(self, session: AsyncSession, person: Person, *, browser: str) -> Ticket:
@@ -310,14 +313,13 @@ class LogIn:
 
     async def find_session(self, ticket: Ticket) -> Ticket | None:
         """Return a ticket as its session says today, None if that has ended; what `StaffAccess` asks."""
-        now = self.now()
         if ticket.session is None:
             return None
         async with self.sessions.begin() as session:
             found = await sessions.find(session, ticket.session, person=ticket.person)
-        if found is None or not found.lasts(used_at=ticket.issued_at, now=now):
+        if found is None or not found.lasts(used_at=ticket.last_used, now=self.now()):
             return None
-        return _ticket(found, now if now - ticket.issued_at > RENEWED_AFTER else ticket.issued_at)
+        return _ticket(found, ticket.issued_at, used_at=ticket.used_at)
 
 
 async def forget_ended(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - machine time counts
@@ -336,7 +338,7 @@ async def _unchanged(session: AsyncSession, half: HalfLogIn) -> tuple[Person, Lo
     return person, state
 
 
-def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
+def _ticket(of: StaffSession, issued_at: datetime, *, used_at: datetime | None = None) -> Ticket:
     person = of.person
     return Ticket(
         person.id,
@@ -346,6 +348,7 @@ def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
         of.id,
         revision=person.revision,
         is_scoped=not person.scope.is_whole,
+        used_at=used_at,
     )
 
 

@@ -36,7 +36,7 @@ from shared.web.addresses import is_loopback_host
 from shared.web.client_address import ClientAddress
 from shared.web.problems import NotFound
 from shared.web.qr import qr_svg
-from shared.web.staff.gate import StaffAccess
+from shared.web.staff.gate import StaffAccess, is_background
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
 
@@ -84,7 +84,7 @@ class LogInPages:
         """Renew a ticket whose session lasts and go back with the same form, else ask who this is."""
         target = checked_target(next)
         held = self.access.ticket_in(request.headers)
-        ticket = await self.access.current(held)
+        ticket = await self.access.current(held, is_background=is_background(request.headers))
         if ticket is None:
             kept = await sent(request, target, held)
             target = page_above(target) if request.method == "POST" and not kept.fields else target

@@ -51,6 +51,15 @@ async def titles(session: AsyncSession) -> dict[str, str]:
     return {row["id"]: row["title"] for row in rows if row["title"]}
 
 
+async def brands_and_titles(session: AsyncSession) -> list[str]:
+    """Return how programs and their brands are called."""
+    rows = await db.fetch(
+        session,
+        """SELECT document->>'title' AS name FROM programs UNION SELECT document->'brand'->>'name' FROM programs""",
+    )
+    return [row["name"] for row in rows if row["name"]]
+
+
 async def program_zones(session: AsyncSession) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}

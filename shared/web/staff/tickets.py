@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 from typing import Any, Self
@@ -46,9 +46,22 @@ class Ticket:
     session: UUID | None = None  # None: of a program that has the keys
     revision: int = 0  # grows with every change of the person
     is_scoped: bool = False  # the person sees only some programs or stores
+    used_at: datetime | None = None  # when a person did something last, before `issued_at`; None: then
 
-    def is_fresh(self, now: datetime) -> bool:
-        return self.issued_at - CLOCKS_DIFFER <= now < self.issued_at + LASTING
+    @property
+    def last_used(self) -> datetime:
+        return self.used_at or self.issued_at
+
+    def is_fresh(self, now: datetime, *, is_background: bool = False) -> bool:
+        """Say whether the ticket's word counts for a request, which with `is_background` no person has sent."""
+        since = self.issued_at if is_background else self.last_used
+        return self.issued_at - CLOCKS_DIFFER <= now < since + LASTING
+
+    def renewed(self, now: datetime, *, is_background: bool) -> Ticket:
+        """Return the ticket for who has sent a request, of `now` if it is older than RENEWED_AFTER."""
+        if now - (self.issued_at if is_background else self.last_used) <= RENEWED_AFTER:
+            return self
+        return replace(self, issued_at=now.replace(microsecond=0), used_at=self.last_used if is_background else None)
 
     def has_any(self, roles: Iterable[Role]) -> bool:
         return not self.roles.isdisjoint(roles)
@@ -113,6 +126,7 @@ class TicketSigner:
             "sid": str(ticket.session) if ticket.session else None,
             "rev": ticket.revision,
             "scoped": ticket.is_scoped,
+            "used": int(ticket.used_at.timestamp()) if ticket.used_at else None,
         }
         return self._sign(_TICKET, claims)
 
@@ -120,6 +134,7 @@ class TicketSigner:
         """Return a ticket of any age; raises InvalidTicket. A role that this version does not know is left out."""
         try:
             claims = self._read(_TICKET, text)
+            used = claims.get("used")
             return Ticket(
                 person=UUID(claims["sub"]),
                 name=str(claims["name"]),
@@ -128,6 +143,7 @@ class TicketSigner:
                 session=UUID(claims["sid"]) if claims["sid"] else None,
                 revision=int(claims.get("rev", 0)),  # versions of before signed none
                 is_scoped=bool(claims.get("scoped")),
+                used_at=datetime.fromtimestamp(used, UTC) if used else None,
             )
         except _UNREADABLE as error:
             raise InvalidTicket from error

@@ -23,7 +23,7 @@ from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import StaffAccess
 from tests.integration.scoring.stand import Scoring
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "velvet harbour tidy comet"
 PAGE = {"accept": "text/html"}
 Open = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 

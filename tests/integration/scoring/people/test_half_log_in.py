@@ -7,6 +7,7 @@ import re
 import httpx2
 import pyotp
 import pytest
+from fastapi import FastAPI
 
 from services.scoring.config import ScoringSettings
 from services.scoring.people import accounts
@@ -123,15 +124,18 @@ async def test_second_factor_is_set_up_by_one_of_two_who_know_the_password(
 
 
 async def test_wrong_codes_of_a_stranger_do_not_lock_the_person_out(
-    web: httpx2.AsyncClient, opened: Open, scoring: Scoring, machine: MachineClock
+    web: httpx2.AsyncClient, opened: Open, scoring: Scoring, machine: MachineClock, app: FastAPI
 ) -> None:
     await joined(web, scoring, "olga", Role.OPERATOR)
     secret, recovery = await enrolled(web, machine)
+    assert "typed after your password" not in (await web.get("/account")).text
     async with opened() as thief, opened() as new:
         form = hidden((await enter(thief, "olga")).text)
         assert await guessed(thief, form, times=12) == [401] * 10 + [429] * 2
         own = hidden((await enter(web, "olga")).text)
         assert (await web.post("/login/code", data={**own, "code": code_of(secret, machine)})).status_code == 303
+        await app.state.trail.write_counts()
+        assert "10 wrong codes were typed after your password" in (await web.get("/account")).text
         other = hidden((await enter(new, "olga")).text)
         assert (await new.post("/login/code", data={**other, "code": recovery[0]})).status_code == 303
 

@@ -13,10 +13,11 @@ import structlog
 
 from services.scoring.people import accounts, log_in
 from services.scoring.people.hashing import PasswordHashing
+from services.scoring.repository import programs
 from shared.contract.vocabulary import Role
 from shared.database import db
 from shared.web.staff.tickets import LASTING
-from tests.integration.scoring.people.conftest import PASSWORD, MachineClock, Open, enter, invited, joined
+from tests.integration.scoring.people.conftest import PAGE, PASSWORD, MachineClock, Open, enter, invited, joined
 from tests.integration.scoring.stand import Scoring
 
 
@@ -56,6 +57,15 @@ async def test_weak_password_is_refused_and_the_link_stays(
     refused = await web.post(link, data={"password": password, "again": again})
     assert (refused.status_code, why in refused.text) == (422, True)
     assert (await web.post(link, data={"password": PASSWORD, "again": PASSWORD})).status_code == 303
+
+
+async def test_name_of_a_brand_is_no_password(web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    async with scoring.database.sessions.begin() as session:
+        document = json.dumps({"title": "After a purchase", "brand": {"name": "Riverside"}})
+        await programs.store_programs(session, [("purchase", 1, document, None)])
+    link = (await invited(scoring, "olga", Role.OPERATOR)).url("")
+    refused = await web.post(link, data={"password": "Riverside-for-us", "again": "Riverside-for-us"})
+    assert (refused.status_code, "of a brand" in refused.text) == (422, True)
 
 
 async def test_link_that_two_send_at_once_makes_one_password(opened: Open, scoring: Scoring) -> None:
@@ -181,6 +191,25 @@ async def test_session_goes_on_while_it_is_used_and_ends_when_it_is_not(
     assert (asked.status_code, asked.headers["location"]) == (307, "/login/renew?next=%2Faccount")
     shown = await web.get("/login/renew?next=/account")
     assert (shown.status_code, "Your log-in has ended" in shown.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "sent", [{"x-earshot-background": "1"}, {"accept": "text/event-stream"}], ids=["refresh", "stream"]
+)
+async def test_page_that_nobody_touches_does_not_keep_the_session(
+    web: httpx2.AsyncClient, scoring: Scoring, machine: MachineClock, sent: dict[str, str]
+) -> None:
+    await joined(web, scoring, "olga", Role.SUPERVISOR)
+    for _ in range(5):
+        machine.after(minutes=11)
+        assert (await web.get("/desk", headers=sent)).status_code == 200
+        renewal = await web.get("/login/renew?next=/mailbox", headers=sent)
+        assert renewal.status_code == 307
+    assert (await web.get("/desk")).status_code == 200  # a person, after 55 minutes
+    machine.after(minutes=59)
+    assert (await web.get("/desk", headers=sent)).status_code == 200
+    machine.after(minutes=2)
+    assert (await web.get("/desk", headers=PAGE | sent)).status_code in (307, 401)
 
 
 async def test_session_ends_after_its_day_even_if_it_is_used(
