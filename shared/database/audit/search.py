@@ -39,8 +39,9 @@ _NEWEST = f"""SELECT a.* FROM unnest($1::text[]) AS w (action)
 CROSS JOIN LATERAL ({_DONE.format(of_subject="", limit="$2")}) a ORDER BY a.number DESC LIMIT $2"""  # noqa: S608 - constants
 _CUSTOMERS = "SELECT id FROM audit_customers WHERE respondent_id = ANY($1::text[])"
 _RESPONDENTS = "SELECT id, respondent_id FROM audit_customers WHERE id = ANY($1::uuid[])"
-_REFUSED = """SELECT coalesce(sum((details::jsonb->>'times')::bigint), 0) AS times, max(at) AS last_at FROM audit_log
-WHERE actor_kind = $1 AND actor = '' AND action = $2 AND subject = $3 AND stage = $4 AND at >= $5 AND details::jsonb ? 'times'"""
+_REFUSED = """SELECT coalesce(sum((details::jsonb->>'times')::bigint), 0) AS times, max(at) AS last_at
+FROM audit_log WHERE actor_kind = $1 AND actor = '' AND action = $2 AND subject = $3 AND stage = $4 AND status = 401
+AND at >= $5"""
 NEWEST = 2**62
 
 
@@ -90,14 +91,14 @@ class RecordedAct:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How often strangers were refused, and when last."""
+    """How often a wrong guess was refused, and when last."""
 
     times: int
     last_at: datetime | None
 
 
 async def refusals(session: AsyncSession, action: str, subject: UUID, *, since: datetime) -> Refusals:
-    """Return how often strangers were refused at the log-in of a person; the last minute may not be counted yet."""
+    """Return the wrong guesses at the log-in of a person; those of the last minute may not be counted yet."""
     given = (NOBODY.kind, action, str(subject), Stage.REFUSED, since)
     return Refusals(**(await db.fetch(session, _REFUSED, *given))[0])
 

@@ -64,6 +64,11 @@ async def names(session: AsyncSession) -> dict[str, str]:
     return {str(person.id): person.name for person in await load_all(session)}
 
 
+async def logins(session: AsyncSession) -> dict[str, str]:
+    """Return as whom people log in, by their ids."""
+    return {str(person.id): person.login for person in await load_all(session)}
+
+
 async def load_some(session: AsyncSession, ids: Iterable[UUID]) -> list[Person]:
     """Load the people who have these ids, sorted by name."""
     return [person_of(row) for row in await db.fetch(session, _SOME, list(ids))]
