@@ -49,7 +49,10 @@ _Text = Annotated[str, Field(max_length=200)]
 
 
 class AuditQuery(BaseModel):
-    """Days are in the reader's zone, for programs in UTC; `who` is a part of a name or login, or an id, `what` of an action."""
+    """Days are in the reader's zone, for programs in UTC.
+
+    `who` is a part of a name or a login, or an id, `what` a part of an action.
+    """
 
     model_config = ConfigDict(frozen=True)
 
