@@ -167,8 +167,8 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     by_issuer = {each.issuer: each for each in settings.oidc}
     app.include_router(AccountPage(log_in, access, staff_pages, by_issuer).router())
     app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
-    keys_of_addresses = settings.address_fingerprints
-    app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, keys_of_addresses, _names).router())
+    people = settings.address_fingerprints, _names, accounts.logins
+    app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, *people).router())
     app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())

@@ -40,6 +40,11 @@ class RateLimit:
             self._full_at.popitem(last=False)
         return 0.0
 
+    def give_back(self, key: Hashable, amount: int = 1) -> None:
+        """Undo a `take`."""
+        if key in self._full_at:
+            self._full_at[key] -= amount / self._per_second
+
     def is_spent(self, key: Hashable) -> bool:
         """Say whether nothing can be taken now; takes nothing."""
         left_s = self._full_at.get(key, 0.0) - self._monotonic()

@@ -28,7 +28,7 @@ from tests.journey.stage import purchase
 from tests.journey.test_wakes import HOUR_S, PROGRAM, running
 from tests.staff import STAFF
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "velvet harbour tidy comet"
 IN_FORCE_S = 5.0
 
 

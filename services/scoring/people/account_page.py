@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from shared.contract.vocabulary import Role
+from shared.database.audit.search import refusals
 from shared.languages import current as languages
 from shared.languages.current import gettext, language_name, ngettext
 from shared.languages.marking import mark
@@ -36,6 +38,9 @@ from shared.zones import is_time_zone, time_zone_names
 
 CALL_ROLES = (Role.OPERATOR, Role.SUPERVISOR)
 _WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
+
+_TOLD_FOR = timedelta(days=30)  # about wrong codes
+_HAS_CODES = mark("there is a second factor already: remove it first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class AccountPage:
             return self._set_up_form(secret=secret, why=_too_many(error))
         recovery = await self.log_in.set_up_codes(person.id, secret, code)
         if recovery is None:
-            return self._set_up_form(secret=secret, why=gettext(_WRONG_CODE))
+            return self._set_up_form(secret=secret, why=gettext(_HAS_CODES if person.has_codes else _WRONG_CODE))
         return rendering.page("codes_recovery.html", pages=self.staff_pages, codes=recovery, url="/account")
 
     async def remove_codes(self, request: Request) -> Response:
@@ -197,12 +202,16 @@ class AccountPage:
             open_sessions = await sessions.of_person(session, ticket.person)
             spoken = await accounts.spoken(session, ticket.person)
             offered = await self._offered(session, ticket) if ticket.has_any(CALL_ROLES) else set()
+            since = self.access.now() - _TOLD_FOR
+            wrong_codes = await refusals(session, "POST /login/code", ticket.person, since=since)
         return rendering.page(
             "account.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK,
             pages=self.staff_pages,
             person=person,
             sessions=open_sessions,
+            wrong_codes=wrong_codes,
+            told_days=_TOLD_FOR.days,
             issuer=issuer_label(self.providers, person.issuer) if person else "",
             here=ticket.session,
             roles=sorted(gettext(role.label) for role in ticket.roles),

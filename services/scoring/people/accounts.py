@@ -121,7 +121,14 @@ async def change(  # noqa: PLR0913 - what a person has
     await accounts.change(session, changed)
     note(id_, roles=sorted(changed.roles), sees=changed.scope.text, employees=sorted(changed.employees))
     note(roles_before=sorted(person.roles), sees_before=person.scope.text, employees_before=sorted(person.employees))
+    note(changed=changed_contact(person, changed))
     return changed
+
+
+def changed_contact(before: Person, after: Person) -> list[str]:
+    """Return which of name and e-mail address differ, as the audit log says it without either."""
+    differs = {"name": before.name != after.name, "email": before.email != after.email}
+    return [what for what, is_other in differs.items() if is_other]
 
 
 async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:

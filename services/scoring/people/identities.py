@@ -9,7 +9,9 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.identity import Identity, free_login, free_name
 from services.scoring.domain.people.person import Person
+from services.scoring.people.accounts import changed_contact
 from services.scoring.repository.people import accounts, identities
+from shared.web.audit.acts import note
 
 
 async def account_of(session: AsyncSession, identity: Identity, *, provider: str) -> Person | None:
@@ -38,4 +40,5 @@ async def account_of(session: AsyncSession, identity: Identity, *, provider: str
         await identities.add(session, identity.issuer, identity.subject, person=person.id)
     else:
         await accounts.change(session, person)
+        note(changed=changed_contact(known, person))
     return person

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -16,11 +16,12 @@ from services.scoring.domain.people import codes
 from services.scoring.domain.people.identity import Identity
 from services.scoring.domain.people.passwords import check_password
 from services.scoring.domain.people.person import Person, folded, session_limits
-from services.scoring.domain.people.sessions import StaffSession
+from services.scoring.domain.people.sessions import LogInState, StaffSession
 from services.scoring.people import identities
 from services.scoring.people.accounts import digest
 from services.scoring.people.hashing import PasswordHashing
 from services.scoring.repository.people import accounts, revisions, sessions
+from services.scoring.repository.programs import brands_and_titles
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.database.db import Sessions
@@ -28,7 +29,7 @@ from shared.metrics import LOG_INS
 from shared.web.audit.acts import acted_by, note
 from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import utc_now
-from shared.web.staff.tickets import RENEWED_AFTER, Device, Ticket
+from shared.web.staff.tickets import Device, HalfLogIn, Ticket
 
 log = structlog.get_logger()
 _BROWSER = 200  # characters of what a browser calls itself
@@ -46,12 +47,16 @@ class TooManyGuesses(Exception):
         self.wait_s = math.ceil(wait_s)
 
 
+class HalfEnded(Exception):
+    """The log-in has to begin again, because the account has changed since its first factor was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecondStep:
-    """The password was right; the session begins with a code, or where `is_new`, after the codes were set up."""
+    """The password was right; the session begins with the second factor."""
 
     person: Person
-    is_new: bool = False
+    half: HalfLogIn
 
 
 class NotAdmitted(Exception):
@@ -71,12 +76,14 @@ class GuessLimits:
     """Slow guesses down for each client and for each login.
 
     Whoever guesses cannot lock somebody else out for long: a browser in which the person logged in before is counted
-    by itself (OWASP, "device cookies").
+    by itself (OWASP, "device cookies"). Of one-time codes only wrong ones are counted: a guess is right in three of a
+    million, as three steps of 30 seconds count, so that ten a day are right once in 90 years.
     """
 
     client: RateLimit = field(default_factory=lambda: RateLimit(per_second=1, burst=100))
     login: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.1, burst=10))
     device: RateLimit = field(default_factory=lambda: RateLimit(per_second=0.1, burst=10))
+    code: RateLimit = field(default_factory=lambda: RateLimit(per_second=10 / 86_400, burst=10))
 
     def check(self, login: str, *, client: str = "", device: UUID | None = None) -> None:
         """Count a guess; raises TooManyGuesses. `client` is "" where the address says nothing."""
@@ -86,6 +93,13 @@ class GuessLimits:
             wait = (self.client.take(client) if client else 0.0) or self.login.take(login)
         if wait:
             raise TooManyGuesses(wait)
+
+    def check_code(self, account: Hashable, *, client: str = "", device: UUID | None = None) -> Callable[[], None]:
+        """Count a one-time code, and return how to take that back; raises TooManyGuesses."""
+        key = account if device is None else device
+        if wait := (self.client.take(client) if client and device is None else 0.0) or self.code.take(key):
+            raise TooManyGuesses(wait)
+        return lambda: self.code.give_back(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,58 +148,82 @@ class LogIn:
     async def _after_first(
         self, session: AsyncSession, person: Person, *, browser: str, is_enough: bool = False
     ) -> Ticket | SecondStep:
-        if not is_enough and (person.has_codes or self.need_codes & person.roles):
-            return SecondStep(person, is_new=not person.has_codes)
+        state = await accounts.log_in_state(session, person.id)
+        if state is not None and not is_enough and (state.code_secret or self.need_codes & person.roles):
+            sets_up = state.code_secret is None
+            return SecondStep(person, HalfLogIn(person.id, state.digest, self.now(), sets_up))
         LOG_INS.labels(Service.SCORING, "ok").inc()
         return await self.begin(session, person, browser=browser)
 
-    async def with_code(self, person_id: UUID, code: str, *, browser: str = "") -> Ticket:
+    async def with_code(
+        self, half: HalfLogIn, code: str, *, client: str = "", device: Device | None = None, browser: str = ""
+    ) -> Ticket:
         """Begin a session after the password with a one-time or a recovery code, each of which counts once.
 
-        Raises WrongLogIn and TooManyGuesses.
+        Raises HalfEnded, WrongLogIn and TooManyGuesses.
         """
         async with self.sessions.begin() as session:
-            person, secret = await accounts.by_id(session, person_id), await accounts.code_secret(session, person_id)
-        _note(person)
-        if person is None or secret is None or person.is_off:
-            raise WrongLogIn
-        self._slow("", person, device=person_id)
-        step = codes.step_of(code, secret, now=self.now())
-        async with self.sessions.begin() as session:
-            is_right = (
-                await accounts.use_code(session, person_id, step)
-                if step is not None
-                else await accounts.use_recovery(session, person_id, codes.recovery_digest(code))
-            )
-            if is_right:
+            person, state = await _unchanged(session, half)
+            known = device.id if device is not None and device.person == person.id else None
+            if await self._is_right(session, code, person, state, client=client, device=known):
                 LOG_INS.labels(Service.SCORING, "ok").inc()
                 return await self.begin(session, person, browser=browser)
         _log("refused", person)
         raise WrongLogIn
+
+    async def _is_right(  # noqa: PLR0913 - what is tried, and from where
+        self,
+        session: AsyncSession,
+        code: str,
+        person: Person,
+        state: LogInState,
+        *,
+        client: str,
+        device: UUID | None,
+    ) -> bool:
+        if codes.is_recovery(code):
+            return await accounts.use_recovery(session, person.id, codes.recovery_digest(code))
+        try:
+            take_back = self.limits.check_code((person.id, state.password), client=client, device=device)
+        except TooManyGuesses:
+            _log("slowed", person)
+            raise
+        step = codes.step_of(code, state.code_secret or "", now=self.now())
+        is_right = step is not None and await accounts.use_code(session, person.id, step)
+        if is_right:
+            take_back()
+        return is_right
 
     async def set_up_codes(self, person_id: UUID, secret: str, code: str) -> list[str] | None:
         """Store a second factor whose app shows the right code, and return recovery codes, which are kept nowhere.
 
         Returns None for a wrong code, and for a person who has a second factor.
         """
+        async with self.sessions.begin() as session:
+            return await self._set_up(session, person_id, secret, code)
+
+    async def with_new_codes(
+        self, half: HalfLogIn, secret: str, code: str, *, browser: str = ""
+    ) -> tuple[Ticket, list[str]]:
+        """Store the second factor of somebody who needs one, and begin a session; returns the recovery codes too.
+
+        Raises HalfEnded, and WrongLogIn for a wrong code.
+        """
+        async with self.sessions.begin() as session:
+            person, _ = await _unchanged(session, half)
+            recovery = await self._set_up(session, person.id, secret, code)
+            if recovery is None:
+                raise WrongLogIn
+            LOG_INS.labels(Service.SCORING, "ok").inc()
+            return await self.begin(session, person, browser=browser), recovery
+
+    async def _set_up(self, session: AsyncSession, person_id: UUID, secret: str, code: str) -> list[str] | None:
         step = codes.step_of(code, secret, now=self.now()) if codes.is_secret(secret) else None
         if step is None:
             return None
         recovery = codes.new_recovery_codes()
         digests = codes.recovery_digests(recovery)
-        async with self.sessions.begin() as session:
-            return (
-                recovery if await accounts.set_codes(session, person_id, secret, step=step, recovery=digests) else None
-            )
-
-    async def first_session(self, person_id: UUID, *, browser: str = "") -> Ticket:
-        """Begin a session of a person who has just set up a second factor; raises WrongLogIn."""
-        async with self.sessions.begin() as session:
-            person = await accounts.by_id(session, person_id)
-            if person is None or person.is_off or not person.has_codes:
-                raise WrongLogIn
-            LOG_INS.labels(Service.SCORING, "ok").inc()
-            return await self.begin(session, person, browser=browser)
+        return recovery if await accounts.set_codes(session, person_id, secret, step=step, recovery=digests) else None
 
     def _slow(self, login: str, person: Person | None, *, client: str = "", device: UUID | None = None) -> None:
         try:
@@ -242,7 +280,9 @@ class LogIn:
 
     async def new_hash(self, password: str, person: Person) -> str:
         """Check and hash a new password; raises WeakPassword."""
-        await self.hashing.run(lambda: check_password(password, known=[person.login, *person.name.split()]))
+        async with self.sessions() as session:
+            known = [person.login, *person.name.split(), *await brands_and_titles(session)]
+        await self.hashing.run(lambda: check_password(password, known=known))
         return await self.hashing.hash(password)
 
     async def begin(self, session: AsyncSession, person: Person, *, browser: str) -> Ticket:
@@ -255,6 +295,15 @@ class LogIn:
         acted_by(person.id)
         return _ticket(begun, now)
 
+    async def replace_session(self, former: Ticket | None, ticket: Ticket) -> Ticket:
+        """End the session that a browser had before it got this ticket; return the ticket as it is then."""
+        if former is None or former.session is None or former.session == ticket.session or ticket.session is None:
+            return ticket
+        async with self.sessions.begin() as session:
+            await sessions.end(session, former.session, person=former.person)
+            found = await sessions.find(session, ticket.session, person=ticket.person)
+        return _ticket(found, ticket.issued_at) if found else ticket
+
     async def find_scope(self, ticket: Ticket) -> StaffScope | None:
         """Return what the person of a ticket sees, None if there is no such person; what `StaffAccess` asks."""
         if ticket.session is None:
@@ -264,14 +313,13 @@ class LogIn:
 
     async def find_session(self, ticket: Ticket) -> Ticket | None:
         """Return a ticket as its session says today, None if that has ended; what `StaffAccess` asks."""
-        now = self.now()
         if ticket.session is None:
             return None
         async with self.sessions.begin() as session:
             found = await sessions.find(session, ticket.session, person=ticket.person)
-        if found is None or not found.lasts(used_at=ticket.issued_at, now=now):
+        if found is None or not found.lasts(used_at=ticket.last_used, now=self.now()):
             return None
-        return _ticket(found, now if now - ticket.issued_at > RENEWED_AFTER else ticket.issued_at)
+        return _ticket(found, ticket.issued_at, used_at=ticket.used_at)
 
 
 async def forget_ended(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - machine time counts
@@ -280,7 +328,17 @@ async def forget_ended(session: AsyncSession, *, now: datetime) -> int:  # noqa:
     return await sessions.forget_ended(session)
 
 
-def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
+async def _unchanged(session: AsyncSession, half: HalfLogIn) -> tuple[Person, LogInState]:
+    """Return the account of a half log-in, which stays so until the transaction ends; raises HalfEnded."""
+    state, person = await accounts.log_in_state(session, half.person), await accounts.by_id(session, half.person)
+    _note(person)
+    if person is None or state is None or person.is_off or state.digest != half.state:
+        _log("ended", person)
+        raise HalfEnded
+    return person, state
+
+
+def _ticket(of: StaffSession, issued_at: datetime, *, used_at: datetime | None = None) -> Ticket:
     person = of.person
     return Ticket(
         person.id,
@@ -290,6 +348,7 @@ def _ticket(of: StaffSession, issued_at: datetime) -> Ticket:
         of.id,
         revision=person.revision,
         is_scoped=not person.scope.is_whole,
+        used_at=used_at,
     )
 
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from urllib.parse import urlencode, urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -21,8 +21,9 @@ from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
 from services.scoring.domain.people.person import LONGEST
 from services.scoring.people.accounts import digest
+from services.scoring.people.kept_forms import NOTHING, Kept, checked_target, kept_in, page_above, sent
 from services.scoring.people.link_mailer import RESET_LASTS, LinkMailer
-from services.scoring.people.log_in import LinkUsed, LogIn, SecondStep, TooManyGuesses, WrongLogIn
+from services.scoring.people.log_in import HalfEnded, LinkUsed, LogIn, SecondStep, TooManyGuesses, WrongLogIn
 from services.scoring.people.oidc.settings import ProviderSettings
 from services.scoring.people.samples import SAMPLES, sample_person
 from services.scoring.repository.people import accounts
@@ -35,28 +36,13 @@ from shared.web.addresses import is_loopback_host
 from shared.web.client_address import ClientAddress
 from shared.web.problems import NotFound
 from shared.web.qr import qr_svg
-from shared.web.staff.gate import StaffAccess
+from shared.web.staff.gate import StaffAccess, is_background
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import RENEWED_AFTER, Device, StaffCookie, Ticket
 
 _DEVICE_LASTS = timedelta(days=180)
-_WITH_SECRETS = routes.Paths(["/account", "/people"])  # their forms have passwords and codes
-_MOST_KEPT = 100_000  # characters of a form that is sent again after the log-in
+_BEGIN_AGAIN = mark("The log-in took too long, or your account has changed meanwhile. Begin again.")
 _Path = Annotated[str, Query(max_length=8192)]
-
-
-class Kept(NamedTuple):
-    """A form that a person sent when the session had ended, to be sent again by the same person after the log-in."""
-
-    person: str
-    fields: Sequence[tuple[str, str]]
-
-    @property
-    def text(self) -> str:
-        return json.dumps(self) if self.fields else ""
-
-
-NOTHING = Kept("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +84,10 @@ class LogInPages:
         """Renew a ticket whose session lasts and go back with the same form, else ask who this is."""
         target = checked_target(next)
         held = self.access.ticket_in(request.headers)
-        ticket = await self.access.current(held)
+        ticket = await self.access.current(held, is_background=is_background(request.headers))
         if ticket is None:
-            kept = await _sent(request, held) if held is not None and _may_be_kept(target) else NOTHING
+            kept = await sent(request, target, held)
+            target = page_above(target) if request.method == "POST" and not kept.fields else target
             return self.form(request, target=target, kept=kept, expired=held is not None)
         if held == ticket and routes.service_of(target) is not Service.SCORING and self._is_new(ticket):
             return self._page("login_refused.html", status=HTTPStatus.CONFLICT, target=target)
@@ -114,7 +101,7 @@ class LogInPages:
 
     async def enter(self, request: Request) -> Response:
         form = await forms.read(request)
-        target, kept = checked_target(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
+        target, kept = checked_target(str(form.get("next", ""))), kept_in(str(form.get("kept", "")))
         login, password = str(form.get("login", "")), str(form.get("password", ""))
         if not self.is_safe(request):
             return self.form(request, target=target)
@@ -130,45 +117,57 @@ class LogInPages:
             return self.form(request, target=target, kept=kept, login=login, wrong=True)
         except TooManyGuesses as error:
             return self.form(request, target=target, kept=kept, login=login, wait_s=error.wait_s)
-        return self.next_step(request, ticket, target=target, kept=kept)
+        return await self.next_step(request, ticket, target=target, kept=kept)
 
     async def show_kept(self, request: Request) -> Response:
         """Offer what was typed before to the same person, who has logged in meanwhile in another tab."""
         form = await forms.read(request)
-        target, kept = checked_target(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
+        target, kept = checked_target(str(form.get("next", ""))), kept_in(str(form.get("kept", "")))
         ticket = await self.access.current(self.access.ticket_in(request.headers))
         if ticket is None:
             return self.form(request, target=target, kept=kept)
-        return self._entered(request, ticket, target=target, kept=kept)
+        return await self._entered(request, ticket, target=target, kept=kept)
 
     async def enter_code(self, request: Request) -> Response:
         """Take the second factor of somebody whose password was right."""
         form = await forms.read(request)
-        target, kept = checked_target(str(form.get("next", ""))), _kept(str(form.get("kept", "")))
-        person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
-        if person is None or not self.is_safe(request):
-            return self.form(request, target=target, kept=kept)
+        target, kept = checked_target(str(form.get("next", ""))), kept_in(str(form.get("kept", "")))
+        signed = str(form.get("half", ""))
+        half = self.access.signer.read_half(signed, self.access.now())
+        if half is None or not self.is_safe(request):
+            return self._begin_again(request, target=target, kept=kept)
         try:
-            ticket = await self.log_in.with_code(person, str(form.get("code", "")), browser=browser_of(request))
+            ticket = await self.log_in.with_code(
+                half,
+                str(form.get("code", "")),
+                client=self.clients.of(request),
+                device=self._device(request),
+                browser=browser_of(request),
+            )
+        except HalfEnded:
+            return self._begin_again(request, target=target, kept=kept)
         except WrongLogIn:
-            return self._code_form(person, target=target, kept=kept, wrong=True)
+            return self._code_form(signed, target=target, kept=kept, wrong=True)
         except TooManyGuesses as error:
-            return self._code_form(person, target=target, kept=kept, wait_s=error.wait_s)
-        return self._entered(request, ticket, target=target, kept=kept)
+            return self._code_form(signed, target=target, kept=kept, wait_s=error.wait_s)
+        return await self._entered(request, ticket, target=target, kept=kept)
 
     async def set_up(self, request: Request) -> Response:
         """Store the second factor of somebody who needs one, and begin the session."""
         form = await forms.read(request)
-        person = self.access.signer.read_half(str(form.get("half", "")), self.access.now())
-        if person is None or not self.is_safe(request):
-            return self.form(request)
-        secret, login = str(form.get("secret", "")), str(form.get("login", ""))
-        recovery = await self.log_in.set_up_codes(person, secret, str(form.get("code", "")))
-        if recovery is None:
-            return self._set_up_form(person, login=login, secret=secret, wrong=True)
-        ticket = await self.log_in.first_session(person, browser=browser_of(request))
+        signed = str(form.get("half", ""))
+        half = self.access.signer.read_half(signed, self.access.now(), sets_up=True)
+        if half is None or not self.is_safe(request):
+            return self._begin_again(request)
+        secret, code = str(form.get("secret", "")), str(form.get("code", ""))
+        try:
+            ticket, recovery = await self.log_in.with_new_codes(half, secret, code, browser=browser_of(request))
+        except HalfEnded:
+            return self._begin_again(request)
+        except WrongLogIn:
+            return self._set_up_form(signed, login=str(form.get("login", "")), secret=secret, wrong=True)
         page = self._page("codes_recovery.html", codes=recovery, url=self.staff_pages.start(ticket))
-        self._store(request, page, ticket)
+        await self._store(request, page, ticket)
         return page
 
     async def show_forgot(self) -> Response:
@@ -202,8 +201,8 @@ class LogInPages:
         async with self.log_in.sessions.begin() as session:
             person = await sample_person(session, Role(role))
             ticket = await self.log_in.begin(session, person, browser=browser_of(request))
-        kept = _kept(str(form.get("kept", "")))
-        return self._entered(request, ticket, target=checked_target(str(form.get("next", ""))), kept=kept)
+        kept = kept_in(str(form.get("kept", "")))
+        return await self._entered(request, ticket, target=checked_target(str(form.get("next", ""))), kept=kept)
 
     async def show_link(self, request: Request, secret: str) -> Response:
         """Show the form of a one-time link; it is spent when the form is sent."""
@@ -222,20 +221,25 @@ class LogInPages:
             return await self._link_form(request, secret, why=str(error))
         except LinkUsed:
             return await self._link_form(request, secret)
-        return self.next_step(request, ticket)
+        return await self.next_step(request, ticket)
 
-    def next_step(
+    async def next_step(
         self, request: Request, step: Ticket | SecondStep, *, target: str = "", kept: Kept = NOTHING
     ) -> Response:
         if isinstance(step, Ticket):
-            return self._entered(request, step, target=target, kept=kept)
-        if step.is_new:
-            return self._set_up_form(step.person.id, login=step.person.login)
-        return self._code_form(step.person.id, target=target, kept=kept)
+            return await self._entered(request, step, target=target, kept=kept)
+        signed = self.access.signer.sign_half(step.half)
+        if step.half.sets_up:
+            return self._set_up_form(signed, login=step.person.login)
+        return self._code_form(signed, target=target, kept=kept)
+
+    def _begin_again(self, request: Request, *, target: str = "", kept: Kept = NOTHING) -> Response:
+        status = HTTPStatus.UNAUTHORIZED
+        return self.form(request, target=target, kept=kept, problem=gettext(_BEGIN_AGAIN), status=status)
 
     def _code_form(
         self,
-        person: UUID,
+        half: str,
         *,
         target: str,
         kept: Kept,
@@ -245,39 +249,41 @@ class LogInPages:
         return self._page(
             "login_code.html",
             status=HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.UNAUTHORIZED if wrong else HTTPStatus.OK,
-            half=self.access.signer.sign_half(person, self.access.now()),
+            half=half,
             target=target,
             kept=kept.text,
             wrong=wrong,
-            wait_s=wait_s,
+            wait_minutes=math.ceil(wait_s / 60),
         )
 
-    def _set_up_form(self, person: UUID, *, login: str, secret: str = "", wrong: bool = False) -> Response:
+    def _set_up_form(self, half: str, *, login: str, secret: str = "", wrong: bool = False) -> Response:
         secret = secret if codes.is_secret(secret) else codes.new_secret()
         return self._page(
             "login_set_up.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK,
-            half=self.access.signer.sign_half(person, self.access.now()),
+            half=half,
             login=login,
             secret=secret,
             picture=qr_svg(codes.enrolment_uri(secret, login=login[:LONGEST])),
             wrong=wrong,
         )
 
-    def _entered(self, request: Request, ticket: Ticket, *, target: str = "", kept: Kept = NOTHING) -> Response:
+    async def _entered(self, request: Request, ticket: Ticket, *, target: str = "", kept: Kept = NOTHING) -> Response:
         """Answer somebody who is known from here on: go to the page, or offer what was typed before."""
         if kept.fields and kept.person == str(ticket.person):
             url = self.staff_pages.url(target)
             response = self._page("login_kept.html", url=url, kept=kept.fields, start=self.staff_pages.start(ticket))
         else:
+            target = page_above(target) if kept.fields else target
             is_somewhere = target not in ("", "/")  # which not everybody may open
             url = self.staff_pages.url(target) if is_somewhere else self.staff_pages.start(ticket)
             response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
-        self._store(request, response, ticket)
+        await self._store(request, response, ticket)
         return response
 
-    def _store(self, request: Request, response: Response, ticket: Ticket) -> None:
-        """Give the browser its ticket, and the mark that the person has logged in here."""
+    async def _store(self, request: Request, response: Response, ticket: Ticket) -> None:
+        """Give the browser its ticket in place of another, and the mark that the person has logged in here."""
+        ticket = await self.log_in.replace_session(self.access.ticket_in(request.headers), ticket)
         device = self._device(request)
         if device is None or device.person != ticket.person:
             device = Device(uuid4(), ticket.person)
@@ -350,38 +356,6 @@ class LogInPages:
 
     def _page(self, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
         return rendering.page(template, status=status, pages=self.staff_pages, **values)
-
-
-def checked_target(target: str) -> str:
-    """Return the path to go to after the log-in, "" for what is none of ours."""
-    is_path = target.startswith("/") and not target.startswith("//") and target.isprintable() and "\\" not in target
-    prefix = routes.find(target.partition("?")[0]) if is_path else None
-    return target if prefix is not None and prefix.audience is routes.Audience.STAFF else ""
-
-
-async def _sent(request: Request, held: Ticket) -> Kept:
-    """Return the texts of a form that was sent when the session had ended; files are left out."""
-    if request.method != "POST":
-        return NOTHING
-    form = await forms.read(request)
-    fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-    return Kept(str(held.person), fields)
-
-
-def _may_be_kept(target: str) -> bool:
-    """Say whether the texts of a form may be in the page of the log-in: passwords may not."""
-    return bool(target) and target.partition("?")[0] not in _WITH_SECRETS
-
-
-def _kept(text: str) -> Kept:
-    """Read what `Kept.text` wrote; nothing of what it did not."""
-    if len(text) > _MOST_KEPT:
-        return NOTHING
-    try:
-        person, fields = json.loads(text) if text else ("", ())
-        return Kept(str(person), [(str(name), str(value)) for name, value in fields])
-    except (ValueError, TypeError):
-        return NOTHING
 
 
 def browser_of(request: Request) -> str:

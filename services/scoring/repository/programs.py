@@ -61,6 +61,15 @@ async def languages(session: AsyncSession) -> set[str]:
     return {primary_language(row["locale"]) for row in await db.fetch(session, _LOCALES)}
 
 
+async def brands_and_titles(session: AsyncSession) -> list[str]:
+    """Return how programs and their brands are called."""
+    rows = await db.fetch(
+        session,
+        """SELECT document->>'title' AS name FROM programs UNION SELECT document->'brand'->>'name' FROM programs""",
+    )
+    return [row["name"] for row in rows if row["name"]]
+
+
 async def program_zones(session: AsyncSession) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}

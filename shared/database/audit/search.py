@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
-from shared.database.audit.rows import COLUMNS, AuditRow
+from shared.database.audit.rows import COLUMNS, NOBODY, AuditRow, Stage
 from shared.database.db import Sessions
 
 PAGE = 5_000
@@ -39,6 +39,9 @@ _NEWEST = f"""SELECT a.* FROM unnest($1::text[]) AS w (action)
 CROSS JOIN LATERAL ({_DONE.format(of_subject="", limit="$2")}) a ORDER BY a.number DESC LIMIT $2"""  # noqa: S608 - constants
 _CUSTOMERS = "SELECT id FROM audit_customers WHERE respondent_id = ANY($1::text[])"
 _RESPONDENTS = "SELECT id, respondent_id FROM audit_customers WHERE id = ANY($1::uuid[])"
+_REFUSED = """SELECT coalesce(sum((details::jsonb->>'times')::bigint), 0) AS times, max(at) AS last_at
+FROM audit_log WHERE actor_kind = $1 AND actor = '' AND action = $2 AND subject = $3 AND stage = $4 AND status = 401
+AND at >= $5"""
 NEWEST = 2**62
 
 
@@ -84,6 +87,20 @@ class RecordedAct:
     details: str
     status: int | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How often a wrong guess was refused, and when last."""
+
+    times: int
+    last_at: datetime | None
+
+
+async def refusals(session: AsyncSession, action: str, subject: UUID, *, since: datetime) -> Refusals:
+    """Return the wrong guesses at the log-in of a person; those of the last minute may not be counted yet."""
+    given = (NOBODY.kind, action, str(subject), Stage.REFUSED, since)
+    return Refusals(**(await db.fetch(session, _REFUSED, *given))[0])
 
 
 async def acts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
@@ -49,7 +49,10 @@ _Text = Annotated[str, Field(max_length=200)]
 
 
 class AuditQuery(BaseModel):
-    """Days are in the reader's zone, for programs in UTC; `who` is a part of a name or an id, `what` of an action."""
+    """Days are in the reader's zone, for programs in UTC.
+
+    `who` is a part of a name or a login, or an id, `what` a part of an action.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,13 +99,17 @@ class AuditRows(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AuditPages:
-    """`names` returns how programs and, in scoring, people are called, by the ids that are subjects and actors."""
+    """`names` returns how programs and, in scoring, people are called, by the ids that are subjects and actors.
+
+    `logins` returns as whom people log in, which only scoring knows.
+    """
 
     service: Service
     sessions: Sessions
     staff_pages: StaffPages
     address_keys: AddressKeys
     names: Names = no_names
+    logins: Names = no_names
 
     def router(self) -> APIRouter:
         router = APIRouter(dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
@@ -160,7 +167,7 @@ class AuditPages:
         return AuditFilter(
             since=_midnight(query.from_) if query.from_ else None,
             until=_midnight(query.to + timedelta(days=1)) if query.to else None,
-            actors=_actors(query.who.strip(), names),
+            actors=_actors(query.who.strip(), [names, await self.logins(session)]),
             action=query.what.strip(),
             actions=actions_named(query.what.strip()),
             customers=known,
@@ -183,10 +190,10 @@ def outcome(act: RecordedAct, now: datetime) -> str:
     return gettext(_REFUSED if refused else "failed (%(status)s)", status=act.status)
 
 
-def _actors(who: str, names: Mapping[str, str]) -> list[str] | None:
+def _actors(who: str, known: Sequence[Mapping[str, str]]) -> list[str] | None:
     if not who:
         return None
-    return [who, *(id_ for id_, name in names.items() if who.casefold() in name.casefold())]
+    return [who, *(id_ for names in known for id_, name in names.items() if who.casefold() in name.casefold())]
 
 
 def _midnight(day: date) -> datetime:

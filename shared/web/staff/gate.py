@@ -43,6 +43,7 @@ from shared.web.staff.tickets import (
 )
 
 RENEW = "/login/renew"
+BACKGROUND = "x-earshot-background"  # of requests that no person has sent
 
 Admit = Callable[[Scope, str], Awaitable[None]]
 FindScope = Callable[[Ticket], Awaitable[StaffScope | None]]
@@ -57,8 +58,8 @@ class StaffAccess:
     """How a service recognizes staff.
 
     `log_in_origin` is the address of the service that renews tickets and asks who somebody is: scoring. There,
-    `find_session` says what a ticket of any age is worth: it returns the ticket as it is to be now, None if its
-    session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
+    `find_session` says what a ticket of any age is worth: it returns the ticket with what its person may do now, None
+    if its session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
     request and raises a Problem unless the key permits it. `find_scope` returns what the person of a ticket may see,
     None for a ticket that has to be renewed. `trail` is where changes, exports and refusals are recorded.
     """
@@ -101,12 +102,21 @@ class StaffAccess:
         """Return the `Set-Cookie` header that stores a ticket."""
         return self.cookie.setting(self.signer.sign(ticket))
 
-    async def current(self, ticket: Ticket | None) -> Ticket | None:
+    async def current(self, ticket: Ticket | None, *, is_background: bool = False) -> Ticket | None:
         """Return the ticket as it is to be now, None if it does not count."""
         find = self.find_session or (self.shared.find if self.shared else None)
         if ticket is None or ticket.session is None or find is None:
-            return ticket if ticket and ticket.is_fresh(self.now()) else None
-        return await find(ticket)
+            return ticket if ticket and ticket.is_fresh(self.now(), is_background=is_background) else None
+        found = await find(ticket)
+        return found.renewed(self.now(), is_background=is_background) if found else None
+
+
+def is_background(headers: Headers) -> bool:
+    """Say whether a page sent a request by itself, which does not keep a session: a script says so in a header.
+
+    A browser opens an event stream again after each end, and sends no header of ours with that.
+    """
+    return BACKGROUND in headers or headers.get("accept") == "text/event-stream"
 
 
 class Gate:
@@ -134,7 +144,8 @@ class Gate:
         who, what, where = signed_in.set(ticket), staff_scope.set(seen), asked_path.set(scope["path"])
         try:
             with self._access.done_acts.opened(scope, ticket, self._access.now()) as request:
-                await self._app(request, receive, self._storing(request, ticket, send, renewed=ticket != held))
+                renewed = ticket != held and not is_background(Headers(scope=scope))
+                await self._app(request, receive, self._storing(request, ticket, send, renewed=renewed))
         finally:
             signed_in.reset(who)
             staff_scope.reset(what)
@@ -156,7 +167,7 @@ class Gate:
         if scope["path"] in self._log_in:
             return None, None, WHOLE
         held = self._access.ticket_in(headers)
-        ticket = await self._access.current(held)
+        ticket = await self._access.current(held, is_background=is_background(headers))
         seen = await self._access.find_scope(ticket) if ticket is not None else None
         if ticket is None or seen is None:
             raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})

@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 from typing import Any, Self
@@ -30,7 +30,8 @@ UNDO_LASTS = timedelta(minutes=10)  # of the offer to undo what somebody has jus
 BEGUN_LASTS = timedelta(minutes=10)  # of a log-in while somebody is at the identity provider
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the machines that sign and read
 _ALGORITHM = "HS256"
-_TICKET, _DEVICE, _HALF = "earshot-ticket+jwt", "earshot-device+jwt", "earshot-half+jwt"
+_TICKET, _DEVICE = "earshot-ticket+jwt", "earshot-device+jwt"
+_HALF, _SET_UP = "earshot-half+jwt", "earshot-set-up+jwt"
 _BEGUN, _DONE = "earshot-begun+jwt", "earshot-done+jwt"
 
 
@@ -45,9 +46,22 @@ class Ticket:
     session: UUID | None = None  # None: of a program that has the keys
     revision: int = 0  # grows with every change of the person
     is_scoped: bool = False  # the person sees only some programs or stores
+    used_at: datetime | None = None  # when a person did something last, before `issued_at`; None: then
 
-    def is_fresh(self, now: datetime) -> bool:
-        return self.issued_at - CLOCKS_DIFFER <= now < self.issued_at + LASTING
+    @property
+    def last_used(self) -> datetime:
+        return self.used_at or self.issued_at
+
+    def is_fresh(self, now: datetime, *, is_background: bool = False) -> bool:
+        """Say whether the ticket's word counts for a request, which with `is_background` no person has sent."""
+        since = self.issued_at if is_background else self.last_used
+        return self.issued_at - CLOCKS_DIFFER <= now < since + LASTING
+
+    def renewed(self, now: datetime, *, is_background: bool) -> Ticket:
+        """Return the ticket for who has sent a request, of `now` if it is older than RENEWED_AFTER."""
+        if now - (self.issued_at if is_background else self.last_used) <= RENEWED_AFTER:
+            return self
+        return replace(self, issued_at=now.replace(microsecond=0), used_at=self.last_used if is_background else None)
 
     def has_any(self, roles: Iterable[Role]) -> bool:
         return not self.roles.isdisjoint(roles)
@@ -63,6 +77,20 @@ class Device:
 
     id: UUID
     person: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class HalfLogIn:
+    """A log-in between its two factors.
+
+    `state` is a digest of the account: a half log-in counts only while the account has it. `sets_up` says that the
+    account has no second factor and needs one.
+    """
+
+    person: UUID
+    state: str
+    begun_at: datetime
+    sets_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +126,7 @@ class TicketSigner:
             "sid": str(ticket.session) if ticket.session else None,
             "rev": ticket.revision,
             "scoped": ticket.is_scoped,
+            "used": int(ticket.used_at.timestamp()) if ticket.used_at else None,
         }
         return self._sign(_TICKET, claims)
 
@@ -105,6 +134,7 @@ class TicketSigner:
         """Return a ticket of any age; raises InvalidTicket. A role that this version does not know is left out."""
         try:
             claims = self._read(_TICKET, text)
+            used = claims.get("used")
             return Ticket(
                 person=UUID(claims["sub"]),
                 name=str(claims["name"]),
@@ -113,6 +143,7 @@ class TicketSigner:
                 session=UUID(claims["sid"]) if claims["sid"] else None,
                 revision=int(claims.get("rev", 0)),  # versions of before signed none
                 is_scoped=bool(claims.get("scoped")),
+                used_at=datetime.fromtimestamp(used, UTC) if used else None,
             )
         except _UNREADABLE as error:
             raise InvalidTicket from error
@@ -128,16 +159,18 @@ class TicketSigner:
         except _UNREADABLE:
             return None
 
-    def sign_half(self, person: UUID, now: datetime) -> str:
+    def sign_half(self, half: HalfLogIn) -> str:
         """Sign that a person has given the first of two factors."""
-        return self._sign(_HALF, {"person": str(person), "iat": int(now.timestamp())})
+        claims = {"person": str(half.person), "state": half.state, "iat": int(half.begun_at.timestamp())}
+        return self._sign(_SET_UP if half.sets_up else _HALF, claims)
 
-    def read_half(self, text: str, now: datetime) -> UUID | None:
-        """Return who has given the first of two factors within HALF_LASTS."""
+    def read_half(self, text: str, now: datetime, *, sets_up: bool = False) -> HalfLogIn | None:
+        """Return a log-in of this kind whose first factor was given within HALF_LASTS."""
         try:
-            claims = self._read(_HALF, text)
-            begun = datetime.fromtimestamp(claims["iat"], UTC)
-            return UUID(claims["person"]) if timedelta() <= now - begun < HALF_LASTS else None
+            claims = self._read(_SET_UP if sets_up else _HALF, text)
+            begun_at = datetime.fromtimestamp(claims["iat"], UTC)
+            half = HalfLogIn(UUID(claims["person"]), str(claims["state"]), begun_at, sets_up)
+            return half if timedelta() <= now - begun_at < HALF_LASTS else None
         except _UNREADABLE:
             return None
 

@@ -88,7 +88,9 @@ for (const kind of ["keydown", "pointerdown", "pointermove"]) document.addEventL
 const keep = async () => {
   if (waiting || Date.now() - touchedAt > IDLE_MS || !document.querySelector("[data-draft]")) return;
   try {
-    const response = await fetch(`/desk/${call}/keep`, { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const headers = Date.now() - touchedAt > KEEP_MS ? { "x-earshot-background": "1" } : {}; // keeps no session then
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const response = await fetch(`/desk/${call}/keep`, { method: "POST", headers, signal });
     if (response.status === 401) return tell("out");
     if (!response.ok) throw new Error("not kept");
     const { held, holder, there } = await response.json();

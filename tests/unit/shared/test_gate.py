@@ -203,6 +203,20 @@ async def test_ticket_counts_for_ten_minutes(age: timedelta, status: int) -> Non
         ).status_code == status
 
 
+async def test_page_that_asks_by_itself_gets_no_later_ticket_for_its_person() -> None:
+    used_at = NOW - LASTING
+    ticket = SIGNER.read(SIGNER.sign(replace(TICKET, used_at=used_at)))
+    assert ticket.used_at == used_at
+    async with client() as asking:
+        by_itself = {"x-earshot-background": "1"}
+        assert (await asking.get("/suppressions", headers=of(ticket) | by_itself)).status_code == 200
+        assert (await asking.get("/suppressions", headers=of(ticket))).status_code == 401  # is renewed for the person
+    assert ticket.renewed(NOW, is_background=True) == ticket
+    assert ticket.renewed(NOW, is_background=False) == replace(TICKET, used_at=None)
+    later = NOW + LASTING
+    assert TICKET.renewed(later, is_background=True) == replace(TICKET, issued_at=later, used_at=NOW)
+
+
 async def test_where_sessions_are_known_they_say_what_a_ticket_is_worth() -> None:
     old = replace(TICKET, issued_at=NOW - timedelta(hours=1))
     renewed = replace(TICKET, roles=frozenset([Role.MANAGER]))

@@ -12,6 +12,7 @@ import pyotp
 
 _STEP_S = 30
 _RECOVERY_CODES, _RECOVERY_BYTES = 10, 15  # 120 bits each, so that a plain hash is enough
+_RECOVERY_LENGTH = _RECOVERY_BYTES * 8 // 5  # letters and digits, of five bits each
 
 
 def new_secret() -> str:
@@ -50,8 +51,17 @@ def new_recovery_codes() -> list[str]:
     return ["-".join(text[at : at + 6] for at in range(0, len(text), 6)).lower() for text in texts]
 
 
+def is_recovery(code: str) -> bool:
+    """Say whether a text is as long as a recovery code, which nobody guesses."""
+    return len(_plain(code)) == _RECOVERY_LENGTH
+
+
 def recovery_digest(code: str) -> bytes:
-    return hashlib.sha256("".join(code.lower().replace("-", " ").split()).encode()).digest()
+    return hashlib.sha256(_plain(code).encode()).digest()
+
+
+def _plain(code: str) -> str:
+    return "".join(code.lower().replace("-", " ").split())
 
 
 def recovery_digests(codes: Sequence[str]) -> list[bytes]:

@@ -16,8 +16,9 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from services.scoring.people.kept_forms import checked_target
 from services.scoring.people.log_in import NotAdmitted
-from services.scoring.people.log_in_pages import LogInPages, browser_of, checked_target
+from services.scoring.people.log_in_pages import LogInPages, browser_of
 from services.scoring.people.oidc.provider import LogInFailed, Provider, ProviderAway
 from services.scoring.repository.people import identities, sessions
 from services.scoring.web import forms, rendering
@@ -115,7 +116,7 @@ class OidcPages:
             return self.pages.form(
                 request, problem=_sentence(_OFF if error.is_off else _NO_ROLE, provider), status=HTTPStatus.FORBIDDEN
             )
-        return self.pages.next_step(request, step, target=begun.target)
+        return await self.pages.next_step(request, step, target=begun.target)
 
     async def leave(self, request: Request, provider_id: str) -> Response:
         """Send somebody to the provider to log out there."""

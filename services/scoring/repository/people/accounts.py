@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people.person import Person
 from services.scoring.domain.people.scope import PersonScope
+from services.scoring.domain.people.sessions import LogInState
 from services.scoring.repository.people import revisions
 from shared.contract.vocabulary import Role
 from shared.database import db
@@ -37,7 +38,7 @@ _SPOKEN = "SELECT spoken FROM people WHERE id = $1"
 _SET_SPOKEN = "UPDATE people SET spoken = $2::text[] WHERE id = $1"
 _SET_PASSWORD = "UPDATE people SET password = $2 WHERE id = $1"  # noqa: S105 - a statement
 _TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_timestamp()) END WHERE id = $1"""
-_CODES = "SELECT code_secret FROM people WHERE id = $1"
+_STATE = "SELECT password, code_secret, revision FROM people WHERE id = $1 FOR UPDATE"
 _SET_CODES = """UPDATE people SET code_secret = $2, code_step = $3, recovery = $4::bytea[]
 WHERE id = $1 AND code_secret IS NULL RETURNING id"""
 _DROP_CODES = "UPDATE people SET code_secret = NULL, code_step = NULL, recovery = '{}' WHERE id = $1"
@@ -63,6 +64,11 @@ async def load_all(session: AsyncSession) -> list[Person]:
 async def names(session: AsyncSession) -> dict[str, str]:
     """Return how people are called, by their ids."""
     return {str(person.id): person.name for person in await load_all(session)}
+
+
+async def logins(session: AsyncSession) -> dict[str, str]:
+    """Return as whom people log in, by their ids."""
+    return {str(person.id): person.login for person in await load_all(session)}
 
 
 async def load_some(session: AsyncSession, ids: Iterable[UUID]) -> list[Person]:
@@ -121,10 +127,10 @@ async def set_password(session: AsyncSession, id_: UUID, password_hash: str) -> 
     await db.fetch(session, _SET_PASSWORD, id_, password_hash)
 
 
-async def code_secret(session: AsyncSession, id_: UUID) -> str | None:
-    """Return the secret of a person's one-time codes."""
-    rows = await db.fetch(session, _CODES, id_)
-    return rows[0]["code_secret"] if rows else None
+async def log_in_state(session: AsyncSession, id_: UUID) -> LogInState | None:
+    """Return what a log-in of a person is bound to, which stays so until the transaction ends."""
+    rows = await db.fetch(session, _STATE, id_)
+    return LogInState(**rows[0]) if rows else None
 
 
 async def set_codes(session: AsyncSession, id_: UUID, secret: str, *, step: int, recovery: Sequence[bytes]) -> bool:

@@ -23,7 +23,7 @@ from shared.web.rate_limit import RateLimit
 from shared.web.staff.gate import StaffAccess
 from tests.integration.scoring.stand import Scoring
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "velvet harbour tidy comet"
 PAGE = {"accept": "text/html"}
 Open = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
@@ -65,11 +65,12 @@ def app(
     monkeypatch: pytest.MonkeyPatch,
     link_mailer: LinkMailer | None,
 ) -> FastAPI:
-    def limit() -> RateLimit:
-        return RateLimit(per_second=0.1, burst=10, monotonic=machine.seconds)
+    def limit(per_second: float = 0.1) -> RateLimit:
+        return RateLimit(per_second=per_second, burst=10, monotonic=machine.seconds)
 
     def log_in(sessions: Any, *, need_codes: frozenset[Role]) -> LogIn:
-        return LogIn(sessions, need_codes=need_codes, limits=GuessLimits(limit(), limit(), limit()), now=machine.now)
+        limits = GuessLimits(limit(), limit(), limit(), limit(10 / 86_400))
+        return LogIn(sessions, need_codes=need_codes, limits=limits, now=machine.now)
 
     of = StaffAccess.of
     monkeypatch.setattr(main, "LogIn", log_in)

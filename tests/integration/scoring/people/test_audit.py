@@ -26,11 +26,18 @@ async def test_changes_of_people_name_who_made_them_whom_and_which_roles(
     await admin.post("/people", data={"login": "anna@shop.example", "name": "Anna Orlova", "role": ["manager"]})
     anna = await person_of(admin, "Anna Orlova")
     await admin.post(anna, data={"name": "Anna Petrova", "role": ["analyst", "operator"]})
+    await admin.post(anna, data={"name": "Anna Petrova", "role": ["operator"], "email": "anna.petrova@shop.example"})
     await admin.post(f"{anna}/off")
     await admin.post(f"{anna}/on")
     subject = anna.removeprefix("/people/")
-    roles = '"roles":["analyst","operator"],"roles_before":["manager"]'
-    changed = f'{{"employees":[],"employees_before":[],{roles},"sees":"everything","sees_before":"everything"}}'
+    sees = '"sees":"everything","sees_before":"everything"'
+    changed, mailed = (
+        f'{{"changed":["{what}"],"employees":[],"employees_before":[],"roles":{roles},"roles_before":{before},{sees}}}'
+        for what, roles, before in (
+            ("name", '["analyst","operator"]', '["manager"]'),
+            ("email", '["operator"]', '["analyst","operator"]'),
+        )
+    )
     [joining, *made] = await ended(scoring.database)
     me = joining[1]
     assert joining == ("POST /join/{secret}", me, "{}", 303)
@@ -42,6 +49,7 @@ async def test_changes_of_people_name_who_made_them_whom_and_which_roles(
             changed,
             303,
         ),
+        ("POST /people/{person_id}", subject, mailed, 303),
         ("POST /people/{person_id}/off", subject, "{}", 303),
         ("POST /people/{person_id}/on", subject, "{}", 303),
     ]

@@ -84,6 +84,14 @@ async def test_search_by_time_person_action_and_customer(
     assert [action for action in known if f'title="{action}"' in page or f"<code>{action}</code>" in page] == found
 
 
+async def test_person_is_found_by_the_login_too(officer: httpx2.AsyncClient) -> None:
+    (own,) = re.findall(r'href="(/people/[^"]+)">Officer Petrova<', (await officer.get("/people")).text)
+    renamed = await officer.post(own, data={"name": "Vera Orlova", "role": ["privacy_officer", "administrator"]})
+    assert renamed.status_code == 303
+    assert "POST /people/{person_id}" in (await officer.get(PAGE, params={"who": "OFFICER"})).text
+    assert "POST /people/{person_id}" not in (await officer.get(PAGE, params={"who": "petrova"})).text
+
+
 async def test_older_acts_are_behind_a_link(officer: httpx2.AsyncClient, scoring: Scoring) -> None:
     rows = [NewRow(Stage.ASKED, Actor(ActorKind.COMMAND, "root"), f"earshot act {number}") for number in range(150)]
     async with scoring.database.sessions.begin() as session:

@@ -13,10 +13,11 @@ import structlog
 
 from services.scoring.people import accounts, log_in
 from services.scoring.people.hashing import PasswordHashing
+from services.scoring.repository import programs
 from shared.contract.vocabulary import Role
 from shared.database import db
 from shared.web.staff.tickets import LASTING
-from tests.integration.scoring.people.conftest import PASSWORD, MachineClock, Open, enter, invited, joined
+from tests.integration.scoring.people.conftest import PAGE, PASSWORD, MachineClock, Open, enter, invited, joined
 from tests.integration.scoring.stand import Scoring
 
 
@@ -56,6 +57,15 @@ async def test_weak_password_is_refused_and_the_link_stays(
     refused = await web.post(link, data={"password": password, "again": again})
     assert (refused.status_code, why in refused.text) == (422, True)
     assert (await web.post(link, data={"password": PASSWORD, "again": PASSWORD})).status_code == 303
+
+
+async def test_name_of_a_brand_is_no_password(web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    async with scoring.database.sessions.begin() as session:
+        document = json.dumps({"title": "After a purchase", "brand": {"name": "Riverside"}})
+        await programs.store_programs(session, [("purchase", 1, document, None)])
+    link = (await invited(scoring, "olga", Role.OPERATOR)).url("")
+    refused = await web.post(link, data={"password": "Riverside-for-us", "again": "Riverside-for-us"})
+    assert (refused.status_code, "of a brand" in refused.text) == (422, True)
 
 
 async def test_link_that_two_send_at_once_makes_one_password(opened: Open, scoring: Scoring) -> None:
@@ -183,6 +193,25 @@ async def test_session_goes_on_while_it_is_used_and_ends_when_it_is_not(
     assert (shown.status_code, "Your log-in has ended" in shown.text) == (200, True)
 
 
+@pytest.mark.parametrize(
+    "sent", [{"x-earshot-background": "1"}, {"accept": "text/event-stream"}], ids=["refresh", "stream"]
+)
+async def test_page_that_nobody_touches_does_not_keep_the_session(
+    web: httpx2.AsyncClient, scoring: Scoring, machine: MachineClock, sent: dict[str, str]
+) -> None:
+    await joined(web, scoring, "olga", Role.SUPERVISOR)
+    for _ in range(5):
+        machine.after(minutes=11)
+        assert (await web.get("/desk", headers=sent)).status_code == 200
+        renewal = await web.get("/login/renew?next=/mailbox", headers=sent)
+        assert renewal.status_code == 307
+    assert (await web.get("/desk")).status_code == 200  # a person, after 55 minutes
+    machine.after(minutes=59)
+    assert (await web.get("/desk", headers=sent)).status_code == 200
+    machine.after(minutes=2)
+    assert (await web.get("/desk", headers=PAGE | sent)).status_code in (307, 401)
+
+
 async def test_session_ends_after_its_day_even_if_it_is_used(
     web: httpx2.AsyncClient, scoring: Scoring, machine: MachineClock
 ) -> None:
@@ -216,6 +245,21 @@ async def test_log_in_begins_another_session_than_the_cookie_that_was_there(
         web.cookies.set("earshot", thief.cookies["earshot"], domain="localhost", path="/")
         assert (await enter(web, "olga")).status_code == 303
         assert (await thief.get("/people", headers={"accept": "*/*"})).status_code == 403
+
+
+@pytest.mark.parametrize("login", ["olga", "anna"])
+async def test_log_in_ends_the_session_that_the_browser_had(
+    web: httpx2.AsyncClient, opened: Open, scoring: Scoring, login: str
+) -> None:
+    async with opened() as other:
+        await joined(other, scoring, "anna", Role.OPERATOR)
+        await joined(web, scoring, "olga", Role.OPERATOR)
+        copy = web.cookies["earshot"]
+        assert (await enter(web, login)).status_code == 303
+        assert (await web.get("/desk")).status_code == 200
+        async with opened(cookie=f"earshot={copy}") as former:
+            assert (await former.get("/account")).status_code == 307
+        assert (await other.get("/desk")).status_code == 200
 
 
 async def test_role_that_is_taken_away_counts_at_the_next_request(
@@ -321,6 +365,34 @@ async def test_what_was_typed_is_not_offered_to_somebody_else(
 async def test_stranger_s_form_is_not_kept(web: httpx2.AsyncClient) -> None:
     shown = await web.post("/login/renew?next=/desk/take", data={"comment": "whatever"})
     assert ("Log in" in shown.text, "whatever" in shown.text) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "page"),
+    [
+        ("/desk/0199/answer", {"comment": "of Olga's customer"}, "/desk"),
+        ("/desk/0199/next", {}, "/desk"),
+        ("/account/password", {"old": "x"}, "/account"),
+    ],
+)
+async def test_log_in_after_a_form_that_is_not_sent_again_leads_to_the_page_above(  # noqa: PLR0917 - fixtures
+    web: httpx2.AsyncClient,
+    opened: Open,
+    scoring: Scoring,
+    machine: MachineClock,
+    path: str,
+    typed: dict[str, str],
+    page: str,
+) -> None:
+    await joined(web, scoring, "olga", Role.OPERATOR)
+    async with opened() as other:
+        await joined(other, scoring, "anna", Role.OPERATOR)
+    machine.after(hours=3)
+    asked = await web.post(path, data=typed)
+    shown = await web.post(asked.headers["location"], data=typed)
+    hidden = {name: html.unescape(text) for name, text in re.findall(r'name="(kept|next)" value="([^"]*)"', shown.text)}
+    entered = await enter(web, "anna", **hidden)
+    assert entered.headers["location"] == f"http://127.0.0.1:8000{page}"
 
 
 async def test_page_that_the_roles_do_not_open_says_so_with_the_menu(web: httpx2.AsyncClient, scoring: Scoring) -> None:

@@ -17,7 +17,7 @@ from services.scoring.domain.stores.store import Store
 from services.scoring.main import build_app
 from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.oidc.settings import ProviderSettings
-from services.scoring.repository.people import accounts
+from services.scoring.repository.people import accounts, sessions
 from services.scoring.repository.stores import listed
 from shared.contract.vocabulary import Role, Service
 from shared.messaging.transport import open_log
@@ -296,3 +296,25 @@ async def test_browser_logs_in_by_keyboard_and_keeps_the_cookie_until_it_logs_ou
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{url}/suspects")
         await context.close()
+
+
+async def test_page_that_is_open_says_that_the_session_has_ended(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str]
+) -> None:
+    link = (await invited(scoring, "olga", Role.OPERATOR, Role.SUPERVISOR)).url("")
+    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP, bypass_csp=True) as context:
+        await context.clear_cookies()
+        desk, dashboard = await context.new_page(), await context.new_page()
+        await join(desk, url + link)
+        await desk.goto(f"{url}/desk")
+        await dashboard.goto(url)
+        async with scoring.database.sessions.begin() as session:
+            found = await accounts.by_login(session, "olga")
+            assert found is not None
+            await sessions.end_all(session, found[0].id)
+        for page in (desk, dashboard):
+            await page.bring_to_front()
+            await expect(page.get_by_role("alert")).to_contain_text("Your log-in has ended")
+            await looked_at(page, "session-ended")
+        await dashboard.get_by_role("link", name="Log in again").click()
+        await expect(dashboard.get_by_label("Password")).to_be_visible()
