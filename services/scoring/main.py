@@ -26,6 +26,7 @@ from services.scoring.dashboard.live import Live
 from services.scoring.dashboard.own import OwnScores
 from services.scoring.dashboard.routes import Dashboard
 from services.scoring.dashboard.settings import SettingsForms
+from services.scoring.dashboard.sharing import Sharing
 from services.scoring.desk.customers import read_held
 from services.scoring.desk.keys import DeskKeys
 from services.scoring.desk.promised import PromisedCalls
@@ -172,6 +173,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())
+    app.include_router(Sharing(sessions, clock, staff_pages, settings.public_url.rstrip("/")).router())
     app.include_router(OwnScores(sessions, clock, staff_pages, counted=settings.employee_figures).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health, access.current).router())
     return app

@@ -120,6 +120,7 @@ _BY_ADMIN = (frozenset((_ADMIN,)), frozenset((_ADMIN,)))
 TABLE = (
     _public("/s", _S, Audience.RESPONDENT),
     _public("/logos", _S, Audience.RESPONDENT),
+    _public("/shared", _S, Audience.RESPONDENT),
     _public("/static", _S, Audience.RESPONDENT, everywhere=True),
     _public("/u", _D, Audience.RESPONDENT),
     _public("/hooks", _D, Audience.PROVIDER),
@@ -139,6 +140,8 @@ TABLE = (
     _public("/join", _S, Audience.VISITOR),
     # for staff, in the order of the menu
     _staff("/", _S, _FIGURES, menu=(Group.SCORE, mark("Dashboard")), everywhere=True, scoped=_READS),
+    _staff("/export", _S, _FIGURES, menu=(Group.SCORE, ""), scoped=_READS),
+    _staff("/shares", _S, _FIGURES, _MEASURES, menu=(Group.SCORE, mark("Shared figures")), scoped=_BOTH),
     _staff("/mine", _S, (_EMPLOYEE,), menu=(Group.SCORE, mark("My score")), scoped=_READS),
     _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), menu=(Group.SCORE, mark("Stores")), scoped=_READS),
     _staff(
@@ -210,6 +213,7 @@ UNRECORDED = {
 # What is read and yet written there, because many rows leave at once:
 EXPORTS = frozenset(
     {
+        "/export",
         "/stores/export",
         "/v1/answers",
         *(f"/audit/{service}/export" for service in Service),
@@ -218,7 +222,7 @@ EXPORTS = frozenset(
     }
 )
 # What is read and yet written there if a parameter names the dimension `employee`: it is about people of the staff.
-OF_EMPLOYEES = frozenset({"/", "/v1/nps", "/v1/funnel", "/v1/returns"})
+OF_EMPLOYEES = frozenset({"/", "/export", "/v1/nps", "/v1/funnel", "/v1/returns"})
 _SPLITS = frozenset({"by", "segment"})
 # What is read and always written there: it is about operators.
 OF_OPERATORS = frozenset({"/desk-team/figures"})

@@ -177,7 +177,7 @@ def test_what_is_open_without_a_ticket_is_what_respondents_providers_and_probes_
     assert opened == {
         Service.TRIGGER: {"/v1/hooks", *shared},
         Service.DISPATCHER: {"/u", "/hooks", *shared},
-        Service.SCORING: {"/s", "/logos", *shared},
+        Service.SCORING: {"/s", "/shared", "/logos", *shared},
     }
 
 
@@ -187,7 +187,7 @@ def test_public_listener_serves_events_too_and_nothing_for_staff() -> None:
     assert own == {
         Service.TRIGGER: {"/v1/events", "/v1/hooks"},
         Service.DISPATCHER: {"/u", "/hooks"},
-        Service.SCORING: {"/s", "/logos"},
+        Service.SCORING: {"/s", "/shared", "/logos"},
     }
     assert {p.path for p in TABLE if p.path in routes.public()} == set.union(shared, *own.values())
 
@@ -261,6 +261,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
     shown = StaffPages.of(settings, Service.TRIGGER)
     assert url_by_label(shown) == {
         "Dashboard": "http://staff.example:8000/",
+        "Shared figures": "http://staff.example:8000/shares",
         "My score": "http://staff.example:8000/mine",
         "Stores": "http://staff.example:8000/stores",
         "Suspects": "http://staff.example:8000/suspects",
@@ -312,7 +313,7 @@ def test_who_sees_some_stores_is_offered_only_pages_that_show_these(ask: Callabl
     menu = ask("/statistics", Role.MANAGER, is_scoped=True)
     shown = [(group.label, group.is_current, [page.label for page in group.pages]) for group in menu.groups]
     assert shown == [
-        ("Score", True, ["Dashboard", "Stores"]),
+        ("Score", True, ["Dashboard", "Shared figures", "Stores"]),
         ("Customers", False, ["Invitations"]),
         ("Desk", False, ["Promised calls"]),
     ]

@@ -36,7 +36,10 @@ class HourOut(StepCountsOut):
 
 
 class FunnelOut(BaseModel):
-    """`by_hour` is null in a segment."""
+    """`silent` did not answer before the invitation ended, `waiting` may still; `by_hour` is null in a segment.
+
+    `silent_share` is of the invitations that are over: those of the silent and the answered ones.
+    """
 
     asked: int
     reached: int
@@ -58,7 +61,7 @@ class FunnelOut(BaseModel):
             opened=funnel.opened,
             answered=funnel.answered,
             silent=funnel.silent,
-            silent_share=round(funnel.silent / funnel.asked, 4) if funnel.asked else None,
+            silent_share=None if funnel.silent_share is None else round(funnel.silent_share, 4),
             waiting=funnel.waiting,
             by_channel={channel: counts_of(counts) for channel, counts in funnel.by_channel.items()},
             by_step=[

@@ -31,7 +31,11 @@ class ModeCounts(BaseModel):
 
 
 class SeriesOut(BaseModel):
-    """Figures of one value of a dimension, or of a pair of values of two, in one period when periods were requested."""
+    """Figures of one value of a dimension, or of a pair of values of two, in one period when periods were requested.
+
+    Of the `invited`, the `silent` did not answer before the invitation ended, and the `waiting` may still answer;
+    `response_rate` is the share of answers among the invitations that are over.
+    """
 
     value: str
     values: list[str]
@@ -45,6 +49,8 @@ class SeriesOut(BaseModel):
     interval: IntervalOut | None
     wald: IntervalOut | None
     invited: int
+    silent: int
+    waiting: int
     response_rate: float | None
     by_mode: ModeCounts
     suspects: int
@@ -66,6 +72,8 @@ class SeriesOut(BaseModel):
             interval=IntervalOut.of(figure.interval),
             wald=IntervalOut.of(wald(tally)),
             invited=figure.invited,
+            silent=figure.silent,
+            waiting=figure.waiting,
             response_rate=None if rate is None else round(rate, 4),
             by_mode=ModeCounts(self=tally.themselves, operator=tally.operators, imported=tally.imported),
             suspects=tally.suspects,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
-from services.scoring.dashboard.query import MOST_COMMENTS, DashboardQuery, ScoreData
+from services.scoring.dashboard.query import MOST_COMMENTS, DashboardQuery, ScoreData, Sort
 from services.scoring.dashboard.reason_texts import reason_text, reason_texts
-from services.scoring.domain.changes import PRAISE, REASON, ScoreChange
+from services.scoring.domain.comparison import ScoreDifference
 from services.scoring.domain.funnel import Funnel, ReturnGroup
 from services.scoring.domain.journeys import SILENT
 from services.scoring.domain.score import FEW, Figure, ScoreInterval, Tally
 from services.scoring.domain.stores.names import STORE
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
-from services.scoring.web.dimension_names import dimension_name
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
 from shared.languages import formats
@@ -32,10 +31,6 @@ _STEP_NAMES = {
     ChannelKind.CALL: (mark("Call desk"),),
     ChannelKind.LINK: (mark("Link"),),
 }
-_PRAISED = mark("“%(reason)s” is the praise of %(after)s %% of answers, was %(before)s %% %(interval)s")
-_MISSED = mark("“%(reason)s” is the complaint of %(after)s %% of answers, was %(before)s %% %(interval)s")
-_ROSE = mark("%(dimension)s %(value)s rose by %(points)s %(interval)s")
-_FELL = mark("%(dimension)s %(value)s fell by %(points)s %(interval)s")
 _BUILT_IN_BENCHMARKS = (  # are stored in English
     mark("Restaurants"),
     mark("Construction"),
@@ -79,7 +74,7 @@ def funnel_rows(funnel: Funnel, plan: Sequence[PlanStep]) -> list[FunnelRow]:
             FunnelRow(name, count, "operator" if by_call else "self")
             for (name, by_call), count in _answered_by_step(funnel, plan).items()
         ),
-        FunnelRow(gettext("Silent"), funnel.silent, "silent", rendering.percent(funnel.silent / funnel.asked)),
+        FunnelRow(gettext("Silent"), funnel.silent, "silent", rendering.percent(funnel.silent_share)),
         FunnelRow(gettext("Still waiting"), funnel.waiting, "silent"),
     ]
 
@@ -125,34 +120,59 @@ def hour_rows(funnel: Funnel) -> list[HourRow]:
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
-    """One value of the dimension the score is split by; `below` when its interval is below that of the whole."""
+    """One value of the dimension the score is split by; `below` when its interval is below that of the whole.
+
+    `change` is None where one of the compared periods has fewer than FEW answers.
+    """
 
     figure: Figure
     nps: float
     interval: ScoreInterval
+    change: ScoreDifference | None
     few: bool
     below: bool
     chosen: bool
     segment: str
 
 
-def value_rows(score: ScoreData) -> list[ValueRow]:
-    """Sort values by their number of answers, so that a store of two answers does not lead the list."""
-    ordered = sorted(score.values, key=lambda figure: -figure.tally.n)[:MOST_VALUES]
+def value_rows(score: ScoreData, sort: Sort) -> list[ValueRow]:
+    """Sort values by a column, those without a figure in it last; equal ones by their number of answers."""
     whole = score.whole.interval
-    return [
+    rows = [
         ValueRow(
             figure,
             figure.nps,
             interval,
+            score.value_changes.get(figure.value),
             few=figure.tally.n < FEW,
             below=whole is not None and interval.high < whole.low,
             chosen=score.selected.shown_segment == (score.by, figure.value),
             segment=f"{score.by}:{figure.value}",
         )
-        for figure in ordered
+        for figure in sorted(score.values, key=lambda figure: -figure.tally.n)
         if figure.nps is not None and (interval := figure.interval)
     ]
+    return _sorted(rows, sort)[:MOST_VALUES]
+
+
+def _sorted(rows: Sequence[ValueRow], sort: Sort) -> list[ValueRow]:
+    column = sort.removeprefix("-")
+    if column == "value":
+        return sorted(rows, key=lambda row: row.figure.value.casefold(), reverse=sort != column)
+    key = _COLUMNS[column]
+    known = [(figure, row) for row in rows if (figure := key(row)) is not None]
+    sign = 1 if sort == column else -1
+    return [row for _, row in sorted(known, key=lambda each: sign * each[0])] + [
+        row for row in rows if key(row) is None
+    ]
+
+
+_COLUMNS: Mapping[str, Callable[[ValueRow], float | None]] = {
+    "answers": lambda row: row.figure.tally.n,
+    "nps": lambda row: row.nps,
+    "change": lambda row: row.change.points if row.change else None,
+    "response": lambda row: row.figure.response_rate,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +201,6 @@ def _part(tally: Tally, *, praise: bool) -> Tally:
     return Tally((*(0,) * 9, *tally.by_score[9:]) if praise else (*tally.by_score[:9], 0, 0))
 
 
-def change_text(change: ScoreChange, texts: Reasons) -> str:
-    """Say in one sentence what changed, with the interval of the difference."""
-    interval = f"({rendering.interval(change.difference.interval)})"
-    if change.dimension in (REASON, PRAISE):
-        text = reason_text(change.value, texts, praise=change.dimension == PRAISE)
-        sentence = _PRAISED if change.dimension == PRAISE else _MISSED
-        after, before = f"{change.after:.0f}", f"{change.before:.0f}"
-        return gettext(sentence, reason=text, after=after, before=before, interval=interval)
-    return gettext(
-        _ROSE if change.difference.points > 0 else _FELL,
-        dimension=dimension_name(change.dimension).capitalize(),
-        value=change.value,
-        points=abs(round(change.difference.points)),
-        interval=interval,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class ReturnRow:
     label: str
@@ -208,7 +211,7 @@ class ReturnRow:
 
 
 def return_row(group: ReturnGroup) -> ReturnRow:
-    name = gettext("Silent") if group.name == SILENT else gettext(_GROUPS[Category(group.name)])
+    name = gettext("Without an answer") if group.name == SILENT else gettext(_GROUPS[Category(group.name)])
     sums = [f"{formats.grouped(round(amount))} {currency}" for currency, amount in group.revenue.items()]
     return ReturnRow(name, group.people, group.returned, group.share, ", ".join(sums) or rendering.NO_FIGURE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import NamedTuple
@@ -19,6 +19,8 @@ BARS_HEIGHT, BAR_STEP = 60, 27
 HOURS_HEIGHT, HOUR_STEP = 48, 24
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 40.0, 24.0, 26.0, 48.0
 GRID = 20  # score points between two lines
+LETTER_WIDTH, LETTER_HEIGHT = 7, 12  # at most, of a label
+MARK_WIDTH = 24  # between the middles of two labels with a number each
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +105,25 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class TrendChart:
-    """`grid` holds (y, score), `labels` (x, period, number of answers); `line`, `band` and `year_before` SVG points."""
+    """`grid` holds (y, score), `labels` (x, period, number of answers); `lines`, `bands` and `year_before` SVG points.
+
+    A line and its band end where a period has no point. `marked` has the x of every annotated period, `marks` what is
+    written there.
+    """
 
     width: float
     height: float
     right: float
     bottom: float
-    line: str
-    band: str
+    lines: list[str]
+    bands: list[str]
     dots: list[Dot]
     grid: list[tuple[float, int]]
     labels: list[tuple[float, str, int]]
     year_before: str
     target: float | None
+    target_label: float | None
+    marked: list[float]
     marks: list[Mark]
 
 
@@ -133,34 +141,61 @@ class _Scale:
 
 
 def trend(row: TrendRow, *, width: float, height: float, most_labels: int = 8) -> TrendChart | None:
-    """Draw the periods that have answers, on a scale that holds all their intervals; None for fewer than two."""
-    known = [(figure, figure.nps, figure.interval) for figure in row.figures]
-    points = [_Point(figure, score, interval) for figure, score, interval in known if score is not None and interval]
-    if len(points) < 2:
+    """Draw the periods that have enough answers, on a scale that holds all their intervals; None for fewer than two."""
+    known = {figure.period: figure for figure in row.figures if figure.is_point}
+    labels = [label for label in row.labels if label in known]
+    if len(labels) < 2:
         return None
-    earlier = {figure.period: score for figure in row.year_before if (score := figure.nps) is not None}
-    scale = _scale(points, [*earlier.values(), *([] if row.target is None else [row.target])], height=height)
-    step = (width - MARGIN_LEFT - MARGIN_RIGHT) / (len(points) - 1)
-    placed = [(round(MARGIN_LEFT + index * step, 1), point) for index, point in enumerate(points)]
-    x_of = {point.figure.period or "": x for x, point in placed}
-    before = {label: earlier.get(label_year_before(label)) for label in x_of}
+    shown = row.labels[row.labels.index(labels[0]) : row.labels.index(labels[-1]) + 1]
+    step = (width - MARGIN_LEFT - MARGIN_RIGHT) / (len(shown) - 1)
+    x_of = {label: round(MARGIN_LEFT + index * step, 1) for index, label in enumerate(shown)}
+    runs = _runs(shown, known, x_of)
+    placed = [each for run in runs for each in run]
+    points = [point for _, point in placed]
+    before = _year_before(row, x_of)
+    scale = _scale(points, [*(score for _, score in before), *([] if row.target is None else [row.target])], height)
+    target = None if row.target is None else scale.y(row.target)
+    marked = sorted({x_of[label] for label, _ in row.annotations if label in x_of})
     return TrendChart(
         width=width,
         height=height,
         right=width - MARGIN_RIGHT,
         bottom=height - MARGIN_BOTTOM,
-        line=" ".join(f"{x},{scale.y(point.score)}" for x, point in placed),
-        band=_band(placed, scale),
+        lines=[" ".join(f"{x},{scale.y(point.score)}" for x, point in run) for run in runs],
+        bands=[_band(run, scale) for run in runs],
         dots=_dots(placed, scale, unfinished=row.unfinished),
         grid=[(scale.y(score), score) for score in range(scale.low, scale.high + 1, GRID)],
-        labels=_labels(placed, most=most_labels),
-        year_before=" ".join(f"{x_of[at]},{scale.y(score)}" for at, score in before.items() if score is not None),
-        target=None if row.target is None else scale.y(row.target),
-        marks=[_mark(x_of[label], text, width) for label, text in row.annotations.items() if label in x_of],
+        labels=_labels(placed, room=(width - MARGIN_LEFT - MARGIN_RIGHT) / most_labels),
+        year_before=" ".join(f"{x},{scale.y(score)}" for x, score in before),
+        target=target,
+        target_label=None if target is None else target - 5 if target > MARGIN_TOP + LETTER_HEIGHT else target + 14,
+        marked=marked,
+        marks=_marks(row.annotations, x_of, width),
     )
 
 
-def _scale(points: Sequence[_Point], others: Sequence[float], *, height: float) -> _Scale:
+def _runs(
+    labels: Sequence[str], known: Mapping[str | None, Figure], x_of: Mapping[str, float]
+) -> list[list[tuple[float, _Point]]]:
+    """Place the points; a new list begins after a period without one."""
+    runs: list[list[tuple[float, _Point]]] = [[]]
+    for label in labels:
+        figure = known.get(label)
+        if figure and figure.nps is not None and figure.interval:
+            runs[-1].append((x_of[label], _Point(figure, figure.nps, figure.interval)))
+        elif runs[-1]:
+            runs.append([])
+    return runs
+
+
+def _year_before(row: TrendRow, x_of: Mapping[str, float]) -> list[tuple[float, float]]:
+    """Return the x and the score of a year earlier, of the periods that have one."""
+    earlier = {figure.period: figure.nps for figure in row.year_before if figure.is_point}
+    scores = ((x, earlier.get(label_year_before(label))) for label, x in x_of.items())
+    return [(x, score) for x, score in scores if score is not None]
+
+
+def _scale(points: Sequence[_Point], others: Sequence[float], height: float) -> _Scale:
     low = floor(min([*others, *(point.interval.low for point in points)]) / GRID) * GRID
     high = ceil(max([*others, *(point.interval.high for point in points)]) / GRID) * GRID
     return _Scale(low, high, height)
@@ -180,9 +215,13 @@ def _dots(placed: Sequence[tuple[float, _Point]], scale: _Scale, *, unfinished: 
     ]
 
 
-def _labels(placed: Sequence[tuple[float, _Point]], *, most: int) -> list[tuple[float, str, int]]:
-    every = ceil(len(placed) / most)
-    return [(x, _short(point.figure.period or ""), point.figure.tally.n) for x, point in placed[::-every]]
+def _labels(placed: Sequence[tuple[float, _Point]], *, room: float) -> list[tuple[float, str, int]]:
+    """Label the last point, and going back every next one that is far enough from the one labelled before."""
+    labels: list[tuple[float, str, int]] = []
+    for x, point in reversed(placed):
+        if not labels or labels[-1][0] - x >= room:
+            labels.append((x, _short(point.figure.period or ""), point.figure.tally.n))
+    return labels
 
 
 def _short(label: str) -> str:
@@ -192,8 +231,26 @@ def _short(label: str) -> str:
     return label[5:] if len(label) > 7 else label
 
 
+def _marks(annotations: Sequence[tuple[str, str]], x_of: Mapping[str, float], width: float) -> list[Mark]:
+    """Write the text of one annotation, as much as there is room for; of several their numbers, close ones together."""
+    placed = sorted((x_of[label], number) for number, (label, _) in enumerate(annotations, 1) if label in x_of)
+    if len(annotations) == 1:
+        return [_mark(x, annotations[0][1], width) for x, _ in placed]
+    groups: list[list[tuple[float, int]]] = []
+    for each in placed:
+        if groups and each[0] - groups[-1][-1][0] < MARK_WIDTH:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return [
+        Mark((group[0][0] + group[-1][0]) / 2, ", ".join(str(number) for _, number in group), "middle")
+        for group in groups
+    ]
+
+
 def _mark(x: float, text: str, width: float) -> Mark:
-    return Mark(x, text, "end" if x > width / 2 else "start")
+    most = int(max(x, width - x) / LETTER_WIDTH)
+    return Mark(x, text if len(text) <= most else f"{text[: most - 1]}…", "end" if x > width / 2 else "start")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.dashboard import authors
 from services.scoring.dashboard.authors import Authors
-from services.scoring.domain.changes import REASON, ScoreChanges
-from services.scoring.domain.comparison import ScoreDifference, difference
+from services.scoring.domain.changes import REASON
+from services.scoring.domain.comparison import ScoreDifference
 from services.scoring.domain.employees import with_enough_answers
-from services.scoring.domain.funnel import Funnel, ReturnGroup, funnel, reason_changes, reason_tallies, returns
+from services.scoring.domain.funnel import Funnel, ReturnGroup, funnel, reason_tallies, returns
 from services.scoring.domain.journeys import JourneyParts
-from services.scoring.domain.periods import Against, Days, Period
+from services.scoring.domain.periods import PERIODS, Against, Days, Period
 from services.scoring.domain.score import FEW, Definition, Figure, Tally
 from services.scoring.domain.slices import Slice, split_segment
 from services.scoring.domain.stores.names import STORE
 from services.scoring.repository import benchmarks, programs, targets
 from services.scoring.repository.annotations import read_annotations
 from services.scoring.repository.benchmarks import Benchmark
-from services.scoring.repository.scores import comments, comparisons, counting, dimensions, figures, journeys
+from services.scoring.repository.scores import comments, comparisons, counting, dimensions, figures, journeys, moves
 from services.scoring.repository.scores.comments import CommentFilter, Comments
 from services.scoring.repository.scores.comparisons import AnnotationEffect
+from services.scoring.repository.scores.moves import Moved
 from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import DaysQuery
 from shared.contract.events import PlanStep, Reasons
@@ -41,6 +42,9 @@ MOST_EFFECTS, FEW_COMMENTS, MOST_COMMENTS = 4, 8, 500
 MOST_COUNTED = 20_000  # limit of answers counted one by one; lower than the API's, as a page counts them often
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200  # days
 
+# a column of the table of values; with a minus sign, from the largest to the smallest
+Sort = Literal["value", "-value", "answers", "-answers", "nps", "-nps", "change", "-change", "response", "-response"]
+
 
 class DashboardQuery(DaysQuery):
     """Query parameters of the page: everything a reader chose, so that an address shows everybody the same view."""
@@ -50,6 +54,7 @@ class DashboardQuery(DaysQuery):
     against: Against = "previous"
     segment: Annotated[str | None, Field(max_length=401)] = None
     by: Annotated[str | None, Field(max_length=200)] = None
+    sort: Sort = "change"
     definition: Definition = Definition.EVERY_ANSWER
     group: Literal["promoter", "passive", "detractor"] | None = None
     reason: Annotated[str | None, Field(max_length=200)] = None
@@ -66,11 +71,12 @@ class DashboardQuery(DaysQuery):
         parameters = self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | changes
         return "/?" + urlencode({name: value for name, value in parameters.items() if value is not None})
 
-    def period_of(self, days: Days) -> Period:
-        """Return the chosen period of the trend, or one that suits so many days."""
+    def periods_of(self, days: Days) -> Sequence[Period]:
+        """Return the chosen period of the trend; else the one that suits so many days, and longer ones."""
         if self.period:
-            return self.period
-        return "day" if days.count <= DAILY_UNTIL else "week" if days.count <= WEEKLY_UNTIL else "month"
+            return [self.period]
+        best = "day" if days.count <= DAILY_UNTIL else "week" if days.count <= WEEKLY_UNTIL else "month"
+        return PERIODS[PERIODS.index(best) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +90,24 @@ class TrendData:
 
 @dataclass(frozen=True, slots=True)
 class ScoreData:
-    """Figures of one slice; funnel, groups and changes are empty for a segment by a property of answers (`mode`)."""
+    """Figures of one slice; funnel and groups are empty for a segment by a property of answers (`mode`).
+
+    `moved` is None where no two periods can be compared.
+    """
 
     selected: Slice
     whole: Figure
     stores: Sequence[str]  # names of the stores that the reader sees; none: all
     chain: Figure | None  # of all stores, for who sees only some; None also where the others have only FEW answers
-    change: ScoreDifference | None
+    moved: Moved | None
     suspects: Tally
     trend: TrendData
     splits: Sequence[str]
     by: str
     values: Sequence[Figure]
+    value_changes: Mapping[str, ScoreDifference]
     reasons: Mapping[str, Tally]
     reason_texts: Reasons
-    changes: ScoreChanges
     funnel: Funnel
     plan: Sequence[PlanStep]
     groups: Sequence[ReturnGroup]
@@ -142,8 +151,8 @@ async def _score(
     session: AsyncSession, query: DashboardQuery, *, program: str, days: Days, employees: bool
 ) -> ScoreData:
     selected = await _selected(session, query, program=program, days=days, employees=employees)
-    then = selected.during(days.against(query.against))
-    whole, before = await figures.whole(session, selected), await figures.whole(session, then)
+    whole = await figures.whole(session, selected)
+    compared = await moves.find_compared_days(session, selected, days=days, against=query.against)
     parts, few = await journeys.sums(session, selected), whole.tally.n < FEW
     named = [name for name in await dimensions.names(session, program) if employees or name != EMPLOYEE]
     splits = [*named, *ANSWER_SPLITS]
@@ -153,23 +162,24 @@ async def _score(
     by = query.by if query.by in splits else _default_split(splits)
     comment_limit = query.comments or (FEW if few else FEW_COMMENTS)
     shown = CommentFilter(query.group, query.reason)
-    values = await figures.series(session, replace(selected, segment=None), dimensions=[by])
-    trend = await _trend(session, selected, days=days, period=query.period_of(days))
+    all_values = replace(selected, segment=None)
+    values = await figures.series(session, all_values, dimensions=[by])
+    trend = await _trend(session, selected, days=days, periods=query.periods_of(days))
     known = await benchmarks.read(session)
     return ScoreData(
         selected=selected,
         whole=whole,
         stores=sorted({selected.stores.shown(STORE, name) for name in selected.within or ()}),
         chain=await _chain(session, selected),
-        change=difference(before.tally, whole.tally),
+        moved=await moves.read(session, selected, compared) if compared else None,
         suspects=await counting.suspects(session, selected),
         trend=trend,
         splits=splits,
         by=by,
         values=with_enough_answers(values) if by == EMPLOYEE else values,
+        value_changes=await moves.of_values(session, all_values, by, compared) if compared else {},
         reasons=await _reasons(session, selected, parts),
         reason_texts=await programs.reason_texts(session, program, language=current.get().locale.language),
-        changes=await _changes(session, selected, parts, now=days, then=days.against(query.against)),
         funnel=funnel(parts),
         plan=await programs.plan(session, program),
         groups=returns(parts),
@@ -229,21 +239,28 @@ async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) 
     return {value: tally for (_, value), tally in (await figures.tallies(session, selected, [REASON])).items()}
 
 
-async def _changes(
-    session: AsyncSession, selected: Slice, parts: JourneyParts, *, now: Days, then: Days
-) -> ScoreChanges:
-    """Find significant changes; in a segment only of reasons, because buckets hold no other dimensions within one."""
-    if selected.is_whole:
-        return await comparisons.changes(session, selected, now=now, then=then)
-    return reason_changes(await journeys.sums(session, selected.during(then)), parts)
-
-
-async def _trend(session: AsyncSession, selected: Slice, *, days: Days, period: Period) -> TrendData:
+async def _trend(session: AsyncSession, selected: Slice, *, days: Days, periods: Sequence[Period]) -> TrendData:
+    """Read the trend by the first of the periods of which most have enough answers, by the first if none has."""
     annotations = await read_annotations(session, selected.program, days.first, days.last)
+    read: dict[Period, Sequence[Figure]] = {}
+    for each in periods:
+        read[each] = await figures.series(session, selected, period=each)
+        if _most_are_points(read[each]):
+            period = each
+            break
+    else:
+        period = periods[0]
     return TrendData(
         period,
-        await figures.series(session, selected, period=period),
+        read[period],
         await figures.series(session, selected.during(days.year_before_by(period)), period=period),
         await comparisons.effects(session, selected, annotations[-MOST_EFFECTS:], days=days),
         await targets.read(session, selected.program or ""),
     )
+
+
+def _most_are_points(trend: Sequence[Figure]) -> bool:
+    """Say whether two periods have enough answers for a point, and at most a third of those with answers too few."""
+    known = [figure for figure in trend if figure.tally.n]
+    points = sum(figure.is_point for figure in known)
+    return points >= 2 and 3 * (len(known) - points) <= len(known)

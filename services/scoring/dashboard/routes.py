@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from services.scoring.dashboard import charts, query, rows
-from services.scoring.dashboard.query import DashboardQuery
-from services.scoring.domain.score import FEW
+from services.scoring.dashboard import charts, export, query, rows
+from services.scoring.dashboard.query import DashboardData, DashboardQuery
+from services.scoring.domain.score import FEW, FEWEST_OF_A_POINT
 from services.scoring.repository.scores.comments import MOST_SCANNED
 from services.scoring.web import rendering
 from services.scoring.web.scopes import sees_employees
@@ -30,13 +30,11 @@ class Dashboard:
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
         router.add_api_route("/", self.show, methods=["GET"])
+        router.add_api_route("/export", self.export, methods=["GET"])
         return router
 
     async def show(self, asked: Annotated[DashboardQuery, Query()]) -> Response:
-        employees = sees_employees(counted=self.employees)
-        async with self.sessions.begin() as session:
-            data = await query.read(session, asked, now=self.clock.now(), employees=employees)
-        page = rows.of(data)
+        page = rows.of(await self._read(asked))
         drawn = charts.svg(page)
         return rendering.page(
             "dashboard.html",
@@ -46,5 +44,17 @@ class Dashboard:
             link=asked.link,
             pages=self.staff_pages,
             few=FEW,
+            of_a_point=FEWEST_OF_A_POINT,
             scanned=MOST_SCANNED,
         )
+
+    async def export(self, asked: Annotated[DashboardQuery, Query()]) -> Response:
+        """Return the figures of the view as CSV, without comments."""
+        text = export.write(await self._read(asked))
+        headers = {"content-disposition": 'attachment; filename="figures.csv"'}
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _read(self, asked: DashboardQuery) -> DashboardData:
+        employees = sees_employees(counted=self.employees)
+        async with self.sessions.begin() as session:
+            return await query.read(session, asked, now=self.clock.now(), employees=employees)

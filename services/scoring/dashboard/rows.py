@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
-from services.scoring.dashboard import cards
+from services.scoring.dashboard import cards, moved
 from services.scoring.dashboard.authors import Authors
 from services.scoring.dashboard.query import MOST_COUNTED, DashboardData, DashboardQuery, ScoreData
-from services.scoring.domain.comparison import ScoreDifference, smallest_sample
-from services.scoring.domain.periods import Days, Period, label_of
+from services.scoring.domain.comparison import smallest_sample
+from services.scoring.domain.periods import Days, Period, label_of, labels_of
 from services.scoring.domain.score import FEW, Definition, Figure, ScoreInterval, bounds, nps
 from services.scoring.repository.programs import ProgramInUse
 from services.scoring.repository.scores.comparisons import AnnotationEffect
@@ -20,8 +20,6 @@ from shared.languages.marking import mark
 
 DAY_CHOICES = (7, 30, 90, 365)
 MARGINS = (5, 3)  # points on either side
-MOST_CHANGES = 6
-_AGAINST = {"previous": mark("the period before"), "last_year": mark("last year")}
 _COMPARED = {"previous": mark("vs the period before"), "last_year": mark("vs last year")}
 _PERIODS: Mapping[Period, str] = {
     "day": mark("By day"),
@@ -35,25 +33,23 @@ _PERIODS: Mapping[Period, str] = {
 class TrendRow:
     """Figures by period and what they are compared with.
 
-    `annotations` are texts by the label of their period; `unfinished` is the label of the current period.
+    `labels` are those of all periods, in order; `annotations` have the label of their period and their text;
+    `unfinished` is the label of the current period.
     """
 
     period: Period
+    labels: Sequence[str]
     figures: Sequence[Figure]
     year_before: Sequence[Figure] = ()
     target: float | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Sequence[tuple[str, str]] = ()
     effects: Sequence[AnnotationEffect] = ()
     unfinished: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class ChangesRow:
-    """Sentences about significant changes; of the `compared` series `by_chance` are expected by chance alone."""
-
-    lines: Sequence[str]
-    compared: int
-    by_chance: float
+    @property
+    def left_out(self) -> int:
+        """How many periods have too few answers for a point."""
+        return sum(figure.tally.n > 0 and not figure.is_point for figure in self.figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +60,7 @@ class ScoreRows:
     figure: Figure
     stores: Sequence[str]
     chain: Figure | None
-    change: ScoreDifference | None
-    against: str
+    moved: moved.MovedRow | None
     segment: str | None
     latest_only: bool
     too_many: int | None
@@ -74,7 +69,6 @@ class ScoreRows:
     bounds: ScoreInterval | None
     samples: Sequence[tuple[int, int]]
     trend: TrendRow
-    changes: ChangesRow | None
     funnel: Sequence[cards.FunnelRow]
     hours: Sequence[cards.HourRow]
     splits: Sequence[cards.Option]
@@ -153,8 +147,7 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         figure=score.whole,
         stores=score.stores,
         chain=score.chain,
-        change=score.change,
-        against=gettext(_AGAINST[query.against]),
+        moved=moved.row(score.moved, score.reason_texts) if score.moved else None,
         segment=_segment_text(score),
         latest_only=score.selected.definition is Definition.LATEST_PER_CUSTOMER,
         too_many=None if score.selected.definition is query.definition else MOST_COUNTED,
@@ -162,13 +155,12 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         nps_with_suspects=nps(tally + score.suspects),
         bounds=bounds(tally, silent=score.whole.silent),
         samples=[(margin, smallest_sample(margin, like=tally)) for margin in MARGINS],
-        trend=_trend(score, today=data.today),
-        changes=_changes(score),
+        trend=_trend(score, days=data.days, today=data.today),
         funnel=cards.funnel_rows(score.funnel, score.plan),
         hours=cards.hour_rows(score.funnel),
         splits=[cards.Option(name, dimension_name(name), name == score.by) for name in score.splits],
         by=dimension_name(score.by),
-        values=cards.value_rows(score),
+        values=cards.value_rows(score, query.sort),
         all_values=len(score.values),
         praised=cards.reason_rows(score, praise=True),
         missed=cards.reason_rows(score, praise=False),
@@ -193,22 +185,15 @@ def _segment_text(score: ScoreData) -> str | None:
     return f"{dimension_name(dimension).capitalize()}: {value}"
 
 
-def _trend(score: ScoreData, *, today: date) -> TrendRow:
+def _trend(score: ScoreData, *, days: Days, today: date) -> TrendRow:
     trend = score.trend
     return TrendRow(
         trend.period,
+        labels_of(days, trend.period),
         trend.figures,
         trend.year_before,
         trend.target,
-        {label_of(effect.annotation.day, trend.period): effect.annotation.text for effect in trend.effects},
+        [(label_of(effect.annotation.day, trend.period), effect.annotation.text) for effect in trend.effects],
         trend.effects,
         label_of(today, trend.period),
     )
-
-
-def _changes(score: ScoreData) -> ChangesRow | None:
-    changes = score.changes
-    if not score.selected.is_whole and not changes.compared:
-        return None
-    lines = [cards.change_text(each, score.reason_texts) for each in changes.significant[:MOST_CHANGES]]
-    return ChangesRow(lines, changes.compared, changes.by_chance)

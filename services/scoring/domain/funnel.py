@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from services.scoring.domain.changes import REASON, WHOLE, ScoreChanges, SeriesKey, significant_changes
 from services.scoring.domain.journeys import SILENT, JourneyPart
-from services.scoring.domain.score import Tally
+from services.scoring.domain.score import Tally, response_rate
 from shared.contract.vocabulary import Category
 
 GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.value, SILENT)
@@ -28,7 +28,7 @@ class StepCounts:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Numbers of invitations per stage; `ended` were closed without an answer.
+    """Numbers of invitations per stage; `silent` are those that ended without an answer.
 
     `by_step` has the key (step, channel). The key of `by_hour` is the hour of the contact in the respondent's time
     zone, None when it is unknown.
@@ -38,19 +38,21 @@ class Funnel:
     reached: int = 0
     opened: int = 0
     answered: int = 0
-    ended: int = 0
+    silent: int = 0
     by_step: Mapping[tuple[int, str], StepCounts] = field(default_factory=dict)
     by_channel: Mapping[str, StepCounts] = field(default_factory=dict)
     by_hour: Mapping[int | None, StepCounts] = field(default_factory=dict)
 
     @property
-    def silent(self) -> int:
-        return self.asked - self.answered
-
-    @property
     def waiting(self) -> int:
         """Those who did not answer and whose invitation is still open."""
-        return self.silent - self.ended
+        return self.asked - self.answered - self.silent
+
+    @property
+    def silent_share(self) -> float | None:
+        """The share of the silent among the invitations that are over."""
+        rate = response_rate(self.answered, self.silent)
+        return None if rate is None else 1 - rate
 
 
 def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
@@ -66,10 +68,9 @@ def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
         by_step[int(step), channel] = by_step.get((int(step), channel), StepCounts()) + counts
         by_channel[channel] = by_channel.get(channel, StepCounts()) + counts
         by_hour[at_hour] = by_hour.get(at_hour, StepCounts()) + counts
-    whole = {
-        stage: int(sums.get(JourneyPart(stage), 0)) for stage in ("asked", "reached", "opened", "answered", "ended")
-    }
-    return Funnel(**whole, by_step=by_step, by_channel=by_channel, by_hour=by_hour)
+    whole = {stage: int(sums.get(JourneyPart(stage), 0)) for stage in ("asked", "reached", "opened", "answered")}
+    silent = int(sums.get(JourneyPart("ended"), 0))
+    return Funnel(**whole, silent=silent, by_step=by_step, by_channel=by_channel, by_hour=by_hour)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,11 @@ def reason_tallies(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
 
 def reason_changes(before: Mapping[JourneyPart, Decimal], after: Mapping[JourneyPart, Decimal]) -> ScoreChanges:
     """Find reasons that are named significantly more or less often, as a share of all answers."""
-    return significant_changes(_named(before), _named(after))
+    return significant_changes(reason_series(before), reason_series(after))
 
 
-def _named(sums: Mapping[JourneyPart, Decimal]) -> dict[SeriesKey, Tally]:
+def reason_series(sums: Mapping[JourneyPart, Decimal]) -> dict[SeriesKey, Tally]:
+    """Return the answers that name each reason, and the number of all as WHOLE."""
     answered = Tally(
         (int(sums.get(JourneyPart("answered"), 0)), *(0,) * 10)
     )  # only the number of answers is used, not their scores

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
 Against = Literal["previous", "last_year"]
 Period = Literal["day", "week", "month", "quarter"]
+PERIODS: Sequence[Period] = ("day", "week", "month", "quarter")  # the shortest first
 
 _WEEKS_OF_A_YEAR = timedelta(weeks=52)
 
@@ -81,6 +83,11 @@ def label_of(day: date, period: Period) -> str:
     if period == "quarter":
         return f"{day.year}-Q{(day.month + 2) // 3}"
     return day.isoformat() if period == "day" else f"{day.year}-{day.month:02}"
+
+
+def labels_of(days: Days, period: Period) -> list[str]:
+    """Return the labels of all periods that these days are in, in order."""
+    return list(dict.fromkeys(label_of(days.first + timedelta(days=number), period) for number in range(days.count)))
 
 
 def label_year_before(label: str) -> str:

@@ -16,6 +16,7 @@ from typing import Self
 from shared.contract.vocabulary import AnswerMode
 
 CONFIDENCE = 0.95
+FEWEST_OF_A_POINT = 10  # answers; a period with fewer is no point of a trend
 FEW = 30  # with fewer answers pages show the answers before their score
 
 
@@ -118,7 +119,8 @@ class Definition(StrEnum):
 class Figure:
     """Counts of one series in one period; `values` has one value per dimension, `period` is the period's label.
 
-    `tally` is by the day of the answer, `invited` and `answered` are by the day of the invitation.
+    `tally` is by the day of the answer; `invited`, `answered` and `silent` are by the day of the invitation. Silent are
+    those whose invitation ended without an answer; who may still answer is `waiting`.
     """
 
     values: tuple[str, ...] = ("",)
@@ -126,6 +128,7 @@ class Figure:
     tally: Tally = Tally()
     invited: int = 0
     answered: int = 0
+    silent: int = 0
 
     @property
     def value(self) -> str:
@@ -140,12 +143,24 @@ class Figure:
         return adjusted_wald(self.tally)
 
     @property
-    def response_rate(self) -> float | None:
-        return self.answered / self.invited if self.invited else None
+    def is_point(self) -> bool:
+        """Say whether there are enough answers for a point of a trend."""
+        return self.tally.n >= FEWEST_OF_A_POINT
 
     @property
-    def silent(self) -> int:
-        return self.invited - self.answered
+    def response_rate(self) -> float | None:
+        """The share of answers among the invitations that are over."""
+        return response_rate(self.answered, self.silent)
+
+    @property
+    def waiting(self) -> int:
+        """Those who may still answer; at least 0, as silent ones are counted a moment later than answers."""
+        return max(self.invited - self.answered - self.silent, 0)
+
+
+def response_rate(answered: int, silent: int) -> float | None:
+    """Return the share of answers among the invitations that are over; None while none is."""
+    return answered / (answered + silent) if answered + silent else None
 
 
 def nps(tally: Tally) -> float | None:

@@ -81,6 +81,7 @@ journeys = sa.Table(
     sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("detail", sa.Text, primary_key=True),
     sa.Column("amount", sa.Numeric, nullable=False, server_default="0"),
+    sa.Index("journeys_ended", "program", "dimension", "value", "day", postgresql_where=sa.text("stage = 'ended'")),
 )
 
 journey_parts = sa.Table(

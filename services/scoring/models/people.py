@@ -56,3 +56,19 @@ staff_sessions = sa.Table(
     sa.Index("staff_sessions_person", "person"),
     sa.Index("staff_sessions_ends_at", "ends_at"),
 )
+
+shared_views = sa.Table(  # links that show the figures of a view to whoever has one
+    "shared_views",
+    metadata,
+    sa.Column("id", UUID, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),  # SHA-256 of the link's secret
+    sa.Column("person", UUID, sa.ForeignKey("people.id", ondelete="CASCADE"), nullable=False),  # who made it
+    sa.Column("view", sa.Text, nullable=False),  # the query of the dashboard's address
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Column("stores", ARRAY(sa.Text)),  # that the figures are of, as in events; none: all
+    sa.Column("made_at", Moment, nullable=False, server_default=sa.func.clock_timestamp()),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("revoked_at", Moment),
+    sa.Index("shared_views_digest", "digest", unique=True),
+    sa.Index("shared_views_person", "person"),
+)

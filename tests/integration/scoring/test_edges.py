@@ -43,7 +43,7 @@ async def test_imported_answers_were_not_asked_for(scoring: Scoring) -> None:
     await scoring.rows("UPDATE answers SET mode = 'imported' WHERE invitation_id = $1", imported.invitation_id)
     async with scoring.database.sessions.begin() as session:
         found = await counting.invited(session, WHOLE, dimensions=["store", "channel"], period=None)
-    assert found == {("Tverskaya", "shop", ""): (2, 1)}
+    assert found == {("Tverskaya", "shop", ""): (2, 1, 0)}
 
 
 @pytest.mark.parametrize("suspect_is", [0, 1])

@@ -81,7 +81,7 @@ def test_funnel_sums_steps_channels_and_hours() -> None:
         JourneyPart("answered", "4 call ?"): Decimal(1),
     }
     found = funnel(sums)
-    assert (found.silent, found.waiting) == (7, 5)
+    assert (found.silent, found.waiting, found.silent_share) == (2, 5, 0.4)
     assert found.by_channel == {"email": StepCounts(10, 0, 2), "call": StepCounts(0, 0, 1)}
     assert found.by_step[2, "email"] == StepCounts(4, 0, 2)
     assert found.by_hour[None] == StepCounts(0, 0, 1)

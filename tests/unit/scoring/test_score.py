@@ -61,7 +61,8 @@ def test_suspect_answer_is_kept_apart() -> None:
     assert Tally.of_one(0, suspect=True) == Tally(suspects=1)
 
 
-def test_response_rate_is_of_those_asked() -> None:
-    assert Figure(invited=4, answered=1).response_rate == 0.25
-    assert Figure(invited=4, answered=1).silent == 3
-    assert Figure().response_rate is None
+def test_response_rate_is_of_those_whose_invitation_is_over() -> None:
+    figure = Figure(invited=9, answered=1, silent=3)
+    assert (figure.response_rate, figure.waiting) == (0.25, 5)
+    assert Figure(invited=9).response_rate is None
+    assert Figure(invited=9, answered=7, silent=3).waiting == 0

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.scoring.dashboard import charts
-from services.scoring.dashboard.rows import TrendRow
-from services.scoring.domain.score import Figure, Tally
+from services.scoring.domain.score import Tally
 from services.scoring.web import rendering, texts
 from shared.zones import local_day, time_zone
 
@@ -34,15 +33,6 @@ def test_every_language_has_every_word() -> None:
     plurals = ("more_few", "more_many")  # which English has not
     assert {frozenset(words) - set(plurals) for words in texts.LANGUAGES.values()} == {frozenset(texts.LANGUAGES["en"])}
     assert (texts.language_of("ru_RU"), texts.language_of("de")) == ("ru", "en")
-
-
-def test_trend_needs_two_periods_with_answers() -> None:
-    empty, some = Figure(period="2026-W46"), Figure(period="2026-W47", tally=Tally.of_one(9) * 5)
-    assert charts.trend(TrendRow("week", [empty, some]), width=760, height=290) is None
-    drawn = charts.trend(TrendRow("week", [some, empty, some]), width=760, height=290)
-    assert drawn is not None
-    assert len(drawn.dots) == 2
-    assert all(0 <= y <= 290 for y, _ in drawn.grid)
 
 
 def test_shares_fill_the_bar() -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.changes import REASON, WHOLE, ScoreChanges, significant_changes
+from services.scoring.domain.changes import REASON, WHOLE, ScoreChanges, SeriesKey, significant_changes
 from services.scoring.domain.comparison import ScoreDifference, difference
 from services.scoring.domain.periods import Days
-from services.scoring.domain.score import Figure
+from services.scoring.domain.score import Figure, Tally
 from services.scoring.domain.slices import Slice
 from services.scoring.repository.annotations import Annotation
 from services.scoring.repository.scores import figures
@@ -20,10 +20,13 @@ COMPARED_DIMENSIONS = (WHOLE[0], "store", "region", "channel", REASON)
 
 async def changes(session: AsyncSession, selected: Slice, *, now: Days, then: Days) -> ScoreChanges:
     """Find the stores, regions, channels and reasons that changed significantly between two periods."""
-    before, after = [
-        await figures.tallies(session, selected.during(days), [WHOLE[0], *COMPARED_DIMENSIONS]) for days in (then, now)
-    ]
+    before, after = [await tallies(session, selected.during(days)) for days in (then, now)]
     return significant_changes(before, after)
+
+
+async def tallies(session: AsyncSession, selected: Slice) -> dict[SeriesKey, Tally]:
+    """Count the answers of everything that is compared."""
+    return await figures.tallies(session, selected, COMPARED_DIMENSIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ def _label(day: str, period: Period | None, arguments: Arguments) -> str:
 
 async def invited(
     session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
-) -> dict[tuple[str, ...], tuple[int, int]]:
-    """Count (invited, answered) by the same keys as `tallies`; empty for dimensions that only answers have."""
+) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """Count (invited, answered, silent) by the same keys as `tallies`; empty for dimensions that only answers have."""
     used = [*dimensions, *([selected.segment[0]] if selected.segment else [])]
     if any(each in _ANSWER_EXPRESSIONS for each in used):
         return {}
@@ -98,14 +98,20 @@ async def invited(
     rows = await db.fetch(
         session,
         f"""SELECT {", ".join(values)}, {_label("i.invited_day", period, arguments)} AS label,
-count(*)::int AS invited, count(a.answer_id)::int AS answered
+count(*)::int AS invited, count(a.answer_id)::int AS answered, count(*) FILTER (WHERE a.answer_id IS NULL
+AND coalesce(p.outcome, o.outcome) IS NOT NULL)::int AS silent
 FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
+LEFT JOIN progress p ON p.invitation_id = i.id LEFT JOIN outcomes o ON o.invitation_id = i.id
 WHERE i.counted AND a.mode IS DISTINCT FROM 'imported' AND {condition}
 GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, label""",  # noqa: S608 - our own expressions
         *arguments,
     )
     width = len(values)
-    return {(*row[:width], row["label"]): (row["invited"], row["answered"]) for row in rows if None not in row[:width]}
+    return {
+        (*row[:width], row["label"]): (row["invited"], row["answered"], row["silent"])
+        for row in rows
+        if None not in row[:width]
+    }
 
 
 def in_segment(selected: Slice, arguments: Arguments) -> str:

@@ -19,6 +19,7 @@ from services.scoring.repository.scores.buckets import tally_of_row
 from services.scoring.repository.scores.counting import LABELS
 from shared.database import db
 
+_PEOPLE = ("invited", "answered", "silent")
 FigureKey = tuple[str, ...]  # the values, and the label of the period
 MOST_COUNTED = 300_000  # answers counted one by one; takes some seconds (docs/performance.md)
 
@@ -37,8 +38,10 @@ _ONE = "dimension = $4 AND ($5::text[] IS NULL OR value = ANY($5))"
 _SUMS = f"""SELECT value, coalesce(to_char(day, $6), '') AS period, {_TALLY}
 FROM buckets WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - column names only
 _INVITED = f"""SELECT value, coalesce(to_char(day, $6), '') AS period,
-sum(invited)::bigint AS invited, sum(answered)::bigint AS answered
-FROM invited WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own conditions
+sum(invited)::bigint AS invited, sum(answered)::bigint AS answered, sum(silent)::bigint AS silent
+FROM (SELECT program, dimension, value, day, invited, answered, 0 AS silent FROM invited
+UNION ALL SELECT program, dimension, value, day, 0, 0, amount FROM journeys WHERE stage = 'ended') AS asked
+WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own conditions
 
 
 async def series(
@@ -58,8 +61,8 @@ async def series(
         tallies = await _counted(session, selected, dimensions, period)
     if kept:
         rows = await db.fetch(session, _INVITED, *arguments)
-        asked: dict[FigureKey, tuple[int, int]] = {
-            (row["value"], row["period"]): (row["invited"], row["answered"]) for row in rows
+        asked: dict[FigureKey, tuple[int, ...]] = {
+            (row["value"], row["period"]): (row["invited"], row["answered"], row["silent"]) for row in rows
         }
     else:
         asked = await counting.invited(session, selected, dimensions=dimensions, period=period)
@@ -72,11 +75,11 @@ async def series(
     answers: defaultdict[FigureKey, Tally] = defaultdict(Tally)
     for key, tally in tallies.items():
         answers[*shown(key[:-1]), key[-1]] += tally
-    people: defaultdict[FigureKey, Counter[bool]] = defaultdict(Counter)  # False: all who were asked
-    for key, (invited, answered) in asked.items():
-        people[*shown(key[:-1]), key[-1]] += Counter({False: invited, True: answered})
+    people: defaultdict[FigureKey, Counter[str]] = defaultdict(Counter)
+    for key, counts in asked.items():
+        people[*shown(key[:-1]), key[-1]] += Counter(dict(zip(_PEOPLE, counts, strict=True)))
     return [
-        Figure(key[:-1], key[-1] or None, answers[key], people[key][False], people[key][True])
+        Figure(key[:-1], key[-1] or None, answers[key], *(people[key][name] for name in _PEOPLE))
         for key in sorted({*answers, *people})
     ]
 

@@ -35,7 +35,9 @@ async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx2.AsyncCl
         "interval": {"low": -44.16, "high": 72.73},
         "wald": {"low": -56.26, "high": 100.0},
         "invited": 5,
-        "response_rate": 0.8,
+        "silent": 0,
+        "waiting": 1,
+        "response_rate": 1.0,
         "by_mode": {"self": 4, "operator": 0, "imported": 0},
         "suspects": 0,
         "definition": "every_answer",
@@ -120,7 +122,14 @@ async def test_funnel_counts_who_was_reached_and_who_is_silent(scoring: Scoring,
     await scoring.receive(earlier)
     await scoring.tick()
     page = (await client.get("/")).text.replace("\n", "")
-    for label, count in (("Asked", 2), ("Reached", 1), ("E-mail", 1), ("Repeat", 0), ("Silent", 1)):
+    for label, count in (
+        ("Asked", 2),
+        ("Reached", 1),
+        ("E-mail", 1),
+        ("Repeat", 0),
+        ("Silent", 0),
+        ("Still waiting", 1),
+    ):
         row = page.split(f"<td>{label}</td>")[1].split("</tr>")[0]
         assert f'<td class="number">{count}' in row
 
@@ -168,3 +177,37 @@ async def test_page_views_never_hold_an_address(scoring: Scoring) -> None:
         await page_views.add(session, [(request.invitation_id, PageView(1, "GET", score=9, automatic=False, at=NOW))])
     [view] = await scoring.rows("SELECT * FROM page_views")
     assert set(view) == {"id", "invitation_id", "step", "method", "score", "automatic", "at"}
+
+
+@pytest.mark.parametrize("parameters", [{}, {"segment": "store:Tverskaya"}, {"by": "store,channel"}])
+async def test_who_may_still_answer_is_waiting_and_not_silent(
+    scoring: Scoring, client: httpx2.AsyncClient, parameters: dict[str, str]
+) -> None:
+    await answer_all(scoring, [9, 3])
+    waiting, over = [await scoring.asked() for _ in range(2)]
+    await scoring.tick()
+
+    async def people() -> tuple[int, int, int, float]:
+        [found] = (await client.get("/v1/nps", params=parameters)).json()["series"]
+        funnel = (await client.get("/v1/funnel")).json()
+        assert (funnel["asked"], funnel["silent"], funnel["waiting"]) == (
+            found["invited"],
+            found["silent"],
+            found["waiting"],
+        )
+        return found["invited"], found["silent"], found["waiting"], found["response_rate"]
+
+    assert await people() == (4, 0, 2, 1.0)
+    for request in (waiting, over):
+        closed = InvitationClosed(
+            respondent_id=request.respondent_id,
+            invitation_id=request.invitation_id,
+            outcome=InvitationOutcome.EXHAUSTED,
+            at=NOW,
+        )
+        await scoring.receive(closed)
+        await scoring.tick()
+        if request is waiting:
+            assert await people() == (4, 1, 1, 0.6667)
+    assert await people() == (4, 2, 0, 0.5)
+    assert await differences(scoring) == []

@@ -40,10 +40,11 @@ async def test_last_days_end_today_where_the_program_is(scoring: Scoring, client
     scoring.clock.moment += timedelta(days=7)
     page = (await client.get("/?days=7")).text
     assert "13 Nov to 19 Nov 2026" in page
-    assert "+200 against the period before" in page
+    assert "+200, a real change." in page
+    assert "13 Nov to 19 Nov 2026 against 6 Nov to 12 Nov 2026." in page
     longer = (await client.get("/?days=8")).text
     assert "12 Nov to 19 Nov 2026" in longer
-    assert "against the period before (" not in longer
+    assert "16 Nov to 19 Nov 2026 against 12 Nov to 15 Nov 2026: the longest periods that can be compared" in longer
 
 
 async def test_days_the_other_way_round_are_the_same_days(scoring: Scoring, client: httpx2.AsyncClient) -> None:
@@ -89,12 +90,33 @@ async def test_more_comments_are_a_link_away(scoring: Scoring, client: httpx2.As
 
 
 async def test_period_that_is_not_over_looks_so(scoring: Scoring, client: httpx2.AsyncClient) -> None:
-    await answer_all(scoring, [9, 3])
+    await answer_all(scoring, [9, 3] * 5)
     scoring.clock.moment += timedelta(days=1)
-    await answer_all(scoring, [9, 3])
+    await answer_all(scoring, [9, 3] * 5)
     assert "the day is not over yet" in (await client.get("/?days=7")).text
     scoring.clock.moment += timedelta(days=1)
     assert "is not over yet" not in (await client.get("/?days=7")).text
+
+
+async def test_days_of_few_answers_are_joined_into_longer_periods_or_left_out(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    late = scoring.clock.now() + timedelta(days=60)
+    for _ in range(21):
+        await answer_all(scoring, [9], expires_at=late)
+        scoring.clock.moment += timedelta(days=1)
+    await answer_all(scoring, [9] * 10, expires_at=late)
+    automatic = (await client.get("/?days=28")).text
+    assert "Trend by month" in automatic  # weeks have 5 to 7 answers
+    assert "no point" not in automatic
+    by_day = (await client.get("/?days=28&period=day")).text
+    assert "Trend by day" in by_day
+    assert "A trend needs two days with 10 answers each." in by_day
+    await answer_all(scoring, [9] * 9, expires_at=late)
+    scoring.clock.moment -= timedelta(days=1)
+    await answer_all(scoring, [9] * 9, expires_at=late)
+    by_day = (await client.get("/?days=28&period=day&to=2026-12-09")).text
+    assert "20 days with fewer than 10 answers have no point." in by_day
 
 
 async def test_stopped_program_says_so_on_the_dashboard_and_at_the_desk(

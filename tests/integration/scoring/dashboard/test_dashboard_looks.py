@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -126,13 +127,15 @@ async def clean(page: Page) -> None:
 
 
 async def printed_whole(page: Page) -> None:
-    """Look at it as on paper, A4: whose score it is, and no table cut off."""
+    """Look at it as on paper, A4: whose score it is, no table cut off, and all on one page."""
     await page.emulate_media(media="print")
     await page.set_viewport_size(PAPER)
     await expect(page.locator(".printed")).to_have_text("After delivery, 8 Oct to 18 Nov 2026")
     cut_off = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
     assert await page.locator(".scroll").evaluate_all(cut_off) == 0
     await page.screenshot(path=SCREENSHOTS / "score-print.png", full_page=True)
+    printed = await page.pdf(path=SCREENSHOTS / "score.pdf", format="A4", print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
     await page.emulate_media(media="screen")
     await page.set_viewport_size(DESKTOP)
 
@@ -168,7 +171,8 @@ async def test_dashboard_is_accessible_alive_and_fits_a_phone(
         await clean(page)
         await page.goto(f"{url}/?days=42&period=week")
         await printed_whole(page)
-        await page.get_by_role("link", name="Khimki").click()
+        await page.get_by_role("region", name="By store").get_by_role("link", name="Khimki").click()
+        await expect(page.locator("#by")).to_be_focused()
         await expect(page.locator("#chosen")).to_contain_text("Khimki")
         await clean(page)
         await page.go_back()
