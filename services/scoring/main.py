@@ -22,11 +22,13 @@ from services.scoring.api.answers import AnswersApi
 from services.scoring.api.scores import ScoreApi
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import manual
+from services.scoring.dashboard.comments import CommentPages
 from services.scoring.dashboard.live import Live
 from services.scoring.dashboard.own import OwnScores
 from services.scoring.dashboard.routes import Dashboard
 from services.scoring.dashboard.settings import SettingsForms
 from services.scoring.dashboard.sharing import Sharing
+from services.scoring.dashboard.tags import TagPages
 from services.scoring.desk.customers import read_held
 from services.scoring.desk.keys import DeskKeys
 from services.scoring.desk.promised import PromisedCalls
@@ -160,6 +162,8 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
     app.include_router(ScoreApi(sessions, clock, employees=settings.employee_figures).router())
     app.include_router(SettingsForms(sessions).router())
+    app.include_router(CommentPages(sessions, staff_pages).router())
+    app.include_router(TagPages(sessions, staff_pages).router())
     app.include_router(StorePages(sessions, staff_pages).router())
     app.include_router(StoresApi(sessions).router())
     log_in_pages = LogInPages(log_in, access, staff_pages, clients, samples, link_mailer, settings.oidc)

@@ -109,6 +109,7 @@ def _staff(  # noqa: PLR0913 - the columns of the table
 
 _FIGURES = (_MANAGER, _ANALYST, _SUPERVISOR, _PRIVACY)
 _MEASURES = (_MANAGER, _ANALYST)  # set what the figures are compared with
+_TAGS = (_SUPERVISOR, _MANAGER, _ANALYST)  # give tags to comments
 _SURVEYS = (_MANAGER, _ANALYST, _SUPERVISOR, _ADMIN)  # see what programs ask and send
 _SWITCHES = (_MANAGER, _SUPERVISOR, _ADMIN)  # switch and stop them
 _CALLS = (_OPERATOR, _SUPERVISOR)
@@ -144,6 +145,8 @@ TABLE = (
     _staff("/shares", _S, _FIGURES, _MEASURES, menu=(Group.SCORE, mark("Shared figures")), scoped=_BOTH),
     _staff("/mine", _S, (_EMPLOYEE,), menu=(Group.SCORE, mark("My score")), scoped=_READS),
     _staff("/stores", _S, (*_FIGURES, _ADMIN), (_ADMIN,), menu=(Group.SCORE, mark("Stores")), scoped=_READS),
+    _staff("/comments", _S, _FIGURES, _TAGS, menu=(Group.SCORE, mark("Comments")), scoped=_BOTH),
+    _staff("/tags", _S, _FIGURES, _TAGS, menu=(Group.SCORE, ""), scoped=_READS),
     _staff(
         "/suspects", _S, (_SUPERVISOR, _ANALYST), (_SUPERVISOR,), menu=(Group.SCORE, mark("Suspects")), scoped=_BOTH
     ),
@@ -215,6 +218,7 @@ EXPORTS = frozenset(
     {
         "/export",
         "/stores/export",
+        "/comments/export",
         "/v1/answers",
         *(f"/audit/{service}/export" for service in Service),
         *(f"/customer/{service}" for service in Service),
@@ -226,6 +230,9 @@ OF_EMPLOYEES = frozenset({"/", "/export", "/v1/nps", "/v1/funnel", "/v1/returns"
 _SPLITS = frozenset({"by", "segment"})
 # What is read and always written there: it is about operators.
 OF_OPERATORS = frozenset({"/desk-team/figures"})
+# What is read and yet written there if this parameter is given; what it says is not.
+SEARCHES = {"/comments": "words"}
+BY_PARAMETER = OF_EMPLOYEES | SEARCHES.keys()
 
 
 class Paths:
@@ -277,6 +284,11 @@ def is_recorded(method: str, path: str) -> bool:
     if prefix is None or prefix.audience in _NEEDS_NO_TICKET or path in UNRECORDED:
         return False
     return method not in SAFE or (method == "GET" and path in EXPORTS | OF_OPERATORS)
+
+
+def is_search(method: str, path: str, query: str) -> bool:
+    """Say whether a request searches in what customers wrote."""
+    return method == "GET" and SEARCHES.get(path) in dict(parse_qsl(query))
 
 
 def asked_of_employees(method: str, path: str, query: str) -> str | None:

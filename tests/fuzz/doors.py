@@ -32,6 +32,8 @@ PAGES = (
         "/",
         "/desk",
         "/suspects",
+        "/comments",
+        "/tags",
         "/stores",
         "/stores/edit",
         "/stores/import",

@@ -20,6 +20,8 @@ PAGES = {
     "stores": "/stores",
     "store": "/stores/edit",
     "suspects": "/suspects",
+    "comments": "/comments?words=coffee",
+    "tags": "/tags",
     "customers": "/customers?find=customer-1",
     "customer": "/customer/trigger?id=customer-1",
     "erase": "/customers/erase?id=customer-1",

@@ -126,7 +126,7 @@ def test_every_act_of_the_audit_log_is_said_in_words(apps: Mapping[Service, Fast
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:
     read = {str(route.path) for app in apps.values() for route in iter_route_contexts(app.routes)}
     recorded = {each.template for app in apps.values() for each in RecordedRoutes(app).all if each.method == "GET"}
-    assert recorded == routes.EXPORTS | routes.OF_EMPLOYEES | routes.OF_OPERATORS
+    assert recorded == routes.EXPORTS | routes.BY_PARAMETER | routes.OF_OPERATORS
     assert {path for path in read if "export" in path} <= recorded
 
 
@@ -264,6 +264,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Shared figures": "http://staff.example:8000/shares",
         "My score": "http://staff.example:8000/mine",
         "Stores": "http://staff.example:8000/stores",
+        "Comments": "http://staff.example:8000/comments",
         "Suspects": "http://staff.example:8000/suspects",
         "Find a customer": "/customers",
         "Decisions": "/decisions",
@@ -313,7 +314,7 @@ def test_who_sees_some_stores_is_offered_only_pages_that_show_these(ask: Callabl
     menu = ask("/statistics", Role.MANAGER, is_scoped=True)
     shown = [(group.label, group.is_current, [page.label for page in group.pages]) for group in menu.groups]
     assert shown == [
-        ("Score", True, ["Dashboard", "Shared figures", "Stores"]),
+        ("Score", True, ["Dashboard", "Shared figures", "Stores", "Comments"]),
         ("Customers", False, ["Invitations"]),
         ("Desk", False, ["Promised calls"]),
     ]

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 
+from services.scoring.answer_page import quotes
 from services.scoring.domain.answer_form import RefusedForm, score_of
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import BestTime, Callback
@@ -52,6 +53,7 @@ def open_page(  # noqa: PLR0913 - what the pages show
     *,
     open_callback: Callback | None,
     review: str | None,
+    quote_name: str | None = None,
 ) -> Response:
     answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.genuine_answer
     asked = score_of(query.get("score", ""))
@@ -64,8 +66,9 @@ def open_page(  # noqa: PLR0913 - what the pages show
         doubted = answer is None and invitation.answer is not None  # it looks automatic
         return form("question.html", invitation, opened, now=now, doubted=doubted, **shown)
     if "done" in query:
-        until = texts.day(invitation, invitation.expires_at, now=now, within="change_until")
-        return _thanks(opened, invitation, answer, until, review=review)
+        said = "quoted" in query and ("quote_withdrawn" if quote_name is None else "quote_saved")
+        quote = quotes.form(invitation, name=quote_name, said=said or "")
+        return thanks(opened, invitation, answer, now=now, review=review, quote=quote)
     offered = category_of(answer.score) is Category.DETRACTOR and invitation.content.call_back
     callback = open_callback or Callback(answer.callback_wanted, invitation.phone)
     offer = _offer(callback, known=callback.phone) if offered else None
@@ -74,7 +77,7 @@ def open_page(  # noqa: PLR0913 - what the pages show
         invitation,
         opened,
         now=now,
-        **_second_page(invitation, answer, score=answer.score, callback=offer),
+        **_second_page(invitation, answer, score=answer.score, callback=offer) | {"quoted": quote_name is not None},
     )
 
 
@@ -112,6 +115,7 @@ def _second_page(
         "more": texts.more(invitation),
         "callback": callback,
         "wrong": callback.get("wrong") if callback else None,
+        "quoted": False,
     }
 
 
@@ -128,10 +132,39 @@ def review_url(invitation: Invitation) -> str | None:
     return _web_address(invitation.content.brand.review_url) if is_promoter else None
 
 
-def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str, *, review: str | None) -> Response:
-    thanks = getattr(invitation.content.thanks, category_of(answer.score))
-    shown = {"thanks": thanks, "heading_length": HEADING_LENGTH, "until": until}
-    return page("thanks.html", invitation, path=opened.path, answer=answer, review=review, **shown)
+def thanks(  # noqa: PLR0913 - what the page shows
+    opened: Link,
+    invitation: Invitation,
+    answer: Answer,
+    *,
+    now: datetime,
+    review: str | None,
+    quote: quotes.QuoteForm | None,
+) -> Response:
+    shown = {
+        "thanks": getattr(invitation.content.thanks, category_of(answer.score)),
+        "heading_length": HEADING_LENGTH,
+        "until": texts.day(invitation, invitation.expires_at, now=now, within="change_until"),
+    }
+    return page("thanks.html", invitation, path=opened.path, answer=answer, review=review, quote=quote, **shown)
+
+
+def refused_quote(opened: Link, invitation: Invitation, form: Mapping[str, str], *, now: datetime) -> Response:
+    """Respond 422 with the thanks page and the form as it was sent."""
+    if invitation.answer is None:
+        raise ValueError("words without an answer")
+    quote = quotes.refused(invitation, form)
+    response = thanks(opened, invitation, invitation.answer, now=now, review=None, quote=quote)
+    response.status_code = Unprocessable.status
+    return response
+
+
+def nothing_to_quote(request: Request, opened: Link, invitation: Invitation, *, now: datetime) -> Response:
+    """Respond 422 if there is no comment to quote, 410 if the survey is over."""
+    words = texts.words_of(invitation)
+    problem = Unprocessable("There is nothing to quote", words["quote_nothing"])
+    shown = {"heading": words["quote_title"], "text": words["quote_nothing"], "back": opened.path}
+    return closed(request, invitation, now) or _notice(request, problem, invitation, **shown)
 
 
 def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
@@ -151,7 +184,7 @@ def page(template: str, invitation: Invitation | None, *, language: str = "en", 
         brand = invitation.content.brand
         values |= {"logo": _logo(brand.logo_url), "initial": text_on(brand.color)}
         values["brand"] = isolated(brand.name, language)
-    values = {"reload_url": None, "back": None, "kept": (), **values}
+    values = {"reload_url": None, "back": None, "kept": (), "quoted": False, **values}
     values |= {"language": language, "direction": direction(language), "words": words}
     return rendering.page(template, invitation=invitation, **values)
 
@@ -209,8 +242,13 @@ def busy(request: Request, wait: float) -> Response:
     return response
 
 
-def closed(request: Request, invitation: Invitation, now: datetime) -> Response | None:
-    """Return a 410 response when the survey is withdrawn or expired; None while it can be answered."""
+def closed(
+    request: Request, invitation: Invitation, now: datetime, *, quote_name: str | None = None
+) -> Response | None:
+    """Return a 410 response when the survey is withdrawn or expired; None while it can be answered.
+
+    A consent to be quoted can be withdrawn there.
+    """
     if invitation.state is not InvitationState.OPEN:
         return withdrawn(request, invitation)
     if now < invitation.expires_at:
@@ -221,7 +259,10 @@ def closed(request: Request, invitation: Invitation, now: datetime) -> Response 
     )
     if invitation.genuine_answer:
         text = words["expired_saved"].format(score=invitation.genuine_answer.score)
-    return _notice(request, Gone(words["expired"], text), invitation, heading=words["expired"], text=text)
+    if quote_name is None and "quoted" in request.query_params:
+        text = f"{text} {words['quote_withdrawn']}"
+    shown = {"heading": words["expired"], "text": text, "quoted": quote_name is not None}
+    return _notice(request, Gone(words["expired"], text), invitation, path=request.url.path, **shown)
 
 
 def withdrawn(request: Request, invitation: Invitation) -> Response:

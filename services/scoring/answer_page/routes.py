@@ -11,8 +11,9 @@ import structlog
 from fastapi import Request, Response
 from starlette.background import BackgroundTask
 
-from services.scoring.answer_page import responses
+from services.scoring.answer_page import quotes, responses
 from services.scoring.answer_page.page_views import PageViewWriter
+from services.scoring.answer_page.quotes import NothingToQuote
 from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.responses import Link
 from services.scoring.answers.record import Recorded, opt_out
@@ -37,8 +38,10 @@ from services.scoring.domain.invitations import (
     ResolvedLink,
     may_request_review,
 )
+from services.scoring.domain.quotes import InvalidQuoteName, has_quotable_words
 from services.scoring.repository import invitations
 from services.scoring.repository.calling import callbacks
+from services.scoring.repository.comments import quotes as consents
 from services.scoring.web import forms
 from shared.clock import Clock
 from shared.database.db import Sessions
@@ -71,6 +74,7 @@ class AnswerPages:
         return [
             PlainRoute("/s/{link}", self.show, methods=["GET"]),
             PlainRoute("/s/{link}", self.save, methods=["POST"]),
+            PlainRoute("/s/{link}/quote", self.quote, methods=["POST"]),
             PlainRoute("/s/{link}/qr.svg", self.qr_picture, methods=["GET"]),
             PlainRoute("/s/{link}/stop", self.ask_to_stop, methods=["GET"]),
             PlainRoute("/s/{link}/stop", self.stop, methods=["POST"]),
@@ -81,13 +85,20 @@ class AnswerPages:
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
-        if (closed := responses.closed(request, invitation, now)) is not None:
+        quote_name = await self._quote_name(invitation)
+        if (closed := responses.closed(request, invitation, now, quote_name=quote_name)) is not None:
             return closed
         if responses.says_stopped(request.query_params, invitation):
             return self._stopped(opened, invitation)
         open_callback, review = await self._open_callback(invitation), await self._review_url(invitation, request)
         response = responses.open_page(
-            request.query_params, opened, invitation, now, open_callback=open_callback, review=review
+            request.query_params,
+            opened,
+            invitation,
+            now,
+            open_callback=open_callback,
+            review=review,
+            quote_name=quote_name,
         )
         response.background = BackgroundTask(self.page_views.add, invitation.id, _view(request, opened, now))
         return response
@@ -109,6 +120,22 @@ class AnswerPages:
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
         return responses.closed(request, invitation, now) or responses.withdrawn(request, invitation)
+
+    async def quote(self, request: Request) -> Response:
+        """Store whether and by what name the comment may be quoted; a survey that is over lets it only be withdrawn."""
+        found, now = await self._open(request), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found[0], found[1].invitation
+        form = dict(await _fields(request))
+        try:
+            async with self.sessions.begin() as session:
+                await quotes.change(session, invitation.id, form, at=now)
+        except InvalidQuoteName:
+            return responses.refused_quote(opened, invitation, form, now=now)
+        except NothingToQuote:
+            return responses.nothing_to_quote(request, opened, invitation, now=now)
+        return Response(status_code=303, headers={"location": f"{opened.path}?done=1&quoted=1#quote"})
 
     async def qr_picture(self, request: Request) -> Response:
         """Return the QR code of a link, also of an unknown one: nothing is looked up."""
@@ -161,6 +188,13 @@ class AnswerPages:
             return None
         async with self.sessions.begin() as session:
             return await callbacks.open_callback(session, invitation.id)
+
+    async def _quote_name(self, invitation: Invitation) -> str | None:
+        """Return the name to quote the respondent by, None if the comment may not be quoted or there is none."""
+        if not has_quotable_words(invitation) or invitation.answer is None:
+            return None
+        async with self.sessions.begin() as session:
+            return await consents.name(session, invitation.answer.answer_id)
 
     async def _review_url(self, invitation: Invitation, request: Request) -> str | None:
         """Return where to ask a promoter for a review; only customers who allow offers are asked."""

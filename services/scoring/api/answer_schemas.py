@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.scoring.domain.calls import TaskKind
+from services.scoring.domain.tags import MOST_TAGS
 from shared.contract.events import AnsweredEvent, Id, Score, Text
 from shared.contract.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
 from shared.web.strict_input import StrictInput
@@ -20,6 +21,7 @@ class AnswerOut(BaseModel):
     """Answers with `test` or `suspect` do not count in any score.
 
     After an erasure `customer_id` and `respondent_id` are a pseudonym, the same for all answers of one customer.
+    `quote_name` is the name by which the comment may be quoted, "" for none; null if it may not be quoted.
     Of an anonymous answer all ids but `answer_id` are made up, and `event` is null.
     """
 
@@ -37,6 +39,8 @@ class AnswerOut(BaseModel):
     comment: str | None
     extra: dict[str, str]
     segments: dict[str, str]
+    tags: list[str]
+    quote_name: str | None
     mode: AnswerMode
     step: int
     channel: ChannelKind | None
@@ -51,6 +55,17 @@ class AnswersPage(BaseModel):
 
     answers: list[AnswerOut]
     next: str | None
+
+
+class TagChange(StrictInput):
+    """Tags to give to an answer and to take away; those it has and those it lacks are no error."""
+
+    add: Annotated[list[str], Field(max_length=MOST_TAGS)] = Field(default_factory=list)
+    remove: Annotated[list[str], Field(max_length=100)] = Field(default_factory=list)
+
+
+class TagsOut(BaseModel):
+    tags: list[str]
 
 
 class Take(StrictInput):

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
+from services.scoring.answers.tagging import change_tags
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import (
     AnswerOut,
@@ -21,16 +22,20 @@ from services.scoring.api.answer_schemas import (
     DeskAnswerOut,
     DeskOutcome,
     DeskOutcomeOut,
+    TagChange,
+    TagsOut,
     Take,
     TaskOut,
 )
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
+from services.scoring.domain.tags import InvalidTag, tag_of
 from services.scoring.repository import listing
 from services.scoring.repository.calling import call_queue, calls
+from services.scoring.repository.comments import search
 from services.scoring.repository.stores import listed
 from services.scoring.web.scopes import spoken_languages
-from services.scoring.web.score_queries import AnswersQuery, cursor_of
+from services.scoring.web.score_queries import AnswersQuery, answer_id_of, cursor_of
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import CallDisposition, category_of
@@ -55,6 +60,7 @@ class AnswersApi:
         router = APIRouter(prefix="/v1")
         once = [Depends(SingleValued(several=frozenset({"segment"})))]
         router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"], dependencies=once)
+        router.add_api_route("/answers/{answer_id}/tags", self.change_tags, methods=["POST"], tags=["score"])
         router.add_api_route(
             "/desk/take", self.take, methods=["POST"], tags=["desk"], response_model=TaskOut, responses={204: {}}
         )
@@ -68,12 +74,26 @@ class AnswersApi:
     ) -> AnswersPage:
         """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
+            if query.words is not None and not await search.has_words(session, query.words):
+                raise Unprocessable(INVALID_REQUEST, "`words` has no word, or only words as common as `the`.")
             names = await listed.names(session)
             wanted = replace(query.filter(self.address_keys), stores=names, scope=staff_scope.get())
-            rows = await listing.answers(session, wanted, after=query.answer_id(), limit=query.limit)
+            rows = await listing.answers(session, wanted, after=answer_id_of(query.after), limit=query.limit)
         page = [_answer(row) for row in rows]
         last = cursor_of(page[-1].answer_id) if len(page) == query.limit else None
         return AnswersPage(answers=page, next=last)
+
+    async def change_tags(self, answer_id: UUID, body: TagChange) -> TagsOut:
+        """Give tags to an answer with a comment and take tags away; returns all it has."""
+        try:
+            add, remove = [tag_of(tag) for tag in body.add], [tag.lower() for tag in body.remove]
+            async with self.sessions.begin() as session:
+                tags = await change_tags(session, answer_id, add=add, remove=remove, scope=staff_scope.get())
+        except InvalidTag as error:
+            raise Unprocessable(INVALID_REQUEST, str(error)) from None
+        if tags is None:
+            raise NotFound("No such comment")
+        return TagsOut(tags=tags)
 
     async def take(self, body: Take) -> TaskOut | Response:
         """Lease the next call; 204 when none is due, or the operator pauses at the desk."""

@@ -42,10 +42,17 @@ def export_answers(  # noqa: PLR0913 - one option each
     channel: ChannelKind | None = None,
     mode: AnswerMode | None = None,
     suspect: Annotated[bool | None, typer.Option("--suspect/--no-suspect")] = None,
+    quotable: Annotated[bool | None, typer.Option("--quotable/--not-quotable")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only answers with this tag.")] = None,
+    words: Annotated[
+        str | None, typer.Option(help='Only comments with these words: cold coffee, "cold coffee".')
+    ] = None,
 ) -> None:
     """Export one row per answer."""
     first, last = from_ and from_.date(), to and to.date()
-    answer_filter = AnswerFilter(program, first, last, category, channel, mode, suspect)
+    answer_filter = AnswerFilter(
+        program, first, last, category, channel, mode, suspect, words=words, tag=tag and tag.lower(), quotable=quotable
+    )
     _export(
         file,
         kind,

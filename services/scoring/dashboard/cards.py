@@ -8,6 +8,7 @@ from datetime import datetime
 
 import asyncpg
 
+from services.scoring.dashboard.answer_sources import answer_source
 from services.scoring.dashboard.query import MOST_COMMENTS, DashboardQuery, ScoreData, Sort
 from services.scoring.dashboard.reason_texts import reason_text, reason_texts
 from services.scoring.domain.comparison import ScoreDifference
@@ -18,7 +19,7 @@ from services.scoring.domain.stores.names import STORE
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
 from shared.contract.events import PlanStep, Reasons
-from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
+from shared.contract.vocabulary import Category, ChannelKind, category_of
 from shared.languages import formats
 from shared.languages.current import gettext
 from shared.languages.marking import mark
@@ -282,19 +283,8 @@ def _comment(row: asyncpg.Record, score: ScoreData, now: datetime) -> CommentRow
         text=row["comment"],
         store=store and score.selected.stores.shown(STORE, store),
         at=rendering.moment(row["answered_at"], current_zone.get(), now=now),
-        source=_source(row["mode"], row["channel"]),
+        source=answer_source(row["mode"], row["channel"]),
         suspect=row["suspect"],
         callback=row["callback_wanted"],
         reasons=[reason_text(reason, texts, own, praise=praise) for reason in row["reasons"]],
     )
-
-
-def _source(mode: str, channel: str | None) -> str:
-    if mode == AnswerMode.OPERATOR:
-        return gettext("the desk")
-    channels = {
-        ChannelKind.EMAIL.value: gettext("e-mail"),
-        ChannelKind.SMS.value: gettext("SMS"),
-        ChannelKind.LINK.value: gettext("a link of the shop"),
-    }
-    return channels.get(channel or "") or (gettext("an import") if mode == AnswerMode.IMPORTED else gettext("a link"))

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.dashboard import authors
@@ -30,7 +29,7 @@ from services.scoring.repository.scores.comments import CommentFilter, Comments
 from services.scoring.repository.scores.comparisons import AnnotationEffect
 from services.scoring.repository.scores.moves import Moved
 from services.scoring.repository.stores import listed
-from services.scoring.web.score_queries import DaysQuery
+from services.scoring.web.score_queries import PageQuery
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import EMPLOYEE
 from shared.languages.current import current
@@ -46,8 +45,10 @@ DAILY_UNTIL, WEEKLY_UNTIL = 31, 200  # days
 Sort = Literal["value", "-value", "answers", "-answers", "nps", "-nps", "change", "-change", "response", "-response"]
 
 
-class DashboardQuery(DaysQuery):
-    """Query parameters of the page: everything a reader chose, so that an address shows everybody the same view."""
+class DashboardQuery(PageQuery):
+    """Query parameters of the page."""
+
+    path = "/"
 
     days: Annotated[int, Field(ge=1, le=3660)] = 90
     period: Period | None = None
@@ -59,17 +60,6 @@ class DashboardQuery(DaysQuery):
     group: Literal["promoter", "passive", "detractor"] | None = None
     reason: Annotated[str | None, Field(max_length=200)] = None
     comments: Annotated[int | None, Field(ge=1, le=MOST_COMMENTS)] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, parameters: Mapping[str, object]) -> Mapping[str, object]:
-        """Ignore empty parameters, as a form sends them for fields left blank."""
-        return {name: value for name, value in parameters.items() if value != ""}
-
-    def link(self, **changes: object) -> str:
-        """Return the address of this view with some parameters changed; None removes one."""
-        parameters = self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | changes
-        return "/?" + urlencode({name: value for name, value in parameters.items() if value is not None})
 
     def periods_of(self, days: Days) -> Sequence[Period]:
         """Return the chosen period of the trend; else the one that suits so many days, and longer ones."""

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Response
-from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from uuid_utils.compat import uuid7
 
+from services.scoring.dashboard.returning import ReturningForm
 from services.scoring.repository import benchmarks, targets
 from services.scoring.repository.annotations import Annotation, add_annotation, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
@@ -23,24 +22,12 @@ from services.scoring.web import rendering
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.web.audit.acts import note
-from shared.web.staff.done_acts import refuse_changed, tell
+from shared.web.staff.done_acts import refuse_changed
 from shared.web.strict_input import ScorePoints, ShortText
 
 
-class _SettingsForm(BaseModel):
-    """`back` must be an address of the dashboard, so that the redirect cannot lead to another site."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    back: Annotated[str, Field(pattern=r"^/(\?[^\s\\]*)?$", max_length=2000)] = "/"
+class _SettingsForm(ReturningForm):
     replaces: Annotated[str, Field(max_length=500)] | None = None  # of a form that undoes: what is to be stored
-
-    def tell(self, said: str, *, undo: str = "", **fields: object) -> None:
-        """Let the view say what was done; undoing leads to the same view."""
-        tell(said, page=self.back, undo=undo, fields={"back": self.back, **fields})
-
-    def redirect(self) -> Response:
-        return RedirectResponse(self.back, HTTPStatus.SEE_OTHER)
 
 
 class AnnotationForm(_SettingsForm):

@@ -27,12 +27,13 @@ _ANSWER_TYPES: dict[str, type] = {
     "score": int,
     "step": int,
     "reasons": list,
+    "tags": list,
     "suspect": bool,
     "test": bool,
     "answered_at": datetime,
     "day": date,
 }
-_ANSWER_COLUMNS = [name for name in listing.ANSWER_COLUMNS.split(", ") if name != "segments"]
+_ANSWER_COLUMNS = [*(name for name in listing.ANSWER_COLUMNS.split(", ") if name != "segments"), "tags", "quote_name"]
 _NPS_TEXTS = ("program", "dimension", "value")
 _NPS_COLUMNS = [name for name in listing.NPS_COLUMNS.split(", ") if name != "by_score"]
 _POINTS = ("nps", "interval_low", "interval_high")

@@ -23,6 +23,9 @@ WHERE i.respondent_id = ANY($1::text[]) ORDER BY v.answered_at DESC LIMIT $2""",
 FROM answer_versions v JOIN answers a ON a.answer_id = v.answer_id AND a.version > v.version
 JOIN invitations i ON i.id = a.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY v.answered_at DESC LIMIT $2""",  # noqa: S608 - column names only
+    "quotes": """SELECT a.invitation_id, i.respondent_id, q.answer_id, q.name, q.wording, q.given_at, q.withdrawn_at
+FROM quotes q JOIN answers a USING (answer_id) JOIN invitations i ON i.id = a.invitation_id
+WHERE i.respondent_id = ANY($1::text[]) ORDER BY q.given_at DESC LIMIT $2""",
     "page_views": """SELECT p.invitation_id, i.respondent_id, p.step, p.method, p.automatic, p.at
 FROM page_views p JOIN invitations i ON i.id = p.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) ORDER BY p.at DESC LIMIT $2""",

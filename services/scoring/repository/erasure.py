@@ -19,10 +19,12 @@ FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respond
 _FORGET_ASKED = "UPDATE invitations SET state = 'erased', asked_id = '' WHERE asked_id = ANY($1::text[])"
 _PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""
+_ANSWERS = "SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[])"
 _ERASE = (
     "UPDATE answers SET comment = NULL, extra = '{}' WHERE invitation_id = ANY($1::uuid[])",
-    """UPDATE answer_versions SET comment = NULL, extra = '{}'
-WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[]))""",
+    f"UPDATE answer_versions SET comment = NULL, extra = '{{}}' WHERE answer_id IN ({_ANSWERS})",  # noqa: S608 - constants only
+    f"DELETE FROM quotes WHERE answer_id IN ({_ANSWERS})",  # noqa: S608 - as above
+    f"DELETE FROM answer_tags WHERE answer_id IN ({_ANSWERS})",  # noqa: S608 - as above; somebody may have written a name
 )
 
 
@@ -33,7 +35,7 @@ async def lock_invitations(session: AsyncSession, respondents: Sequence[str]) ->
 
 async def answers_of(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
     """Return the ids of these invitations' answers, by which events name an anonymous one."""
-    rows = await db.fetch(session, "SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[])", list(ids))
+    rows = await db.fetch(session, _ANSWERS, list(ids))
     return [row["answer_id"] for row in rows]
 
 

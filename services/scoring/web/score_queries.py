@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import Definition, Figure
@@ -19,6 +20,7 @@ from shared.contract.events import Id
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # so far from date.min and date.max that sums do not overflow
+MOST_WORDS = 200  # characters of a search
 Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
 
 
@@ -36,6 +38,23 @@ class DaysQuery(BaseModel):
         last = self.to or max(today, self.from_ or today)
         first = self.from_ or last - timedelta(days=count - 1)
         return Days(min(first, last), max(first, last))
+
+
+class PageQuery(DaysQuery):
+    """Everything a reader chose on a page, so that an address shows everybody the same view."""
+
+    path: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """Ignore empty parameters, as a form sends them for fields left blank."""
+        return {name: value for name, value in parameters.items() if value != ""}
+
+    def link(self, **changes: object) -> str:
+        """Return the address of this view with some parameters changed; None removes one."""
+        parameters = self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | changes
+        return f"{self.path}?" + urlencode({name: value for name, value in parameters.items() if value is not None})
 
 
 class PeriodQuery(DaysQuery):
@@ -108,8 +127,21 @@ class SampleQuery(PeriodQuery):
     margin: Annotated[float, Field(ge=0.5, le=100)]
 
 
+def _cursor_checked(text: str | None) -> str | None:
+    """Return a cursor unchanged; raises ValueError if `cursor_of` did not make it."""
+    if text is not None and len(base64.urlsafe_b64decode(f"{text}==")) != 16:
+        raise ValueError("must be the `next` of another page")
+    return text
+
+
+AnswerCursor = Annotated[str | None, Field(max_length=22), AfterValidator(_cursor_checked)]
+
+
 class AnswersQuery(PeriodQuery):
-    """Days are inclusive; `segment` is `name:value`, may be repeated, and all must hold."""
+    """Days are inclusive; `segment` is `name:value`, may be repeated, and all must hold.
+
+    `words` finds words of comments in any of their forms: all of them, `"a phrase"`, `or`, and `-` before one without.
+    """
 
     category: Category | None = None
     channel: ChannelKind | None = None
@@ -118,15 +150,11 @@ class AnswersQuery(PeriodQuery):
     customer: Id | None = None
     invitation: UUID | None = None
     segment: Annotated[list[Pair], Field(max_length=20)] = []
-    after: Annotated[str | None, Field(max_length=22)] = None
+    words: Annotated[str | None, Field(max_length=MOST_WORDS)] = None
+    tag: Annotated[str | None, Field(max_length=200)] = None
+    quotable: bool | None = None
+    after: AnswerCursor = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    @field_validator("after")
-    @classmethod
-    def _is_a_cursor(cls, text: str | None) -> str | None:
-        if text is not None and len(base64.urlsafe_b64decode(f"{text}==")) != 16:
-            raise ValueError("must be the `next` of another page")
-        return text
 
     @field_validator("segment")
     @classmethod
@@ -134,9 +162,6 @@ class AnswersQuery(PeriodQuery):
         if len({pair.split(":", 1)[0] for pair in pairs}) < len(pairs):
             raise ValueError("must name each dimension once")
         return pairs
-
-    def answer_id(self) -> UUID | None:
-        return None if self.after is None else UUID(bytes=base64.urlsafe_b64decode(f"{self.after}=="))
 
     def filter(self, keys: AddressKeys) -> AnswerFilter:
         return AnswerFilter(
@@ -150,7 +175,14 @@ class AnswersQuery(PeriodQuery):
             respondents=keys.respondents_like(self.customer) if self.customer else None,
             invitation=self.invitation,
             segments=dict(pair.split(":", 1) for pair in self.segment),
+            words=self.words,
+            quotable=self.quotable,
+            tag=self.tag and self.tag.lower(),
         )
+
+
+def answer_id_of(cursor: str | None) -> UUID | None:
+    return None if cursor is None else UUID(bytes=base64.urlsafe_b64decode(f"{cursor}=="))
 
 
 def cursor_of(answer_id: UUID) -> str:

@@ -53,7 +53,7 @@ def _recorded(app: FastAPI) -> Iterator[RecordedRoute]:
     for route in iter_route_contexts(app.routes):
         template = str(route.path)
         for method in sorted(route.methods or ()):
-            if routes.is_recorded(method, template) or (method == "GET" and template in routes.OF_EMPLOYEES):
+            if routes.is_recorded(method, template) or (method == "GET" and template in routes.BY_PARAMETER):
                 yield RecordedRoute(method, template, compile_path(template)[0])
 
 

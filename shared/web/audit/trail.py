@@ -57,8 +57,9 @@ class AuditTrail:
     def act_of(self, request: Scope, ticket: Ticket | None) -> Act | None:
         """Return the act that a request is, None for one that is not recorded."""
         method, path = request["method"], request["path"]
-        employees = routes.asked_of_employees(method, path, request["query_string"].decode("latin-1"))
-        if employees is None and not routes.is_recorded(method, path):
+        query = request["query_string"].decode("latin-1")
+        employees = routes.asked_of_employees(method, path, query)
+        if employees is None and not routes.is_recorded(method, path) and not routes.is_search(method, path, query):
             return None  # as answers of respondents, of which there are many
         if self._routes is None:
             self._routes = RecordedRoutes(request["app"])

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "0027"
-down_revision = "0023"
+down_revision = "0026"
 oldest_reader = "0001"
 
 

@@ -56,6 +56,8 @@ def _arguments(limit: RetentionLimit) -> tuple[UUID, datetime]:
 
 
 _DELETE = """WITH versions AS (DELETE FROM answer_versions WHERE answer_id = ANY($2::uuid[])),
+quoted AS (DELETE FROM quotes WHERE answer_id = ANY($2::uuid[])),
+tagged AS (DELETE FROM answer_tags WHERE answer_id = ANY($2::uuid[])),
 answered AS (DELETE FROM answers WHERE invitation_id = ANY($1::uuid[])),
 views AS (DELETE FROM page_views WHERE invitation_id = ANY($1::uuid[])),
 came AS (DELETE FROM progress WHERE invitation_id = ANY($1::uuid[])),
