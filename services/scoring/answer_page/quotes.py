@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.domain.comments.quotes import NamedBy, first_name, has_quotable_words, name_of
 from services.scoring.domain.invitations import Invitation
-from services.scoring.domain.quotes import NamedBy, first_name, has_quotable_words, name_of
 from services.scoring.repository import invitations
 from services.scoring.repository.comments import quotes
 from services.scoring.web import texts

@@ -31,6 +31,7 @@ from services.scoring.domain.bot_detection import (
     is_prefetch,
 )
 from services.scoring.domain.calls import Callback
+from services.scoring.domain.comments.quotes import InvalidQuoteName, has_quotable_words
 from services.scoring.domain.invitations import (
     Invitation,
     InvitationState,
@@ -38,7 +39,6 @@ from services.scoring.domain.invitations import (
     ResolvedLink,
     may_request_review,
 )
-from services.scoring.domain.quotes import InvalidQuoteName, has_quotable_words
 from services.scoring.repository import invitations
 from services.scoring.repository.calling import callbacks
 from services.scoring.repository.comments import quotes as consents

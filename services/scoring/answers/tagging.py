@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.tags import MOST_TAGS, InvalidTag
+from services.scoring.domain.comments.tags import MOST_TAGS, InvalidTag
 from services.scoring.repository import answers, invitations
 from services.scoring.repository.comments import tags
 from shared.contract.staff_scope import StaffScope

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.scoring.domain.calls import TaskKind
-from services.scoring.domain.tags import MOST_TAGS
+from services.scoring.domain.comments.tags import MOST_TAGS
 from shared.contract.events import AnsweredEvent, Id, Score, Text
 from shared.contract.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
 from shared.web.strict_input import StrictInput

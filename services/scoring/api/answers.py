@@ -29,7 +29,7 @@ from services.scoring.api.answer_schemas import (
 )
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
-from services.scoring.domain.tags import InvalidTag, tag_of
+from services.scoring.domain.comments.tags import InvalidTag, tag_of
 from services.scoring.repository import listing
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.repository.comments import search

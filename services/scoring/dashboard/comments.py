@@ -13,8 +13,8 @@ from fastapi import APIRouter, Query, Response
 from services.scoring.dashboard import comments_query as query
 from services.scoring.dashboard.answer_sources import answer_source
 from services.scoring.dashboard.comments_query import CommentsPage, CommentsQuery
+from services.scoring.domain.comments.tags import LONGEST
 from services.scoring.domain.stores.names import STORE
-from services.scoring.domain.tags import LONGEST
 from services.scoring.files import comments
 from services.scoring.repository import listing
 from services.scoring.repository.stores import listed

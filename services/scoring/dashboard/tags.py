@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from services.scoring.answers.tagging import change_tags
 from services.scoring.dashboard.comments_query import CommentsQuery, read_tags
 from services.scoring.dashboard.returning import ReturningForm
-from services.scoring.domain.tags import LONGEST, InvalidTag, tag_of
+from services.scoring.domain.comments.tags import LONGEST, InvalidTag, tag_of
 from services.scoring.repository.comments import tags
 from services.scoring.web import rendering
 from shared.database.db import Sessions

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from services.scoring.domain.tags import InvalidTag, tag_of
+from services.scoring.domain.comments.tags import InvalidTag, tag_of
 from shared.contract.events import RespondentErased, SurveyRequested
 from tests.integration.scoring.stand import Scoring
 from tests.staff_pages import done_on, undo
