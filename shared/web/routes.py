@@ -175,6 +175,7 @@ TABLE = (
     _staff("/v1/audit-trigger", _T, _AUDITORS, keys=(_K.AUDIT_READ, None)),
     _staff("/v1/audit-dispatcher", _D, _AUDITORS, keys=(_K.AUDIT_READ, None)),
     _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
+    _staff("/v1/call-lists", _S, (_SUPERVISOR,), (_SUPERVISOR,), keys=(_K.CALLS_WORK, _K.CALLS_WORK)),
     _staff("/v1/desk", _S, _CALLS, _CALLS, keys=(None, _K.DESK_WORK), scoped=_BOTH),
     _staff("/v1/funnel", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
     _staff("/v1/nps", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
@@ -211,6 +212,7 @@ EXPORTS = frozenset(
     {
         "/stores/export",
         "/v1/answers",
+        "/v1/call-lists/export",
         *(f"/audit/{service}/export" for service in Service),
         *(f"/customer/{service}" for service in Service),
         *(f"/v1/customer-{service}" for service in Service),

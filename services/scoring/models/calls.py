@@ -42,6 +42,28 @@ call_tasks = sa.Table(
     ),
 )
 
+call_lists = sa.Table(  # calls given out to an outside call centre
+    "call_lists",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("owner_id", sa.Uuid, nullable=False),  # the centre's API key, or a person of the staff
+    sa.Column("centre", sa.Text, nullable=False),  # the owner's name, under which calls are held
+    sa.Column("expires_at", Moment, nullable=False),  # by the database clock
+    sa.Index("call_lists_expires", "expires_at"),
+)
+
+listed_calls = sa.Table(
+    "listed_calls",
+    metadata,
+    sa.Column(
+        "list_id",
+        sa.Uuid,
+        sa.ForeignKey("call_lists.id", name="listed_calls_list_id_fkey", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("task_id", sa.Uuid, primary_key=True),
+)
+
 call_attempts = sa.Table(
     "call_attempts",
     metadata,

@@ -1,0 +1,36 @@
+"""Lists of calls that outside call centres make."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0028"
+down_revision = "0021"
+oldest_reader = "0001"
+
+
+def upgrade() -> None:
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "call_lists",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("owner_id", sa.Uuid, nullable=False),
+        sa.Column("centre", sa.Text, nullable=False),
+        sa.Column("expires_at", moment, nullable=False),
+    )
+    op.create_index("call_lists_expires", "call_lists", ["expires_at"])
+    op.create_table(
+        "listed_calls",
+        sa.Column(
+            "list_id",
+            sa.Uuid,
+            sa.ForeignKey("call_lists.id", name="listed_calls_list_id_fkey", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("task_id", sa.Uuid, primary_key=True),
+    )
+
+
+def downgrade() -> None:
+    """Delete the lists; the calls in them stay reserved until the lists would have expired."""
+    op.drop_table("listed_calls")
+    op.drop_table("call_lists")
