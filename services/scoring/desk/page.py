@@ -12,6 +12,7 @@ from services.scoring.desk.forms import MAX_LATER, Typed, reasons_field
 from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
+from services.scoring.repository.calling.call_queue import MOST_COUNTED
 from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Row
@@ -83,6 +84,11 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
         text = mark("It is moved into the hours in which they may be called: it comes back %(time)s their time.")
         return gettext(text, time=back)
     return gettext("The call comes back %(time)s their time.", time=back)
+
+
+def count_shown(counted: int) -> str:
+    """Return a count as it is shown: `1000+` for one that was counted no further."""
+    return str(counted) if counted <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:

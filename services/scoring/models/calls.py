@@ -33,6 +33,15 @@ call_tasks = sa.Table(
     sa.Column("leased_by", sa.Text),
     sa.Column("lease_until", Moment),  # by the database clock
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
+    sa.Index(  # the order in which operators get calls
+        "call_tasks_next",
+        sa.text("(kind = 'callback') DESC"),
+        sa.text("appointed DESC"),
+        sa.text("priority DESC"),
+        "due_at",
+        postgresql_where=sa.text("state = 'open'"),
+    ),
+    sa.Index("call_tasks_held", "leased_by", postgresql_where=sa.text("state = 'open' AND lease_until IS NOT NULL")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(
         "call_tasks_callback",

@@ -1,4 +1,4 @@
-"""Lists of calls that outside call centres make."""
+"""Lists of calls that outside call centres make; indexes with which many waiting calls are as fast as few."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,9 +28,19 @@ def upgrade() -> None:
         ),
         sa.Column("task_id", sa.Uuid, primary_key=True),
     )
+    op.create_index(
+        "call_tasks_next",
+        "call_tasks",
+        [sa.text("(kind = 'callback') DESC"), sa.text("appointed DESC"), sa.text("priority DESC"), "due_at"],
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    held = sa.text("state = 'open' AND lease_until IS NOT NULL")
+    op.create_index("call_tasks_held", "call_tasks", ["leased_by"], postgresql_where=held)
 
 
 def downgrade() -> None:
     """Delete the lists; the calls in them stay reserved until the lists would have expired."""
+    op.drop_index("call_tasks_held", "call_tasks")
+    op.drop_index("call_tasks_next", "call_tasks")
     op.drop_table("listed_calls")
     op.drop_table("call_lists")
