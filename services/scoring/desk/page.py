@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from services.scoring.desk.forms import MAX_LATER, Typed, reasons_field
+from services.scoring.desk.practice import PRACTICE
 from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
@@ -52,6 +53,8 @@ NOTICES = {
     "long_note": mark("Not saved: the note is too long, there is room for 1000 characters. Shorten it and save again."),
     "score": mark("Not saved: choose a score from 0 to 10."),
     "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
+    "practised": mark("Practice: this would have been saved. Nothing is stored or counted."),
+    "no_practice": mark("There is nothing to practise with before a program is published."),
     "name": mark("Enter your name first."),
 }
 
@@ -105,8 +108,8 @@ def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
 
 
 def is_of(task: CallTask, operator: str) -> bool:
-    """Return whether the operator holds the call, or saved its answer and may correct it."""
-    return bool(operator) and operator in (task.held_by, task.answered_by)
+    """Return whether the operator holds the call, or saved its answer and may correct it; all may practise."""
+    return task.task_id == PRACTICE or (bool(operator) and operator in (task.held_by, task.answered_by))
 
 
 def there(task: CallTask, now: datetime) -> str:
@@ -125,11 +128,13 @@ def call_values(
 ) -> dict[str, Any]:
     """Return what the page of a call shows; `link` is the template of the address that dials."""
     here = now.astimezone(time_zone(task.time_zone))
+    is_practice = task.task_id == PRACTICE
     return {
         "task": task,
         "invitation": invitation,
         "phone": readable(task.phone),
-        "link": link.format(phone=quote(task.phone, safe="+")) if task.phone else "",
+        "link": link.format(phone=quote(task.phone, safe="+")) if task.phone and not is_practice else "",
+        "practice": is_practice,
         "name": _short(task.name),
         "place": task.time_zone.rpartition("/")[2].replace("_", " "),
         "there": there(task, now),

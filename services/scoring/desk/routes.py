@@ -39,6 +39,7 @@ from services.scoring.desk.page import (
     saved_in,
     there,
 )
+from services.scoring.desk.practice import PRACTICE, practice_call
 from services.scoring.domain.answer_form import MAX_TEXT
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
@@ -83,7 +84,7 @@ class Desk:
     async def show_call(self, request: Request, task_id: UUID) -> Response:
         task, invitation = await self._load(task_id)
         if task is None or invitation is None or not is_of(task, operator_of(request)):
-            return _to_desk("taken")
+            return _to_desk("no_practice" if task_id == PRACTICE else "taken")
         return await self._page(request, task, invitation, typed=saved_in(task, invitation))
 
     async def take(self, request: Request) -> Response:
@@ -119,6 +120,8 @@ class Desk:
         if typed.score is None or len(typed.comment) > MAX_TEXT:
             said = "score" if typed.score is None else "long"
             return await self._page(request, task, invitation, typed=typed, said=said, status=Unprocessable.status)
+        if task_id == PRACTICE:
+            return _practised()
         entry = entry_of(typed, task, operator=operator, at=self.clock.now(), whole="whole" in form)
         result = await self.writer.record(entry)
         if isinstance(result, Recorded):
@@ -136,8 +139,9 @@ class Desk:
             later = delay_of(form, task, now)
         except (ValueError, OverflowError):
             return await self._page(request, task, invitation, typed=typed, said="when", status=Unprocessable.status)
-        if disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
-            return _to(f"/desk/{task_id}?said=score")
+        lacks_score = disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY
+        if lacks_score or task_id == PRACTICE:
+            return _to(f"/desk/{task_id}?said=score") if lacks_score else _practised()
         if len(typed.note) > MAX_NOTE:
             return await self._page(
                 request, task, invitation, typed=typed, said="long_note", status=Unprocessable.status
@@ -154,14 +158,20 @@ class Desk:
     async def keep(self, request: Request, task_id: UUID) -> dict[str, object]:
         """Renew the reservation of a call whose page is open; returns whether it still holds, and the time there."""
         operator = operator_of(request)
-        async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
-            held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
+        task, _ = await self._load(task_id)
+        held = task_id == PRACTICE
+        if task is not None and not held:
+            async with self.sessions.begin() as session:
+                held = await calls.keep(session, task_id, operator, lease=self.lease)
         return {"held": held, "there": task and there(task, self.clock.now())}
 
     async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:
+        scope = staff_scope.get()
         async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
+            if task_id == PRACTICE:
+                made_up = await practice_call(session, within=scope.arguments[0], now=self.clock.now())
+                return made_up or (None, None)
+            task = await calls.load(session, task_id, scope=scope)
             known = await invitations.load(session, [task.invitation_id]) if task else {}
         return task, known.get(task.invitation_id) if task else None
 
@@ -208,11 +218,16 @@ class Desk:
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
             sure=SURE,
+            practice=PRACTICE,
             delays=DELAYS,
             keys=desk_keys.chosen(request),
             stopped=stopped,
             pages=self.staff_pages,
         )
+
+
+def _practised() -> RedirectResponse:
+    return _to(f"/desk?said=practised&task={PRACTICE}")
 
 
 def _notice(said: str) -> str | None:

@@ -45,6 +45,14 @@ async def document(session: AsyncSession, program: str) -> dict[str, Any] | None
     return json.loads(rows[0]["document"]) if rows else None
 
 
+_DOCUMENTS = "SELECT document::text FROM programs WHERE $1::text[] IS NULL OR id = ANY($1) ORDER BY id"
+
+
+async def documents(session: AsyncSession, *, within: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the documents of programs as trigger published them, of all or of those `within`."""
+    return [json.loads(row["document"]) for row in await db.fetch(session, _DOCUMENTS, within)]
+
+
 async def program_zones(session: AsyncSession) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}
