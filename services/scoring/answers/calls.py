@@ -102,9 +102,14 @@ async def _conclude(session: AsyncSession, attempts: Sequence[CallAttempt], *, l
         return
     await calls.add_attempts(session, attempts)
     await outbox.add(session, [_attempted(each) for each in attempts if each.task.kind is TaskKind.SURVEY])
+    rules = await calls.retry_rules(session, attempts)
     next_steps = {
         each.task.task_id: after_attempt(
-            each.disposition, tries=each.number, max_attempts=each.task.max_attempts, later=later
+            each.disposition,
+            tries=each.number,
+            max_attempts=each.task.max_attempts,
+            later=later,
+            rule=rules.get(each.task.task_id),
         )
         for each in attempts
     }
