@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -12,17 +12,9 @@ import pytest
 from deploy.program_ticket import ProgramTicket
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
-from shared.contract.events import (
-    CallAttempted,
-    CallClosed,
-    CallRetry,
-    CallWithdrawn,
-    PlanStep,
-    RespondentErased,
-    SurveyAnswered,
-)
-from shared.contract.vocabulary import AnswerMode, ChannelKind, UnansweredCall
-from tests.integration.scoring.stand import PLAN, Scoring, call_for, on_desk, take
+from shared.contract.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
+from shared.contract.vocabulary import AnswerMode
+from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
 from tests.staff import STAFF
 
 
@@ -87,26 +79,6 @@ async def test_busy_call_is_retried_soon_and_call_later_after_the_chosen_delay(
     later = {"operator": "Anna", "disposition": "call_later", "minutes": 90}
     noted = (await client.post(f"/v1/desk/{task_id}/outcome", json=later)).json()
     assert noted["due_at"] == (scoring.clock.moment + timedelta(minutes=90)).isoformat().replace("+00:00", "Z")
-
-
-async def test_program_says_when_a_call_comes_back_and_how_often(scoring: Scoring, client: httpx2.AsyncClient) -> None:
-    retries = {
-        UnansweredCall.NO_ANSWER: CallRetry(after_s=7200, limit=2),
-        UnansweredCall.MACHINE: CallRetry(after_s=3600),
-    }
-    step = PlanStep(step=4, channel=ChannelKind.CALL, delay_s=0, max_attempts=9, retries=retries)
-    request = await scoring.asked(plan=[*PLAN[:3], step])
-    call = call_for(request, window=None, max_attempts=9)
-    await scoring.receive(call)
-    after = []
-    for disposition in ("no_answer", "machine", "busy", "machine", "no_answer"):
-        assert await take(client)
-        noted = (await report(client, call.task_id, disposition)).json()
-        due_at = datetime.fromisoformat(noted["due_at"]) if noted["open"] else None
-        after.append(due_at and (due_at - scoring.clock.moment).total_seconds())
-        scoring.clock.moment = due_at or scoring.clock.moment
-    assert after == [7200, 3600, 900, 3600, None]
-    assert await outcomes(scoring) == ["unreachable"]
 
 
 @pytest.mark.parametrize("disposition", ["refused", "wrong_number", "do_not_call"])
