@@ -30,9 +30,13 @@ PROGRAM: dict[str, Any] = {
 }
 
 
+async def publish(scoring: Scoring, document: dict[str, Any]) -> None:
+    await scoring.receive(ProgramPublished(program_id=document["id"], program_version=1, document=document))
+
+
 @pytest.fixture
 async def published(scoring: Scoring) -> None:
-    await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=PROGRAM))
+    await publish(scoring, PROGRAM)
 
 
 async def stored(scoring: Scoring) -> dict[str, int]:
