@@ -90,7 +90,7 @@ schemas: $(DEV) ## write the JSON Schemas of all events to docs/events/
 chaos: $(DEV) ## kill processes and cut connections during surveys, then count (ARGS="--invitations 2000 --kills 10")
 	$(PY) -m tests.chaos $(ARGS)
 
-bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay, all by default, or bytes)
+bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay, all by default, or bytes or desk)
 	$(PY) -m tests.bench $(STAGE) $(ARGS)
 
 fuzz: $(DEV) ## malformed requests, events, mails and files to every input of a running Earshot (INPUTS=100000, ARGS="--seed 7")

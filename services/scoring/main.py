@@ -19,6 +19,7 @@ from services.scoring.answer_page.routes import AnswerPages
 from services.scoring.answers import calls
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answers import AnswersApi
+from services.scoring.api.call_lists import CallListsApi
 from services.scoring.api.scores import ScoreApi
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import manual
@@ -38,7 +39,7 @@ from services.scoring.desk.team import Team
 from services.scoring.desk.team_figures import TeamFigures
 from services.scoring.files.uploads import MOST_BYTES
 from services.scoring.handlers import TOPICS, Handlers
-from services.scoring.jobs import alerts, count_journeys, publish_scores, retention
+from services.scoring.jobs import alerts, call_lists, count_journeys, publish_scores, retention
 from services.scoring.jobs.retention import AnswerRetention
 from services.scoring.jobs.scheduler import every
 from services.scoring.people import log_in as log_ins
@@ -87,6 +88,8 @@ MAX_BODY = 100_000
 JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: least seconds between runs, and the job
     "publisher": (0.05, publish_scores.publish_changes),
     "calls": (0.5, calls.update_overdue),
+    "call lists": (2.0, call_lists.end_without_key),
+    "old call lists": (3600.0, call_lists.delete_old),
     "journeys": (0.2, count_journeys.count_journeys),
     "alerts": (5.0, alerts.publish_drops),
     "old webhooks": (3600.0, delivery.delete_old),
@@ -160,6 +163,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     app.include_router(manual.router(staff_pages))
     app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
     app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
+    app.include_router(CallListsApi(sessions, writer, clock).router())
     app.include_router(ScoreApi(sessions, clock, employees=settings.employee_figures).router())
     app.include_router(SettingsForms(sessions).router())
     app.include_router(CommentPages(sessions, staff_pages).router())

@@ -31,6 +31,7 @@ class KeyScope(StrEnum):
     ANSWERS_READ = "answers:read"
     ANSWERS_WRITE = "answers:write"
     DESK_WORK = "desk:work"
+    CALLS_WORK = "calls:work"
     STORES_READ = "stores:read"
     STORES_WRITE = "stores:write"
     WEBHOOKS_MANAGE = "webhooks:manage"

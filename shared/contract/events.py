@@ -7,6 +7,7 @@ Consumers ignore unknown fields, and fields are only added. JSON Schemas are gen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
@@ -39,6 +40,7 @@ from shared.contract.vocabulary import (
     ProgramState,
     Service,
     SuppressionReason,
+    UnansweredCall,
     respondent_id,
 )
 
@@ -350,8 +352,18 @@ class Window(Part):
         return self
 
 
+class CallRetry(Part):
+    """What follows a call that reached nobody: another after `after_s` seconds, none after `limit` such calls."""
+
+    after_s: Annotated[int, Field(strict=True, ge=60, le=1_209_600)]
+    limit: Annotated[int, Field(strict=True, ge=1, le=20)] | None = None
+
+
 class PlanStep(Part):
-    """A planned contact: `delay_s` seconds of business time after the step before it, at most `max_attempts` tries."""
+    """A planned contact: `delay_s` seconds of business time after the step before it, at most `max_attempts` tries.
+
+    Only calls have `retries`; a disposition without one has its own in `CALL_RETRIES`.
+    """
 
     step: Annotated[int, Field(strict=True, ge=1, le=100)]
     channel: ChannelKind
@@ -360,6 +372,14 @@ class PlanStep(Part):
     window: Window | None = None
     holidays: Id | None = None
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
+    retries: dict[UnansweredCall, CallRetry] = _empty(dict)
+
+
+CALL_RETRIES: Mapping[UnansweredCall, CallRetry] = {
+    UnansweredCall.NO_ANSWER: CallRetry(after_s=10_800),
+    UnansweredCall.BUSY: CallRetry(after_s=900),
+    UnansweredCall.MACHINE: CallRetry(after_s=10_800),
+}
 
 
 class CallPriority(Part):

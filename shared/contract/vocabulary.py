@@ -157,6 +157,14 @@ class CallDisposition(StrEnum):
     DO_NOT_CALL = "do_not_call"
 
 
+class UnansweredCall(StrEnum):
+    """Dispositions of a call that reached nobody, after which it is tried again."""
+
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    MACHINE = "machine"
+
+
 class SuppressionReason(StrEnum):
     OPT_OUT = "opt_out"
     COMPLAINT = "complaint"

@@ -1,6 +1,6 @@
 """`make bench [STAGE=relay]`: runs the stages, and exits with 1 when one is below its gate or gave a wrong result.
 
-The stage `bytes` compares nothing and has no gate: it runs only when it is named.
+The stages `bytes` and `desk` compare nothing: they run only when they are named.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uvloop
 
 from shared import logging
 from shared.garbage import tune_gc
-from tests.bench import answers, bytes, frame, relay, sending, timers, trigger  # noqa: A004 - a stage's name
+from tests.bench import answers, bytes, desk, frame, relay, sending, timers, trigger  # noqa: A004 - a stage's name
 from tests.bench.purchases import Asked
 
 STAGES: dict[str, frame.OpenBench] = {
@@ -23,7 +23,7 @@ STAGES: dict[str, frame.OpenBench] = {
     "timers": timers.open_bench,
     "trigger": trigger.open_bench,
 }
-BYTES = "bytes"
+BYTES, DESK = "bytes", "desk"
 
 
 async def main(names: list[str]) -> bool:
@@ -45,6 +45,10 @@ async def cost(names: list[str], runs: int) -> bool:
     return True
 
 
+async def measure_desk() -> bool:
+    return desk.report(await desk.measure())
+
+
 async def measure_bytes(given: argparse.Namespace) -> bool:
     asked = Asked(given.asked)
     run = await bytes.measure(events=given.events, asked=asked, answered=given.answered, mailbox=given.mailbox)
@@ -54,7 +58,7 @@ async def measure_bytes(given: argparse.Namespace) -> bool:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("stage", nargs="?", choices=[*STAGES, BYTES])
+    parser.add_argument("stage", nargs="?", choices=[*STAGES, BYTES, DESK])
     parser.add_argument("--cost", type=int, metavar="RUNS", help="only our side, counters as JSON: no limit, no peers")
     of_bytes = parser.add_argument_group("of the stage bytes")
     of_bytes.add_argument("--events", type=int, default=bytes.EVENTS, help="purchases (%(default)s)")
@@ -70,5 +74,7 @@ if __name__ == "__main__":
     tune_gc()  # as in production
     if given.stage == BYTES:
         raise SystemExit(not uvloop.run(measure_bytes(given)))
+    if given.stage == DESK:
+        raise SystemExit(not uvloop.run(measure_desk()))
     chosen = [given.stage] if given.stage else list(STAGES)
     raise SystemExit(not uvloop.run(cost(chosen, given.cost) if given.cost else main(chosen)))

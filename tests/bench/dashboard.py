@@ -40,10 +40,10 @@ PAGES = {
     "API, two crossed, 90 days": "/v1/nps?program=p&by=store,channel&from=2026-08-24",
     "API, latest per customer, 90 days": "/v1/nps?program=p&definition=latest_per_customer&from=2026-08-24",
 }
-_CONTENT = """INSERT INTO contents (digest, document) VALUES ('one', '{"brand": {"name": "B"}, "question": "?",
+CONTENT = """INSERT INTO contents (digest, document) VALUES ('one', '{"brand": {"name": "B"}, "question": "?",
 "reasons": {"promoter": [], "other": [{"id": "wait", "text": "Long wait"}]}, "extra_questions": [], "thanks": {},
 "plan": [{"step": 1, "channel": "email", "delay_s": 0}]}')"""
-_INVITE = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
+INVITE = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
 program_title, locale, time_zone, program_zone, occasion, content, segments, dimensions, expires_at, invited_day,
 counted, name, phone)
 SELECT lpad(to_hex(n), 32, '0')::uuid, int4send(n), 'c' || n % 300000, 'c' || n % 300000, 'p', 1, 'P', 'en', 'UTC',
@@ -79,15 +79,15 @@ generate_series(0, 4) n, (VALUES ('asked', '', 1000), ('reached', '', 900), ('an
 amount)"""
 _VALUES = """INSERT INTO dimension_values SELECT DISTINCT 'p', key, value FROM (SELECT dimensions FROM invitations
 LIMIT 1000) i, jsonb_each_text(dimensions)"""
-_PROGRAM = 'INSERT INTO programs (id, version, document) VALUES (\'p\', 1, \'{"title": "P", "target": 40}\')'
+PROGRAM = 'INSERT INTO programs (id, version, document) VALUES (\'p\', 1, \'{"title": "P", "target": 40}\')'
 
 
 async def fill(connection: asyncpg.Connection, answers: int) -> None:
     """Write a year of answers with their buckets."""
     today = NOW.date()
-    await connection.execute(_PROGRAM)
-    await connection.execute(_CONTENT)
-    await connection.execute(_INVITE, answers, NOW, today)
+    await connection.execute(PROGRAM)
+    await connection.execute(CONTENT)
+    await connection.execute(INVITE, answers, NOW, today)
     await connection.execute(_ANSWER, answers)
     for statement in (_BUCKETS, _INVITED, _VALUES):
         await connection.execute(statement)

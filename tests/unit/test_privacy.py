@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[2]
 NOBODY = frozenset(
     {
         "alert_days", "alerts", "allowance", "annotations", "api_keys", "arrivals", "audit_anchors", "benchmarks",
-        "buckets", "changes", "compact_rows", "contents", "dimension_values", "dropped_answers", "dropped_invited",
-        "dropped_journeys", "event_keys", "files", "inbox", "invited", "journeys", "leases", "nps_v", "part_numbers",
-        "programs", "quotas", "retention", "shapes", "store_names", "targets", "webhook_endpoints",
+        "buckets", "call_lists", "changes", "compact_rows", "contents", "dimension_values", "dropped_answers",
+        "dropped_invited", "dropped_journeys", "event_keys", "files", "inbox", "invited", "journeys", "leases",
+        "listed_calls", "nps_v", "part_numbers", "programs", "quotas", "retention", "shapes", "store_names", "targets",
+        "webhook_endpoints",
     }
 )  # fmt: skip
 # ids of ours, times of machines, states and numbers, which say nothing about a person without the columns of the page

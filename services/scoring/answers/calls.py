@@ -39,7 +39,8 @@ class LeaseLost(Exception):
 class CallReport:
     """The disposition of a call without a survey answer; `later` is the delay to the next call after `CALL_LATER`.
 
-    `note` is what was said or agreed on, in the operator's words.
+    `note` is what was said or agreed on, in the operator's words. `was_given` is whether the operator was given the
+    number, perhaps long ago: then WRONG_NUMBER and DO_NOT_CALL count also without a lease.
     """
 
     task_id: UUID
@@ -47,6 +48,11 @@ class CallReport:
     disposition: CallDisposition
     later: timedelta = timedelta(hours=1)
     note: str = ""
+    was_given: bool = False
+
+    @property
+    def counts_without_lease(self) -> bool:
+        return self.was_given and self.disposition in (CallDisposition.WRONG_NUMBER, CallDisposition.DO_NOT_CALL)
 
 
 async def report_call(session: AsyncSession, report: CallReport, *, now: datetime) -> CallTask:
@@ -60,10 +66,24 @@ async def report_call(session: AsyncSession, report: CallReport, *, now: datetim
     if not task.open or task.held_by != report.operator:
         if await _is_stored(session, report):
             return task
-        raise LeaseLost
+        if not report.counts_without_lease:
+            raise LeaseLost
+        if not task.open:
+            await _publish_late(session, task, report.disposition, now=now)
+            return task
     attempt = CallAttempt(task, report.disposition, report.operator, now, report.note)
     await _conclude(session, [attempt], later=report.later)
     return (await calls.lock(session, [report.task_id]))[report.task_id]
+
+
+async def _publish_late(session: AsyncSession, task: CallTask, disposition: CallDisposition, *, now: datetime) -> None:
+    """Publish that a customer must not be called again, though the call has ended.
+
+    Raises LeaseLost for a wrong number, which no event reports of an ended call, and for an erased customer.
+    """
+    if disposition is not CallDisposition.DO_NOT_CALL or not task.respondent_id:
+        raise LeaseLost
+    await publishing.publish(session, [_opted_out(task, now)])
 
 
 async def _is_stored(session: AsyncSession, report: CallReport) -> bool:
@@ -82,9 +102,14 @@ async def _conclude(session: AsyncSession, attempts: Sequence[CallAttempt], *, l
         return
     await calls.add_attempts(session, attempts)
     await outbox.add(session, [_attempted(each) for each in attempts if each.task.kind is TaskKind.SURVEY])
+    rules = await calls.retry_rules(session, attempts)
     next_steps = {
         each.task.task_id: after_attempt(
-            each.disposition, tries=each.number, max_attempts=each.task.max_attempts, later=later
+            each.disposition,
+            tries=each.number,
+            max_attempts=each.task.max_attempts,
+            later=later,
+            rule=rules.get(each.task.task_id),
         )
         for each in attempts
     }
@@ -119,6 +144,10 @@ def _closing_event(
         return _closed(task, outcome, now)
     if outcome is not CallOutcome.DO_NOT_CALL:
         return None
+    return _opted_out(task, now)
+
+
+def _opted_out(task: CallTask, now: datetime) -> cloudevents.Event[Payload]:
     payload = RespondentOptedOut(
         respondent_id=task.respondent_id, invitation_id=task.invitation_id, channel=ChannelKind.CALL, at=now
     )

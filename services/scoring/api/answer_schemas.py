@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from services.scoring.domain.calls import TaskKind
+from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.comments.tags import MOST_TAGS
 from shared.contract.events import AnsweredEvent, Id, Score, Text
 from shared.contract.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
@@ -84,12 +84,33 @@ class TaskOut(BaseModel):
     try_: int = Field(serialization_alias="try")
     max_attempts: int
 
+    @classmethod
+    def of(cls, task: CallTask, **more: Any) -> Self:
+        return cls(
+            task_id=task.task_id,
+            kind=task.kind,
+            invitation_id=task.invitation_id,
+            phone=task.phone,
+            name=task.name,
+            script=task.script,
+            summary=task.summary,
+            time_zone=task.time_zone,
+            try_=task.tries + 1,
+            max_attempts=task.max_attempts,
+            **more,
+        )
 
-class DeskAnswer(StrictInput):
-    operator: Operator
+
+class CallAnswer(StrictInput):
+    """What a respondent said in a call."""
+
     score: Score
     reasons: Annotated[list[Id], Field(max_length=100)] = Field(default_factory=list)
     comment: Text | None = None
+
+
+class DeskAnswer(CallAnswer):
+    operator: Operator
 
 
 class DeskAnswerOut(BaseModel):
@@ -101,12 +122,15 @@ class DeskAnswerOut(BaseModel):
     category: Category
 
 
-class DeskOutcome(StrictInput):
+class CallResult(StrictInput):
     """`minutes` is the delay until the next call; only `call_later` uses it."""
 
-    operator: Operator
     disposition: CallDisposition
     minutes: Annotated[int, Field(ge=5, le=20160)] = 60
+
+
+class DeskOutcome(CallResult):
+    operator: Operator
 
 
 class DeskOutcomeOut(BaseModel):

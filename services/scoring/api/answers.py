@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -18,6 +18,8 @@ from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import (
     AnswerOut,
     AnswersPage,
+    CallAnswer,
+    CallResult,
     DeskAnswer,
     DeskAnswerOut,
     DeskOutcome,
@@ -107,49 +109,17 @@ class AnswersApi:
                 languages=await spoken_languages(session),
             )
         note(task.task_id if task else None)
-        return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
+        return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else TaskOut.of(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
         """Record what the respondent said and close the call."""
         task = await self._load(task_id)
-        result = await self.writer.record(
-            Entry(
-                task.invitation_id,
-                self.clock.now(),
-                body.score,
-                reasons=tuple(body.reasons) or None,
-                comment=body.comment or None,
-                step=task.step,
-                task_id=task_id,
-                operator=_operator(body.operator),
-            )
-        )
-        if not isinstance(result, Recorded):
-            raise refused(result)
-        answer = result.answer
-        return DeskAnswerOut(
-            task_id=task_id,
-            invitation_id=task.invitation_id,
-            answer_id=answer.answer_id,
-            version=answer.version,
-            score=answer.score,
-            category=category_of(answer.score),
-        )
+        return await record_answer(self.writer, task, body, operator=_operator(body.operator), at=self.clock.now())
 
     async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
         """Record a call that gave no answer."""
-        task = await self._load(task_id)
-        if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
-            raise Unprocessable(INVALID_REQUEST, "Send an answer to /answer.")
-        outcome = CallReport(task_id, _operator(body.operator), body.disposition, timedelta(minutes=body.minutes))
-        try:
-            async with self.sessions.begin() as session:
-                task = await report_call(session, outcome, now=self.clock.now())
-        except LeaseLost:
-            raise refused(Refusal.LEASE_LOST) from None
-        return DeskOutcomeOut(
-            task_id=task_id, open=task.open, outcome=task.outcome, due_at=task.due_at if task.open else None
-        )
+        task, operator = await self._load(task_id), _operator(body.operator)
+        return await record_outcome(self.sessions, task, body, operator=operator, now=self.clock.now())
 
     async def _load(self, task_id: UUID) -> CallTask:
         async with self.sessions.begin() as session:
@@ -157,6 +127,51 @@ class AnswersApi:
         if task is None:
             raise NotFound("No such call")
         return task
+
+
+async def record_answer(
+    writer: Writer, task: CallTask, said: CallAnswer, *, operator: str, at: datetime
+) -> DeskAnswerOut:
+    """Record what a respondent said in a call and close the call; raises a Problem if it is refused."""
+    entry = Entry(
+        task.invitation_id,
+        at,
+        said.score,
+        reasons=tuple(said.reasons) or None,
+        comment=said.comment or None,
+        step=task.step,
+        task_id=task.task_id,
+        operator=operator,
+    )
+    result = await writer.record(entry)
+    if not isinstance(result, Recorded):
+        raise refused(result)
+    answer = result.answer
+    return DeskAnswerOut(
+        task_id=task.task_id,
+        invitation_id=task.invitation_id,
+        answer_id=answer.answer_id,
+        version=answer.version,
+        score=answer.score,
+        category=category_of(answer.score),
+    )
+
+
+async def record_outcome(  # noqa: PLR0913 - a report, and by whom
+    sessions: Sessions, task: CallTask, said: CallResult, *, operator: str, now: datetime, was_given: bool = False
+) -> DeskOutcomeOut:
+    """Record a call that gave no answer; raises a Problem if it is refused. `was_given` is that of `CallReport`."""
+    if said.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
+        raise Unprocessable(INVALID_REQUEST, "Send an answer to /answer.")
+    later = timedelta(minutes=said.minutes)
+    report = CallReport(task.task_id, operator, said.disposition, later, was_given=was_given)
+    try:
+        async with sessions.begin() as session:
+            after = await report_call(session, report, now=now)
+    except LeaseLost:
+        raise refused(Refusal.LEASE_LOST) from None
+    due_at = after.due_at if after.open else None
+    return DeskOutcomeOut(task_id=task.task_id, open=after.open, outcome=after.outcome, due_at=due_at)
 
 
 def refused(refusal: Refusal) -> Exception:
@@ -175,18 +190,3 @@ def _answer(row: asyncpg.Record) -> AnswerOut:
 def _operator(named: str) -> str:
     """Return who works at the desk: the person who is signed in, or whom a program names."""
     return person_name() or named
-
-
-def _task(task: CallTask) -> TaskOut:
-    return TaskOut(
-        task_id=task.task_id,
-        kind=task.kind,
-        invitation_id=task.invitation_id,
-        phone=task.phone,
-        name=task.name,
-        script=task.script,
-        summary=task.summary,
-        time_zone=task.time_zone,
-        try_=task.tries + 1,
-        max_attempts=task.max_attempts,
-    )

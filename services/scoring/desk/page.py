@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from services.scoring.desk.forms import MAX_LATER, Typed, reasons_field
+from services.scoring.desk.practice import PRACTICE
 from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
+from services.scoring.repository.calling.call_queue import MOST_COUNTED
 from services.scoring.web import rendering, texts
 from services.scoring.web.call_scripts import CallScript, callback_script, survey_script
 from shared.contract.event_words import event_in_words
@@ -55,6 +57,8 @@ NOTICES = {
     "long_note": mark("Not saved: the note is too long, there is room for 1000 characters. Shorten it and save again."),
     "score": mark("Not saved: choose a score from 0 to 10."),
     "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
+    "practised": mark("Practice: this would have been saved. Nothing is stored or counted."),
+    "no_practice": mark("There is nothing to practise with before a program is published."),
     "name": mark("Enter your name first."),
     "paused": mark("You pause: end the pause to take a call."),
 }
@@ -90,6 +94,11 @@ def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
     return gettext("The call comes back %(time)s their time.", time=back)
 
 
+def count_shown(counted: int) -> str:
+    """Return a count as it is shown: `1000+` for one that was counted no further."""
+    return str(counted) if counted <= MOST_COUNTED else f"{MOST_COUNTED}+"
+
+
 def queue_line(task: CallTask, operator: str, now: datetime, *, reason: str = "") -> dict[str, Any]:
     """Return the line of a call that can be taken; `reason` names the rule by which it has its priority."""
     return {
@@ -113,8 +122,8 @@ def why_first(task: CallTask, reason: str) -> str:
 
 
 def is_of(task: CallTask, operator: str) -> bool:
-    """Return whether the operator holds the call, or saved its answer and may correct it."""
-    return bool(operator) and operator in (task.held_by, task.answered_by)
+    """Return whether the operator holds the call, or saved its answer and may correct it; all may practise."""
+    return task.task_id == PRACTICE or (bool(operator) and operator in (task.held_by, task.answered_by))
 
 
 def there(task: CallTask, now: datetime) -> str:
@@ -133,11 +142,13 @@ def call_values(  # noqa: PLR0913 - what the page is about
 ) -> dict[str, Any]:
     """Return what the page of a call shows; `link` is the template of the address that dials."""
     here = now.astimezone(time_zone(task.time_zone))
+    is_practice = task.task_id == PRACTICE
     return {
         "task": task,
         "invitation": invitation,
         "phone": readable(task.phone),
-        "link": link.format(phone=quote(task.phone, safe="+")) if task.phone else "",
+        "link": link.format(phone=quote(task.phone, safe="+")) if task.phone and not is_practice else "",
+        "practice": is_practice,
         "name": short_name(task.name),
         "place": city_of(task.time_zone),
         "summary": _summary(task, invitation),

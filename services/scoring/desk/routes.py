@@ -31,6 +31,7 @@ from services.scoring.desk.page import (
     OUTCOMES,
     SURE,
     call_values,
+    count_shown,
     done_notice,
     is_of,
     lost_values,
@@ -38,6 +39,7 @@ from services.scoring.desk.page import (
     saved_in,
     there,
 )
+from services.scoring.desk.practice import PRACTICE, practice_call
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
@@ -84,7 +86,7 @@ class Desk:
     async def show_call(self, request: Request, task_id: UUID) -> Response:
         task, invitation = await self._load(task_id)
         if task is None or invitation is None or not is_of(task, operator_of(request)):
-            return _to_desk("taken")
+            return _to_desk("no_practice" if task_id == PRACTICE else "taken")
         return await self._page(request, task, invitation, typed=saved_in(task, invitation))
 
     async def take(self, request: Request) -> Response:
@@ -136,6 +138,8 @@ class Desk:
         if typed.score is None or typed.too_long:
             said = "score" if typed.score is None else "long"
             return await self._page(request, task, invitation, typed=typed, said=said, status=Unprocessable.status)
+        if task_id == PRACTICE:
+            return _practised()
         entry = entry_of(typed, task, operator=operator, at=self.clock.now(), whole="whole" in form)
         result = await self.writer.record(entry)
         if isinstance(result, Recorded):
@@ -153,8 +157,9 @@ class Desk:
             later = delay_of(form, task, now)
         except (ValueError, OverflowError):
             return await self._page(request, task, invitation, typed=typed, said="when", status=Unprocessable.status)
-        if disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
-            return _to(f"/desk/{task_id}?said=score")
+        lacks_score = disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY
+        if lacks_score or task_id == PRACTICE:
+            return _to(f"/desk/{task_id}?said=score") if lacks_score else _practised()
         if len(typed.note) > MAX_NOTE:
             return await self._page(
                 request, task, invitation, typed=typed, said="long_note", status=Unprocessable.status
@@ -171,14 +176,20 @@ class Desk:
     async def keep(self, request: Request, task_id: UUID) -> dict[str, object]:
         """Renew the reservation of a call whose page is open; returns whether it holds, who has it, the time there."""
         operator = operator_of(request)
-        async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
-            held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
+        task, _ = await self._load(task_id)
+        held = task_id == PRACTICE
+        if task is not None and not held:
+            async with self.sessions.begin() as session:
+                held = await calls.keep(session, task_id, operator, lease=self.lease)
         return {"held": held, "holder": task and task.held_by, "there": task and there(task, self.clock.now())}
 
     async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:
+        scope = staff_scope.get()
         async with self.sessions.begin() as session:
-            task = await calls.load(session, task_id, scope=staff_scope.get())
+            if task_id == PRACTICE:
+                made_up = await practice_call(session, within=scope.arguments[0], now=self.clock.now())
+                return made_up or (None, None)
+            task = await calls.load(session, task_id, scope=scope)
             known = await invitations.load(session, [task.invitation_id]) if task else {}
         return task, known.get(task.invitation_id) if task else None
 
@@ -223,6 +234,8 @@ class Desk:
             done=done,
             queue=[queue_line(each, operator, now, reason=reasons.get(each.task_id, "")) for each in due],
             counts=counts,
+            due=count_shown(counts["due"]),
+            later=counts["later"] and count_shown(counts["later"]),
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], current_zone.get(), now=now),
             call=shown if is_own else None,
             lost=lost_values(task, invitation, typed) if not is_own and typed else None,
@@ -232,12 +245,17 @@ class Desk:
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
             sure=SURE,
+            practice=PRACTICE,
             delays=DELAYS,
             keys=desk_keys.chosen(request),
             stopped=stopped,
             unspoken=[f"{language_name(language)} ({number})" for language, number in unspoken.items()],
             pages=self.staff_pages,
         )
+
+
+def _practised() -> RedirectResponse:
+    return _to(f"/desk?said=practised&task={PRACTICE}")
 
 
 def _notice(said: str) -> str | None:

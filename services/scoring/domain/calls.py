@@ -11,16 +11,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from services.scoring.domain.invitations import Invitation
-from shared.contract.vocabulary import CallDisposition, CallOutcome
+from shared.contract.events import CALL_RETRIES, CallRetry
+from shared.contract.vocabulary import CallDisposition, CallOutcome, UnansweredCall
 
 CALLBACK_LIFETIME = timedelta(days=7)
 CALLBACK_MAX_ATTEMPTS = 5
 
-_RETRY_AFTER = {
-    CallDisposition.NO_ANSWER: timedelta(minutes=180),
-    CallDisposition.MACHINE: timedelta(minutes=180),
-    CallDisposition.BUSY: timedelta(minutes=15),
-}
 _CLOSING_OUTCOMES = {
     CallDisposition.REFUSED: CallOutcome.REFUSED,
     CallDisposition.WRONG_NUMBER: CallOutcome.WRONG_NUMBER,
@@ -162,18 +158,33 @@ def next_slot(earliest: datetime, *, hours: Hours | None, zone: ZoneInfo, expire
         day += timedelta(days=1)
 
 
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    """What the program says about calls with one disposition, and how many `alike` there were, with the last one."""
+
+    retry: CallRetry
+    alike: int
+
+    @property
+    def is_spent(self) -> bool:
+        return self.retry.limit is not None and self.alike >= self.retry.limit
+
+
 def after_attempt(
-    disposition: CallDisposition, *, tries: int, max_attempts: int, later: timedelta
+    disposition: CallDisposition, *, tries: int, max_attempts: int, later: timedelta, rule: RetryRule | None = None
 ) -> timedelta | CallOutcome:
     """Return the delay until the next attempt, or the outcome that closes the task.
 
-    `tries` includes this attempt; `later` is the delay after CALL_LATER.
+    `tries` includes this attempt; `later` is the delay after CALL_LATER. Without a `rule` the default holds.
     """
     if disposition is CallDisposition.CALL_LATER:
         return later
     if disposition in _CLOSING_OUTCOMES:
         return _CLOSING_OUTCOMES[disposition]
-    return CallOutcome.UNREACHABLE if tries >= max_attempts else _RETRY_AFTER[disposition]
+    if tries >= max_attempts or (rule is not None and rule.is_spent):
+        return CallOutcome.UNREACHABLE
+    retry = CALL_RETRIES[UnansweredCall(disposition)] if rule is None else rule.retry
+    return timedelta(seconds=retry.after_s)
 
 
 def masked(phone: str) -> str:

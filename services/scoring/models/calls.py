@@ -37,6 +37,15 @@ call_tasks = sa.Table(
     sa.Column("closed_at", Moment),  # NULL in rows that were closed before the column
     sa.Column("language", sa.Text, nullable=False, server_default=""),  # without a region; "": not known
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
+    sa.Index(  # the order in which operators get calls
+        "call_tasks_next",
+        sa.text("(kind = 'callback') DESC"),
+        sa.text("appointed DESC"),
+        sa.text("priority DESC"),
+        "due_at",
+        postgresql_where=sa.text("state = 'open'"),
+    ),
+    sa.Index("call_tasks_held", "leased_by", postgresql_where=sa.text("state = 'open' AND lease_until IS NOT NULL")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(
         "call_tasks_callback",
@@ -51,6 +60,28 @@ call_tasks = sa.Table(
         postgresql_where=sa.text("state = 'open' AND (kind = 'callback' OR appointed)"),
     ),
     sa.Index("call_tasks_closed", "closed_at"),
+)
+
+call_lists = sa.Table(  # calls given out to an outside call centre
+    "call_lists",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("owner_id", sa.Uuid, nullable=False),  # the centre's API key, or a person of the staff
+    sa.Column("centre", sa.Text, nullable=False),  # the owner's name, under which calls are held
+    sa.Column("expires_at", Moment, nullable=False),  # by the database clock
+    sa.Index("call_lists_expires", "expires_at"),
+)
+
+listed_calls = sa.Table(
+    "listed_calls",
+    metadata,
+    sa.Column(
+        "list_id",
+        sa.Uuid,
+        sa.ForeignKey("call_lists.id", name="listed_calls_list_id_fkey", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("task_id", sa.Uuid, primary_key=True),
 )
 
 call_attempts = sa.Table(

@@ -1,7 +1,8 @@
 """All SQL of scoring, one module per kind of row. Functions take the session first and never commit.
 
-To avoid deadlocks, all transactions lock in this order: requests (an advisory lock), invitations by id, dimension
-values, call tasks by id, rows of `progress` by invitation, rows of `buckets` by key, rows of `invited` by key.
+To avoid deadlocks, all transactions lock in this order: API keys, call lists, requests (an advisory lock),
+invitations by id, dimension values, call tasks by id, rows of `progress` by invitation, rows of `buckets` by key, rows
+of `invited` by key.
 """
 
 from __future__ import annotations

@@ -70,6 +70,14 @@ async def brands_and_titles(session: AsyncSession) -> list[str]:
     return [row["name"] for row in rows if row["name"]]
 
 
+_DOCUMENTS = "SELECT document::text FROM programs WHERE $1::text[] IS NULL OR id = ANY($1) ORDER BY id"
+
+
+async def documents(session: AsyncSession, *, within: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the documents of programs as trigger published them, of all or of those `within`."""
+    return [json.loads(row["document"]) for row in await db.fetch(session, _DOCUMENTS, within)]
+
+
 async def program_zones(session: AsyncSession) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}

@@ -55,6 +55,7 @@ _WHY = {
     HTTPStatus.FORBIDDEN: "The scope of the key, the person's roles, or what the person may see does not allow it.",
     HTTPStatus.NOT_FOUND: "There is none with this name or id, or it is not open to the reader.",
     HTTPStatus.CONFLICT: "It contradicts what is stored.",
+    HTTPStatus.GONE: "It has ended.",
     HTTPStatus.PRECONDITION_FAILED: "It was changed meanwhile: read it again, and send its new `ETag`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this path takes.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is compressed, or of a type that this path does not take.",
@@ -63,6 +64,7 @@ _WHY = {
     HTTPStatus.SERVICE_UNAVAILABLE: "A part that is needed does not answer; `Retry-After` has seconds.",
 }
 _NOT_FOUND, _CONFLICT, _STALE = (HTTPStatus.NOT_FOUND,), (HTTPStatus.CONFLICT,), (HTTPStatus.PRECONDITION_FAILED,)
+_GONE = (HTTPStatus.GONE,)
 OWN: Mapping[str, tuple[HTTPStatus, ...]] = {  # what single operations answer beside what many do
     "POST /v1/events": _CONFLICT,
     "POST /v1/hooks/{source}": (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND),
@@ -72,6 +74,12 @@ OWN: Mapping[str, tuple[HTTPStatus, ...]] = {  # what single operations answer b
     "POST /v1/links": _NOT_FOUND,
     "DELETE /v1/suppressions/{suppression_id}": _NOT_FOUND,
     "POST /v1/answers/{answer_id}/confirm": _NOT_FOUND + _CONFLICT,
+    "PUT /v1/call-lists/{list_id}": _CONFLICT,
+    "GET /v1/call-lists/{list_id}": _NOT_FOUND,
+    "GET /v1/call-lists/export": _GONE,
+    "DELETE /v1/call-lists/{list_id}": _NOT_FOUND,
+    "POST /v1/call-lists/{list_id}/calls/{task_id}/answer": _NOT_FOUND + _CONFLICT + _GONE,
+    "POST /v1/call-lists/{list_id}/calls/{task_id}/outcome": _NOT_FOUND + _CONFLICT,
     "POST /v1/desk/{task_id}/answer": _NOT_FOUND,
     "POST /v1/desk/{task_id}/outcome": _NOT_FOUND,
     "DELETE /v1/annotations/{annotation_id}": _NOT_FOUND,

@@ -42,12 +42,12 @@ class Refusals:
             return TooManyRequests("Too many unknown keys", "Wait; a valid key is accepted at any time.", headers=retry)
         if is_elsewhere:
             return _without_scope(needed, f"all scopes of this key are of {' and '.join(sorted(named))}")
-        return _not_valid()
+        return not_valid()
 
     def ended(self, key: ApiKey, path: str) -> Problem:
         """Return the refusal of a key that is expired or revoked."""
         self._count(key.state, path, by=key.id, key=key.id)
-        return _not_valid()
+        return not_valid()
 
     def without_scope(self, key: ApiKey, path: str, *, needed: KeyScope | None) -> Problem:
         """Return the refusal of a key that lacks a scope; None: no key gives access."""
@@ -64,7 +64,8 @@ class Refusals:
         return wait
 
 
-def _not_valid() -> Problem:
+def not_valid() -> Problem:
+    """Return the refusal of a key that is unknown, expired or revoked."""
     return Unauthorized(
         "This key is not valid",
         "It is unknown, expired or revoked.",

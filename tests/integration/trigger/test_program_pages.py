@@ -44,7 +44,7 @@ RICH: dict[str, Any] = {
         {"channel": "email", "window": {"start": "08:00", "end": "21:00"}, "holidays": "RU"},
         {"channel": "email", "after": "3d"},
         {"channel": "sms", "after": "90m"},
-        {"channel": "call", "after": "1d"},
+        {"channel": "call", "after": "1d", "retries": {"no_answer": {"after": "1d", "limit": 2}}},
     ],
 }
 
@@ -71,6 +71,7 @@ async def test_a_program_is_said_in_words(client: httpx2.AsyncClient, installed:
         " → over after 21 days. Stops with the first answer."
     ) in page
     assert "VIP (if attributes vip is yes): 50; usually 5" in page
+    assert "3 calls at most; no answer: again after 1 day, 2 such calls at most; busy: again after 15 minutes;" in page
     assert "time_zone: not set" in page
     await apply(installed, "quarterly", cadence="91d")
     assert "all customers, once in 91 days, spread over the days; nobody more" in words(await client.get("/programs"))

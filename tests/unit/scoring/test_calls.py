@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.scoring.domain.calls import Hours, Slot, after_attempt, masked, next_slot
+from services.scoring.domain.calls import Hours, RetryRule, Slot, after_attempt, masked, next_slot
+from shared.contract.events import CallRetry
 from shared.contract.vocabulary import CallDisposition, CallOutcome
 
 HOURS = Hours(time(9), time(21))
@@ -58,6 +59,24 @@ def test_disposition_decides_the_next_attempt_or_the_outcome(
     disposition: CallDisposition, tries: int, follows: timedelta | CallOutcome
 ) -> None:
     assert after_attempt(disposition, tries=tries, max_attempts=3, later=timedelta(hours=2)) == follows
+
+
+@pytest.mark.parametrize(
+    ("tries", "alike", "limit", "follows"),
+    [
+        (1, 1, None, timedelta(hours=5)),
+        (2, 2, 3, timedelta(hours=5)),
+        (3, 3, 3, CallOutcome.UNREACHABLE),
+        (4, 4, 3, CallOutcome.UNREACHABLE),
+        (6, 1, None, CallOutcome.UNREACHABLE),
+    ],
+)
+def test_rule_of_the_program_replaces_the_default(
+    tries: int, alike: int, limit: int | None, follows: timedelta | CallOutcome
+) -> None:
+    rule = RetryRule(CallRetry(after_s=18_000, limit=limit), alike)
+    after = after_attempt(CallDisposition.BUSY, tries=tries, max_attempts=6, later=timedelta(), rule=rule)
+    assert after == follows
 
 
 def test_masked_number_hides_the_number() -> None:

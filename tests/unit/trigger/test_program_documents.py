@@ -10,8 +10,8 @@ import pytest
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, by_priority, compile_program
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
-from shared.contract.events import Window
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.events import CallRetry, Window
+from shared.contract.vocabulary import ChannelKind, UnansweredCall
 
 SHORTEST = "id: shop\nbrand: {name: Shop}\nstarts_on: [crm.purchase.completed]\n"
 
@@ -247,6 +247,41 @@ def test_conditions_are_bounded() -> None:
     leaf = "{field: order.amount, value: 1}"
     assert "at most 200" in problems(f"{SHORTEST}conditions: {{all: [{', '.join([leaf] * 201)}]}}")["conditions"]
     assert "10 levels" in problems(f"{SHORTEST}conditions: {'{not: ' * 10}{leaf}{'}' * 10}")["conditions"]
+
+
+def test_retries_of_a_call_go_into_the_plan_and_others_have_defaults() -> None:
+    call = "{channel: call, max_attempts: 6, retries: {no_answer: {after: 4h, limit: 3}, machine: {after: 1d}}}"
+    found = program(f"plan: [{call}]")
+    assert found.plan[0].retries == {
+        UnansweredCall.NO_ANSWER: CallRetry(after_s=14_400, limit=3),
+        UnansweredCall.MACHINE: CallRetry(after_s=86_400),
+    }
+    assert {outcome: each.retry.after_s for outcome, each in found.document.plan[0].all_retries.items()} == {
+        "no_answer": 14_400,
+        "busy": 900,
+        "machine": 86_400,
+    }
+    assert program("plan: [{channel: call}]").plan[0].retries == {}
+    assert ProgramDocument.model_validate_json(found.document.model_dump_json()) == found.document
+
+
+@pytest.mark.parametrize(
+    ("step", "where", "why"),
+    [
+        ("channel: sms, retries: {busy: {after: 1h}}", "plan.0", "only a call has them"),
+        ("channel: call, retries: {busy: {after: 1h, limit: 4}}", "plan.0", "more than the 3 of max_attempts"),
+        ("channel: call, retries: {busy: {after: 59s}}", "plan.0.retries.busy.after", "greater than or equal"),
+        ("channel: call, retries: {busy: {after: 15d}}", "plan.0.retries.busy.after", "less than or equal"),
+        ("channel: call, retries: {busy: {limit: 1}}", "plan.0.retries.busy.after", "required"),
+        ("channel: call, retries: {busy: {after: 1h, limit: 0}}", "plan.0.retries.busy.limit", "greater than or equal"),
+        ("channel: call, retries: {refused: {after: 1h}}", "plan.0.retries.refused", "no_answer"),
+    ],
+)
+def test_retries_that_are_not_valid_are_named(step: str, where: str, why: str) -> None:
+    found = problems(f"{SHORTEST}plan: [{{{step}}}]")
+    assert [(place, why in what) for place, what in found.items() if place.startswith(where)] == [
+        (next(iter(found)), True)
+    ], found
 
 
 @pytest.mark.parametrize(

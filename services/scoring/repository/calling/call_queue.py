@@ -15,21 +15,28 @@ from services.scoring.repository.calling.calls import HELD, SEEN
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.database import db
 
-_DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
-AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
-_IN_LANGUAGE = "({0}::text[] IS NULL OR t.language = ANY({0}) OR t.language = '' OR t.leased_by = $2)"
-_ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
-t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
+_FROM = "FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id"
+_DUE = f"""{_FROM}
+WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'"""
+_OWN = "t.leased_by = $2 AND t.lease_until > clock_timestamp()"
+_FREE = "(t.lease_until IS NULL OR t.lease_until < clock_timestamp())"
+_IN_LANGUAGE = "({0}::text[] IS NULL OR t.language = ANY({0}) OR t.language = '')"
+_WORKING = "NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator = $2 AND p.ended_at IS NULL)"
+_ORDER = "ORDER BY (t.kind = 'callback') DESC, t.appointed DESC, t.priority DESC, t.due_at"  # that of an index
 _STILL_THEIRS = "t.leased_by = $2 AND t.lease_until IS NOT NULL"
-_TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
-AND {SEEN.format("$5", "$6")} AND {_IN_LANGUAGE.format("$7")}
-AND (t.leased_by = $2 OR NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator = $2 AND p.ended_at IS NULL))
-{_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
-UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval,
+_LEASE = f"""UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $3::interval,
 taken_at = CASE WHEN {_STILL_THEIRS} THEN coalesce(t.taken_at, $1) ELSE $1 END,
 taken_from = CASE WHEN {_STILL_THEIRS} THEN t.taken_from END
-FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by, NULL AS answered_by"""  # noqa: S608 - constants only
+WHERE t.task_id IN ({{}}) RETURNING t.*, t.leased_by AS held_by, NULL AS answered_by"""  # noqa: S608 - constants only
+_ONE = "LIMIT 1 FOR UPDATE OF t SKIP LOCKED"
+_SEEN = SEEN.format("$4", "$5")
+_NEXT = f"""WITH own AS (SELECT t.task_id {_DUE} AND {_OWN} AND {_SEEN} {_ORDER} {_ONE}),
+free AS (SELECT t.task_id {_DUE} AND {_FREE} AND {_SEEN} AND {_IN_LANGUAGE.format("$6")}
+AND NOT EXISTS (SELECT FROM own) AND {_WORKING} {_ORDER} {_ONE})
+{_LEASE.format("SELECT task_id FROM own UNION ALL SELECT task_id FROM free")}"""  # noqa: S608 - constants only
+_CHOSEN = f"""WITH chosen AS (SELECT t.task_id {_DUE} AND ({_OWN} OR ({_FREE} AND (t.leased_by = $2 OR {_WORKING})))
+AND {_SEEN} AND t.task_id = $6 {_ONE})
+{_LEASE.format("SELECT task_id FROM chosen")}"""  # noqa: S608 - constants only
 
 
 async def take(  # noqa: PLR0913 - which task, and for whom
@@ -48,22 +55,26 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due. Who
     pauses gets no other than those that they already have.
     """
-    spoken = languages if task_id is None else None
-    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease, *scope.arguments, spoken)
+    statement, last = (_NEXT, languages) if task_id is None else (_CHOSEN, task_id)
+    rows = await db.fetch(session, statement, now, operator, lease, *scope.arguments, last)
     return calls.of_row(rows[0]) if rows else None
 
 
-_QUEUE = f"""SELECT t.*, {HELD} {_DUE} AND {SEEN.format("$3", "$4")} AND {_IN_LANGUAGE.format("$5")}
-{_ORDER} LIMIT 50"""
-_COUNT = f"""SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
-AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
-count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
-AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS callbacks,
-count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
-min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
-FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1
-AND {SEEN.format("$3", "$4")} AND {_IN_LANGUAGE.format("$5")}"""  # noqa: S608 - constants only
+MOST_COUNTED = 1000  # with more calls than this, the desk says that there are more
+_COUNTED = MOST_COUNTED + 1
+_VISIBLE = SEEN.format("$3", "$4")
+_SPOKEN = _IN_LANGUAGE.format("$5")
+_QUEUE = f"""SELECT * FROM ((SELECT t.*, {HELD}, true AS own {_DUE} AND {_OWN} AND {_VISIBLE} {_ORDER} LIMIT 50)
+UNION ALL (SELECT t.*, {HELD}, false {_DUE} AND {_FREE} AND {_VISIBLE} AND {_SPOKEN} {_ORDER} LIMIT 50)) t
+{_ORDER.replace("BY", "BY own DESC,")} LIMIT 50"""  # noqa: S608 - constants only
+_OPEN = f"""{_FROM} WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1 AND {_VISIBLE}
+AND ({_SPOKEN} OR t.leased_by = $2)"""
+_MINE = f"{_DUE} AND (({_FREE} AND {_SPOKEN}) OR {_OWN}) AND {_VISIBLE}"
+_COUNT = f"""SELECT (SELECT count(*) FROM (SELECT {_MINE} LIMIT {_COUNTED}) c) AS due,
+(SELECT count(*) {_MINE} AND t.kind = 'callback') AS callbacks,
+(SELECT count(*) FROM (SELECT {_OPEN} AND t.due_at > $1 LIMIT {_COUNTED}) c) AS later,
+(SELECT count(*) {_OPEN} AND t.due_at > $1 AND t.appointed) AS appointments,
+(SELECT t.due_at {_OPEN} AND t.due_at > $1 ORDER BY t.due_at LIMIT 1) AS next_due"""  # noqa: S608 - constants only
 
 
 async def queue(
@@ -74,7 +85,10 @@ async def queue(
     scope: StaffScope = WHOLE,
     languages: Sequence[str] | None = None,
 ) -> tuple[list[CallTask], asyncpg.Record]:
-    """List the tasks this operator can take now, in the order of `take`, with counts of due and later tasks."""
+    """List the tasks this operator can take now, in the order of `take`, with counts of due and later tasks.
+
+    More than MOST_COUNTED due or later tasks are not counted further.
+    """
     due = await db.fetch(session, _QUEUE, now, operator, *scope.arguments, languages)
     counts = await db.fetch(session, _COUNT, now, operator, *scope.arguments, languages)
     return calls.of_rows(due), counts[0]

@@ -9,10 +9,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.calls import CallAttempt, CallTask, Hours, Slot, TaskKind
-from shared.contract.events import CallRequested, CallWithdrawn
+from services.scoring.domain.calls import CallAttempt, CallTask, Hours, RetryRule, Slot, TaskKind
+from shared.contract.events import CallRequested, CallRetry, CallWithdrawn
 from shared.contract.staff_scope import WHOLE, StaffScope
-from shared.contract.vocabulary import CallOutcome, Service
+from shared.contract.vocabulary import CallOutcome, Service, UnansweredCall
 from shared.database import db
 from shared.database.isolated import isolated
 from shared.locales import primary_language
@@ -134,6 +134,24 @@ async def add_attempts(session: AsyncSession, attempts: Sequence[CallAttempt]) -
         [each.note for each in attempts],
     )
     await db.fetch(session, _RELEASE, *columns)
+
+
+_RETRY_RULES = """SELECT w.task_id, p.step->'retries'->>w.disposition AS retry,
+(SELECT count(*) FROM call_attempts a WHERE a.task_id = w.task_id AND a.disposition = w.disposition) AS alike
+FROM unnest($1::uuid[], $2::text[]) AS w (task_id, disposition) JOIN call_tasks t ON t.task_id = w.task_id
+JOIN invitations i ON i.id = t.invitation_id JOIN contents c ON c.digest = i.content,
+jsonb_array_elements(c.document->'plan') AS p (step)
+WHERE t.kind = 'survey' AND (p.step->>'step')::int = t.step AND p.step->'retries' ? w.disposition"""
+
+
+async def retry_rules(session: AsyncSession, attempts: Sequence[CallAttempt]) -> dict[UUID, RetryRule]:
+    """Return what programs say about the dispositions of stored attempts, by task; no rule for those without one."""
+    unanswered = [each for each in attempts if each.disposition.value in set(UnansweredCall)]
+    if not unanswered:
+        return {}
+    tasks, dispositions = [each.task.task_id for each in unanswered], [each.disposition for each in unanswered]
+    rows = await db.fetch(session, _RETRY_RULES, tasks, dispositions)
+    return {row["task_id"]: RetryRule(CallRetry.model_validate_json(row["retry"]), row["alike"]) for row in rows}
 
 
 _ATTEMPTS = """SELECT disposition, operator, at, note FROM call_attempts WHERE task_id = $1 ORDER BY attempt"""

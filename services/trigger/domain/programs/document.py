@@ -23,9 +23,22 @@ from services.trigger.domain.programs.field_types import (
 from services.trigger.domain.programs.quotas import Quota
 from services.trigger.domain.programs.segments import Segment, default_segments
 from services.trigger.domain.programs.wording import WORDING
-from shared.contract.events import Brand, ContactCap, ExtraQuestion, Id, Labels, Name, Reasons, Text, Thanks, Window
+from shared.contract.events import (
+    CALL_RETRIES,
+    Brand,
+    CallRetry,
+    ContactCap,
+    ExtraQuestion,
+    Id,
+    Labels,
+    Name,
+    Reasons,
+    Text,
+    Thanks,
+    Window,
+)
 from shared.contract.labels import mistake_in
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, UnansweredCall
 
 NO_ZONE = "UTC"  # the zone of a program that names none; one that means UTC says Etc/UTC
 
@@ -61,6 +74,17 @@ class Texts(_Document):
         return labels
 
 
+class CallRetryDocument(_Document):
+    """What follows a call that reached nobody: another `after` a time, none after `limit` such calls."""
+
+    after: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=14))]
+    limit: Annotated[int, Field(ge=1, le=20)] | None = None
+
+    @property
+    def retry(self) -> CallRetry:
+        return CallRetry(after_s=int(self.after.total_seconds()), limit=self.limit)
+
+
 class StepDocument(_Document):
     """One contact; `after` is the time since the previous one. Without a window it is `DEFAULT_WINDOWS`."""
 
@@ -70,12 +94,31 @@ class StepDocument(_Document):
     window: Window | None = None
     holidays: HolidayCalendar | None = None
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    retries: dict[UnansweredCall, CallRetryDocument] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _default_window(cls, given: Any) -> Any:
         window = DEFAULT_WINDOWS.get(given.get("channel", "")) if isinstance(given, dict) else None
         return given if window is None else {"window": window, **given}
+
+    @model_validator(mode="after")
+    def _valid_retries(self) -> Self:
+        if self.retries and self.channel is not ChannelKind.CALL:
+            raise ValueError("retries: only a call has them")
+        for outcome, retry in self.retries.items():
+            if retry.limit is not None and retry.limit > self.max_attempts:
+                raise ValueError(f"retries.{outcome}.limit: more than the {self.max_attempts} of max_attempts")
+        return self
+
+    @property
+    def all_retries(self) -> dict[UnansweredCall, CallRetryDocument]:
+        """The retries of a call, with the defaults of outcomes that it says nothing of."""
+        defaults = {
+            outcome: CallRetryDocument.model_validate({"after": f"{retry.after_s}s", "limit": retry.limit})
+            for outcome, retry in CALL_RETRIES.items()
+        }
+        return defaults | self.retries
 
 
 Priority = Annotated[int, Field(strict=True, ge=-1000, le=1000)]

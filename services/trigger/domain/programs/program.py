@@ -131,6 +131,7 @@ def _plan(document: ProgramDocument) -> list[PlanStep]:
             window=step.window,
             holidays=step.holidays,
             max_attempts=step.max_attempts,
+            retries={outcome: each.retry for outcome, each in step.retries.items()},
         )
         for number, step in enumerate(document.plan, start=1)
     ]
