@@ -51,6 +51,7 @@ def _task(invitation: Invitation, now: datetime) -> CallTask:
         tries=0,
         max_attempts=_MAX_ATTEMPTS,
         appointed=False,
+        priority=0,
         due_at=now,
         expires_at=invitation.expires_at,
         held_by=None,

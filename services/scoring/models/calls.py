@@ -45,7 +45,6 @@ call_tasks = sa.Table(
         "due_at",
         postgresql_where=sa.text("state = 'open'"),
     ),
-    sa.Index("call_tasks_held", "leased_by", postgresql_where=sa.text("state = 'open' AND lease_until IS NOT NULL")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(
         "call_tasks_callback",

@@ -34,13 +34,10 @@ def upgrade() -> None:
         [sa.text("(kind = 'callback') DESC"), sa.text("appointed DESC"), sa.text("priority DESC"), "due_at"],
         postgresql_where=sa.text("state = 'open'"),
     )
-    held = sa.text("state = 'open' AND lease_until IS NOT NULL")
-    op.create_index("call_tasks_held", "call_tasks", ["leased_by"], postgresql_where=held)
 
 
 def downgrade() -> None:
     """Delete the lists; the calls in them stay reserved until the lists would have expired."""
-    op.drop_index("call_tasks_held", "call_tasks")
     op.drop_index("call_tasks_next", "call_tasks")
     op.drop_table("listed_calls")
     op.drop_table("call_lists")
