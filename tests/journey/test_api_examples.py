@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.web.api_docs.examples import EXAMPLES, Example
-from tests.journey.stage import Stage, open_stage, purchase
+from tests.journey.stage import MONDAY, Stage, open_stage, purchase
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _LINK = r"https?://[\w.:-]+/s/[\w-]{22}"
@@ -39,9 +40,17 @@ async def _the_call_is_taken_again(stage: Stage) -> None:
     assert again.status_code == 200
 
 
+async def _two_calls_are_due(stage: Stage) -> None:
+    for number in (3, 4):
+        await stage.happens(purchase(number, at=MONDAY + timedelta(days=7)))
+    for hours in (1, 73, 49, 49):
+        await stage.after(hours=hours)
+
+
 SCENES: Mapping[str, Callable[[Stage], Awaitable[None]]] = {
     "POST /v1/desk/take": _a_call_is_due,
     "POST /v1/desk/{task_id}/answer": _the_call_is_taken_again,
+    "PUT /v1/call-lists/{list_id}": _two_calls_are_due,
 }
 
 

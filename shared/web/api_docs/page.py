@@ -12,16 +12,15 @@ _FILES = "/static-offline-docs"
 
 def add_page(app: FastAPI) -> None:
     """Serve the page of an app that FastAPIOffline made; it says that it is in English."""
-    shown = get_swagger_ui_html(
-        openapi_url=str(app.openapi_url),
-        title=f"{app.title} API",
-        swagger_js_url=f"{_FILES}/swagger-ui-bundle.js",
-        swagger_css_url=f"{_FILES}/swagger-ui.css",
-        swagger_favicon_url=f"{_FILES}/favicon.png",
-    )
-    page = bytes(shown.body).decode().replace("<html>", '<html lang="en">', 1)
 
     async def show() -> HTMLResponse:
-        return HTMLResponse(page)
+        shown = get_swagger_ui_html(
+            openapi_url=str(app.openapi_url),
+            title=f"{app.title} API",
+            swagger_js_url=f"{_FILES}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_FILES}/swagger-ui.css",
+            swagger_favicon_url=f"{_FILES}/favicon.png",
+        )
+        return HTMLResponse(bytes(shown.body).decode().replace("<html>", '<html lang="en">', 1))
 
     app.add_api_route(PATH, show, methods=["GET"], include_in_schema=False)

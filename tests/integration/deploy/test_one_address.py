@@ -38,7 +38,7 @@ async def test_every_page_and_api_is_at_one_address(running: Earshot) -> None:
         assert await running.status(path, service=service) == 200
     assert await running.status("/mailbox", service="trigger") == 404
     for path in pages:
-        assert await policies_of_files(running.web, running.addresses["scoring"] + path) == KEPT
+        assert (path, await policies_of_files(running.web, running.addresses["scoring"] + path)) == (path, KEPT)
 
 
 async def test_docs_are_one_page_of_all_apis_at_the_one_address_and_each_services_own_at_its_port(
@@ -59,7 +59,7 @@ async def test_docs_are_one_page_of_all_apis_at_the_one_address_and_each_service
     operations = [each for path in documents["scoring"]["paths"].values() for each in path.values()]
     assert len({each["operationId"] for each in operations}) == len(operations)
     titles = [(await running.web.get(f"{address}/docs")).text for address in running.addresses.values()]
-    assert ["<title>Earshot - Swagger UI</title>" in page for page in titles] == [True, False, False]
+    assert ["<title>Earshot API</title>" in page for page in titles] == [True, False, False]
 
 
 async def test_odd_request_reaches_the_service_of_its_path_or_a_clear_error(running: Earshot) -> None:

@@ -30,6 +30,17 @@ async def test_empty_choice_of_a_form_is_none(scoring: Scoring, client: httpx2.A
     assert (await client.get(f"/?{choice}")).status_code == 200
 
 
+async def test_page_before_the_first_answer_counts_who_may_still_answer(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    await scoring.asked()
+    page = await client.get("/")
+    assert page.status_code == 200
+    waiting = re.search(r"Still waiting, not in this rate</dt><dd>(\d+)</dd>", page.text)
+    assert waiting is not None
+    assert waiting[1] == "1"
+
+
 async def test_last_days_end_today_where_the_program_is(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     east = {"title": "Far east", "time_zone": "Asia/Vladivostok"}
     await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=east))
