@@ -25,7 +25,7 @@ async def waiting(scoring: Scoring, copies: int) -> None:
 async def test_next_call_is_found_in_the_order_of_an_index(scoring: Scoring) -> None:
     await waiting(scoring, 5000)
     lease = timedelta(minutes=15)
-    rows = await scoring.rows(f"EXPLAIN {call_queue._NEXT}", scoring.clock.now(), "Anna", lease, None, None)
+    rows = await scoring.rows(f"EXPLAIN {call_queue._NEXT}", scoring.clock.now(), "Anna", lease, None, None, None)
     read = "\n".join(row["QUERY PLAN"] for row in rows)
     assert "Index Scan using call_tasks_next" in read
     assert "Index Scan using call_tasks_held" in read
