@@ -215,7 +215,7 @@ async def test_call_that_was_taken_is_not_shown_when_its_store_is_taken_away(
     assert (await web.post(f"{task}/answer", data={"score": "9"})).headers["location"] == "/desk?said=lost"
     report = {"operator": "Vera", "disposition": "refused"}
     assert (await web.post(f"/v1/desk/{call.task_id}/outcome", json=report)).status_code == 404
-    assert (await web.post(f"{task}/keep")).json() == {"held": False, "there": None}
+    assert (await web.post(f"{task}/keep")).json() == {"held": False, "holder": None, "there": None}
     assert "Noted" not in (await web.get(f"/desk?noted=no_answer&task={call.task_id}")).text
 
 
