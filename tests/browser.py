@@ -20,9 +20,12 @@ from playwright.async_api import (
     ViewportSize,
     WebError,
     async_playwright,
+    expect,
 )
 
 from tests.staff import STAFF
+
+expect.set_options(timeout=20_000)  # ms: a page may be slow beside other work
 
 SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
 PHONE: ViewportSize = {"width": 360, "height": 640}
