@@ -18,11 +18,12 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentReleased, Suppression
 from shared.contract.suppression_words import REASONS
+from shared.database.audit import search
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.audit.last_acts import newest_acts
-from shared.web.problems import Unprocessable
+from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.done_acts import require_act, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import InvalidTicket, TicketSigner
@@ -83,6 +84,8 @@ class SuppressionPages:
         except InvalidTicket:
             raise Unprocessable(mark("The form cannot be read"), mark("Lift the suppression and undo that.")) from None
         async with self.sessions.begin() as session:
+            if not await search.customers(session, [lifted.respondent_id]):  # an erasure deletes who it was
+                raise Conflict(mark("Nothing was undone"), mark("This customer was erased meanwhile."))
             await apply_receipts.restore(session, lifted, now=self.clock.now())
         tell(gettext(_RESTORED), page=_PAGE)
         return RedirectResponse(_PAGE, HTTPStatus.SEE_OTHER)

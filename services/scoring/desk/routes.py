@@ -134,7 +134,7 @@ class Desk:
         typed, operator = typed_in(form), operator_of(request)
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
-            return _to_desk("lost")
+            return await self._not_saved(request, task_id, typed, said="lost")
         if typed.score is None or typed.too_long:
             said = "score" if typed.score is None else "long"
             return await self._page(request, task, invitation, typed=typed, said=said, status=Unprocessable.status)
@@ -151,7 +151,7 @@ class Desk:
         now, typed = self.clock.now(), typed_in(form)
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
-            return _to_desk("lost")
+            return await self._not_saved(request, task_id, typed, said="lost")
         try:
             disposition = CallDisposition(str(form.get("disposition")))
             later = delay_of(form, task, now)

@@ -27,7 +27,7 @@ from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
 from shared.database.db import Sessions
-from shared.languages.current import gettext
+from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
@@ -282,11 +282,10 @@ def _fields(person: Person) -> dict[str, object]:
 def _refuse_stale(form: FormData, person: Person) -> None:
     """Raise InvalidPerson for a form that was opened before the person was changed."""
     if form.get("version", person.version) != person.version:
-        roles = ", ".join(sorted(role.label for role in person.roles))
-        stored = f"{person.name}, {roles}, sees {person.scope.text}"
-        raise InvalidPerson(
-            "version", f"somebody has changed this person meanwhile ({stored}); save again to replace it"
-        )
+        roles = ", ".join(sorted(lookup(role.label) for role in person.roles))
+        stored = gettext("%(name)s, %(roles)s, sees %(scope)s", name=person.name, roles=roles, scope=person.sees)
+        why = gettext("somebody has changed this person meanwhile (%(stored)s): look at what holds", stored=stored)
+        raise InvalidPerson("version", why)
 
 
 def _ids(text: str) -> list[UUID]:

@@ -84,6 +84,17 @@ async def test_invented_suppression_is_not_put_back(chain: Chain, client: httpx2
     assert await chain.rows("SELECT 1 FROM suppressions") == []
 
 
+async def test_suppression_of_a_customer_who_was_erased_meanwhile_is_not_put_back(
+    chain: Chain, client: httpx2.AsyncClient
+) -> None:
+    await Receiver(chain).told(ReceiptKind.COMPLAINT, await sent(chain, request("ann@example.com")))
+    (row,) = await chain.rows("SELECT id, respondent_id FROM suppressions")
+    lifted = (await client.post(f"/suppressions/{row['id']}/release")).text
+    await chain.take(RespondentErased(respondent_id=row["respondent_id"]))
+    assert (await undo(client, lifted)).status_code == 409
+    assert await chain.rows("SELECT 1 FROM suppressions") == []
+
+
 async def test_suppression_is_put_back_by_who_lifted_it_just_before_and_once(
     chain: Chain, client: httpx2.AsyncClient
 ) -> None:
