@@ -43,7 +43,7 @@ async def test_customer_is_found_shown_exported_and_erased(running: Earshot, bro
     history = page.locator("#history")
     await expect(history).to_have_attribute("data-whole", "yes")
     await expect(history.get_by_text("Asked")).to_be_visible()
-    await expect(history.get_by_text("Survey of after-purchase began")).to_be_visible()
+    await expect(history.get_by_text("Survey of After a purchase or a service began")).to_be_visible()
     await looked_at(page, "customer", faults)
     async with page.expect_download() as saving:
         await page.get_by_role("button", name="Export everything as JSON").click()
