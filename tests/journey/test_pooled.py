@@ -35,6 +35,7 @@ async def through() -> AsyncIterator[Mapping[str, str]]:
         server = Server(folder, free_port())
         server.make()
         with running(server), postgres_server.pgbouncer(server, folder, pool_mode="transaction") as port:
+            server.make_database("pooled")
             direct = await embedded.prepare(Embedded(server.url, folder), "pooled")
             own = {str(service): direct[service] for service in ALL}
             await databases.migrate(own)

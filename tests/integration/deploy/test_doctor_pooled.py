@@ -38,6 +38,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 async def direct(server: Server) -> Mapping[str, str]:
     """A migrated database of this server: one URL per schema."""
+    server.make_database("doctor")
     urls = await embedded.prepare(Embedded(server.url, server.folder), "doctor")
     await databases.migrate(urls)
     return urls
