@@ -32,13 +32,13 @@ def server() -> Iterator[Server]:
         made = Server(folder, free_port())
         made.make()
         with running(made):
+            made.make_database("doctor")
             yield made
 
 
 @pytest.fixture
 async def direct(server: Server) -> Mapping[str, str]:
     """A migrated database of this server: one URL per schema."""
-    server.make_database("doctor")
     urls = await embedded.prepare(Embedded(server.url, server.folder), "doctor")
     await databases.migrate(urls)
     return urls
