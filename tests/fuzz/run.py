@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -355,11 +356,14 @@ class Fuzz:
         return wrong
 
     async def _link_of(self, customer: str) -> str:
+        """Return the path of a customer's link when the survey has arrived where links are opened, too."""
+        web = self.running.web
         async with asyncio.timeout(SETTLE_S):
             while True:
-                given = await self.running.web.post(f"{self.address}/v1/links", json={"customer": customer})
-                if given.is_success:
-                    return httpx2.URL(given.json()["url"]).path
+                given = await web.post(f"{self.address}/v1/links", json={"customer": customer})
+                path = httpx2.URL(given.json()["url"]).path if given.is_success else ""
+                if path and (await web.get(self.address + path)).status_code != HTTPStatus.NOT_FOUND:
+                    return path
                 await asyncio.sleep(0.2)
 
 
