@@ -43,6 +43,7 @@ call_tasks = sa.Table(
         sa.text("appointed DESC"),
         sa.text("priority DESC"),
         "due_at",
+        "task_id",
         postgresql_where=sa.text("state = 'open'"),
     ),
     sa.Index("call_tasks_invitation", "invitation_id"),

@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_index(
         "call_tasks_next",
         "call_tasks",
-        [sa.text("(kind = 'callback') DESC"), sa.text("appointed DESC"), sa.text("priority DESC"), "due_at"],
+        [sa.text("(kind = 'callback') DESC"), sa.text("appointed DESC"), sa.text("priority DESC"), "due_at", "task_id"],
         postgresql_where=sa.text("state = 'open'"),
     )
 

@@ -51,7 +51,7 @@ _RESERVE = f"""WITH next AS (SELECT t.task_id FROM call_tasks t JOIN invitations
 WHERE t.state = 'open' AND t.kind = 'survey' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1
 AND i.state = 'open' AND t.phone <> '' AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp())
 AND ($2::text IS NULL OR i.program = $2) AND {_NOT_ANSWERED}
-ORDER BY t.appointed DESC, t.priority DESC, t.due_at LIMIT $3 FOR UPDATE OF t SKIP LOCKED),
+ORDER BY t.appointed DESC, t.priority DESC, t.due_at, t.task_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED),
 reserved AS (UPDATE call_tasks t SET leased_by = $4, lease_until = $5, taken_at = $1, taken_from = NULL
 FROM next WHERE t.task_id = next.task_id)
 INSERT INTO listed_calls (list_id, task_id) SELECT $6, task_id FROM next"""  # noqa: S608 - constants only

@@ -22,7 +22,9 @@ _OWN = "t.leased_by = $2 AND t.lease_until > clock_timestamp()"
 _FREE = "(t.lease_until IS NULL OR t.lease_until < clock_timestamp())"
 _IN_LANGUAGE = "({0}::text[] IS NULL OR t.language = ANY({0}) OR t.language = '')"
 _WORKING = "NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator = $2 AND p.ended_at IS NULL)"
-_ORDER = "ORDER BY (t.kind = 'callback') DESC, t.appointed DESC, t.priority DESC, t.due_at"  # that of an index
+_ORDER = (
+    "ORDER BY (t.kind = 'callback') DESC, t.appointed DESC, t.priority DESC, t.due_at, t.task_id"  # that of an index
+)
 _STILL_THEIRS = "t.leased_by = $2 AND t.lease_until IS NOT NULL"
 _LEASE = f"""UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $3::interval,
 taken_at = CASE WHEN {_STILL_THEIRS} THEN coalesce(t.taken_at, $1) ELSE $1 END,
@@ -52,7 +54,7 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     """Lease the task with `task_id`, or the next one in `scope` without it; None when no such task is due.
 
     The next one is in one of the `languages`, or in any if they are None; a task that is named may be in any. First
-    comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due. Who
+    comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due, asked for earlier. Who
     pauses gets no other than those that they already have.
     """
     statement, last = (_NEXT, languages) if task_id is None else (_CHOSEN, task_id)
