@@ -63,7 +63,7 @@ from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
 from shared.web.api_keys.verifier import ApiKeyVerifier
-from shared.web.app import create_app
+from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
 from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
@@ -106,13 +106,14 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     )
     for router in _staff_routers(settings, database.sessions, clock, accounts):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
-    app.include_router(
+    add_router(
+        app,
         CustomerPages(
             Service.DISPATCHER, database.sessions, StaffPages.of(settings, Service.DISPATCHER), read_held
-        ).router()
+        ).router(),
     )
-    app.include_router(UnsubscribePages(database.sessions, clock).router())
-    app.include_router(WebhookRoutes(database.sessions, wiring.verifiers(settings)).router())
+    add_router(app, UnsubscribePages(database.sessions, clock).router())
+    add_router(app, WebhookRoutes(database.sessions, wiring.verifiers(settings)).router())
     return app
 
 

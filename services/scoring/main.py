@@ -73,7 +73,7 @@ from shared.runtime import ServiceContext
 from shared.staff_mail import StaffMail
 from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
-from shared.web.app import create_app
+from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
 from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
@@ -152,38 +152,36 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     )
     staff_pages = StaffPages.of(settings, Service.SCORING)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
-    app.include_router(AnswerPagePreviews(sessions, clock).router())
-    app.include_router(DeskKeys(staff_pages).router())
-    app.include_router(PromisedCalls(sessions, clock, staff_pages).router())
-    app.include_router(TeamFigures(sessions, clock, staff_pages).router())
-    app.include_router(Team(sessions, clock, staff_pages, settings.desk_lease).router())
-    app.include_router(
-        Desk(sessions, writer, clock, staff_pages, settings.desk_lease, settings.desk_call_link).router()
-    )
-    app.include_router(manual.router(staff_pages))
-    app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
-    app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
-    app.include_router(CallListsApi(sessions, writer, clock).router())
-    app.include_router(ScoreApi(sessions, clock, employees=settings.employee_figures).router())
-    app.include_router(SettingsForms(sessions).router())
-    app.include_router(CommentPages(sessions, staff_pages).router())
-    app.include_router(TagPages(sessions, staff_pages).router())
-    app.include_router(StorePages(sessions, staff_pages).router())
-    app.include_router(StoresApi(sessions).router())
+    add_router(app, AnswerPagePreviews(sessions, clock).router())
+    add_router(app, DeskKeys(staff_pages).router())
+    add_router(app, PromisedCalls(sessions, clock, staff_pages).router())
+    add_router(app, TeamFigures(sessions, clock, staff_pages).router())
+    add_router(app, Team(sessions, clock, staff_pages, settings.desk_lease).router())
+    add_router(app, Desk(sessions, writer, clock, staff_pages, settings.desk_lease, settings.desk_call_link).router())
+    add_router(app, manual.router(staff_pages))
+    add_router(app, Suspects(sessions, writer, clock, staff_pages).router())
+    add_router(app, AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
+    add_router(app, CallListsApi(sessions, writer, clock).router())
+    add_router(app, ScoreApi(sessions, clock, employees=settings.employee_figures).router())
+    add_router(app, SettingsForms(sessions).router())
+    add_router(app, CommentPages(sessions, staff_pages).router())
+    add_router(app, TagPages(sessions, staff_pages).router())
+    add_router(app, StorePages(sessions, staff_pages).router())
+    add_router(app, StoresApi(sessions).router())
     log_in_pages = LogInPages(log_in, access, staff_pages, clients, samples, link_mailer, settings.oidc)
-    app.include_router(log_in_pages.router())
-    app.include_router(OidcPages(log_in_pages, {each.id: Provider(each) for each in settings.oidc}).router())
+    add_router(app, log_in_pages.router())
+    add_router(app, OidcPages(log_in_pages, {each.id: Provider(each) for each in settings.oidc}).router())
     by_issuer = {each.issuer: each for each in settings.oidc}
-    app.include_router(AccountPage(log_in, access, staff_pages, by_issuer).router())
-    app.include_router(PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
+    add_router(app, AccountPage(log_in, access, staff_pages, by_issuer).router())
+    add_router(app, PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
     people = settings.address_fingerprints, _names, accounts.logins
-    app.include_router(AuditPages(Service.SCORING, sessions, staff_pages, *people).router())
-    app.include_router(CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
-    app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
-    app.include_router(Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())
-    app.include_router(Sharing(sessions, clock, staff_pages, settings.public_url.rstrip("/")).router())
-    app.include_router(OwnScores(sessions, clock, staff_pages, counted=settings.employee_figures).router())
-    app.include_router(Live(sessions, stop or asyncio.Event(), health, access.current).router())
+    add_router(app, AuditPages(Service.SCORING, sessions, staff_pages, *people).router())
+    add_router(app, CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
+    add_router(app, Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
+    add_router(app, Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())
+    add_router(app, Sharing(sessions, clock, staff_pages, settings.public_url.rstrip("/")).router())
+    add_router(app, OwnScores(sessions, clock, staff_pages, counted=settings.employee_figures).router())
+    add_router(app, Live(sessions, stop or asyncio.Event(), health, access.current).router())
     return app
 
 

@@ -55,7 +55,7 @@ from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
 from shared.web.api_keys.verifier import ApiKeyVerifier
-from shared.web.app import create_app
+from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
 from shared.web.audit.trail import AuditTrail
 from shared.web.client_address import ClientAddress
@@ -101,10 +101,10 @@ def build_app(
     )
     intake = EventIntake(database.sessions, clock, settings.installation)
     sources = load_sources(settings)
-    app.include_router(SourceWebhooks(intake, sources).router())  # a vendor may add parameters
+    add_router(app, SourceWebhooks(intake, sources).router())  # a vendor may add parameters
     for router in _routers(settings, database, intake, sources=sources):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
-    app.include_router(CustomerSearch(intake, StaffPages.of(settings, Service.TRIGGER)).router())
+    add_router(app, CustomerSearch(intake, StaffPages.of(settings, Service.TRIGGER)).router())
     app.add_api_route("/", _root, include_in_schema=False)
     return app
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
@@ -82,7 +82,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app = FastAPIOffline(None, None, title=f"Earshot {service}", version="0.1.0", telemetry=telemetry)
     plain = (PlainRoute(files.PATH, files.respond, methods=["GET"]), *plain)
     add_page(app)
-    app.include_router(Operations(health).router())
+    add_router(app, Operations(health).router())
     document = app.openapi
     app.openapi = lambda: completed(document(), service)  # type: ignore[method-assign] # as FastAPI documents it
     for kind in (Problem, HTTPException, RequestValidationError):
@@ -101,6 +101,11 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     app.add_middleware(Languages, catalogues=catalogues, otherwise=access.language, https=access.cookie.https)
     app.add_middleware(_SecurityHeaders, https=https, origins=access.origins)
     return app
+
+
+def add_router(app: FastAPI, router: APIRouter) -> None:
+    """Add the routes of a router as they are; FastAPI's `include_router` builds each of them a second time."""
+    app.router.routes.extend(router.routes)
 
 
 class PlainRoute(Route):

@@ -54,8 +54,8 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     """Lease the task with `task_id`, or the next one in `scope` without it; None when no such task is due.
 
     The next one is in one of the `languages`, or in any if they are None; a task that is named may be in any. First
-    comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due, asked for earlier. Who
-    pauses gets no other than those that they already have.
+    comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due, asked
+    for earlier. Who pauses gets no other than those that they already have.
     """
     statement, last = (_NEXT, languages) if task_id is None else (_CHOSEN, task_id)
     rows = await db.fetch(session, statement, now, operator, lease, *scope.arguments, last)
