@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -176,7 +177,13 @@ def _connecting() -> tenacity.AsyncRetrying:
 
 
 def tls() -> ssl.SSLContext:
-    """Make a TLS context that verifies certificates; by the authorities of the system, or of `SSL_CERT_FILE`."""
+    """Return a TLS context that verifies certificates; by the authorities of the system, or of `SSL_CERT_FILE`."""
+    return _verifying(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _verifying(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Make a context; httpx2 itself reads the variables of these values."""
     return httpx2.create_ssl_context()
 
 
