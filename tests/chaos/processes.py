@@ -46,7 +46,6 @@ ROLES = (
     Role("scoring", Service.SCORING, CONSUMER_POINTS, (10, 25)),  # a group waits for its only member
     Role("trigger", Service.TRIGGER, CONSUMER_POINTS, (10, 25)),
 )
-DISPATCHERS = ROLES[:2]
 PAUSED = Role("paused", Service.DISPATCHER, (), (0, 0))
 
 

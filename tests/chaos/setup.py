@@ -30,7 +30,7 @@ from tests.chaos.health_monitor import HealthMonitor, open_databases
 from tests.chaos.oracle import Oracle
 from tests.chaos.outages import Outages
 from tests.chaos.participants import Participants
-from tests.chaos.processes import DISPATCHERS, ROLES, Processes, Role
+from tests.chaos.processes import ROLES, Processes, Role
 from tests.chaos.providers import Providers, open_providers
 from tests.chaos.servers import Postgres, open_primary_and_standby, open_single_server
 from tests.staff import PROCESS_STAFF
@@ -55,9 +55,8 @@ class Plan:
 
     @property
     def roles_to_cover(self) -> Sequence[Role]:
-        """The roles whose crash points must all be reached; a short run on Kafka has no time for that."""
-        short = DISPATCHERS if self.transport == "postgres" else ()
-        return ROLES if self.is_long else short
+        """The roles whose crash points must all be reached; a short run has no time for that."""
+        return ROLES if self.is_long else ()
 
 
 @dataclass
