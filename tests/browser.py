@@ -42,7 +42,7 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 HUMAN = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +112,10 @@ async def watched(browser: Browser, **options: Any) -> AsyncIterator[BrowserCont
 
 async def schemes_of(page: Page) -> AsyncIterator[str]:
     """Show the page light, then dark."""
-    for scheme in _SCHEMES:
+    for scheme in SCHEMES:
         await page.emulate_media(color_scheme=scheme)
         yield scheme
-    await page.emulate_media(color_scheme=_SCHEMES[0])
+    await page.emulate_media(color_scheme=SCHEMES[0])
 
 
 async def photograph(page: Page, name: str) -> None:
