@@ -13,7 +13,7 @@ import pytest
 
 from shared.contract.events import CallWithdrawn
 from tests.integration.scoring.desk.test_callbacks import complained
-from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
+from tests.integration.scoring.stand import Scoring, call_for, named, on_desk, take
 
 
 def words_of(page: str) -> str:
@@ -35,7 +35,8 @@ async def take_over(
     client: httpx2.AsyncClient, task_id: object, *, of: str = "Anna", by: str = "Vera"
 ) -> httpx2.Response:
     cookies = {"cookie": f"operator={by}"}
-    return await client.post("/desk-team/take-over", data={"task_id": str(task_id), "operator": of}, headers=cookies)
+    form = {"task_id": str(task_id), "operator": str(named(of).id)}
+    return await client.post("/desk-team/take-over", data=form, headers=cookies)
 
 
 async def holders(scoring: Scoring) -> list[tuple[str | None, str | None]]:
