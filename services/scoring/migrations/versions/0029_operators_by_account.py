@@ -28,6 +28,9 @@ _ON_INSERT = """CREATE TRIGGER {table}_new_operator BEFORE INSERT ON {table} FOR
 WHEN (NEW.{name} IS NOT NULL AND NEW.{id} IS NULL) EXECUTE FUNCTION fill_{id}()"""
 _ON_UPDATE = """CREATE TRIGGER {table}_other_operator BEFORE UPDATE OF {name} ON {table} FOR EACH ROW
 WHEN (NEW.{name} IS DISTINCT FROM OLD.{name} AND NEW.{id} IS NOT DISTINCT FROM OLD.{id}) EXECUTE FUNCTION fill_{id}()"""
+_IDS_OF_BEFORE = """WITH known AS MATERIALIZED (SELECT called, operator_id_of(called, NULL) AS id
+FROM (SELECT DISTINCT {name} AS called FROM {table} WHERE {wanted}) names)
+UPDATE {table} SET {id} = known.id FROM known WHERE {name} = known.called AND {wanted}"""
 _OPERATOR = {"name": "operator", "id": "operator_id"}
 _HOLDER = {"name": "leased_by", "id": "leased_by_id"}
 _WRITTEN = (  # table, its columns, the triggers that it needs, which rows of before get an id
@@ -48,9 +51,8 @@ def upgrade() -> None:
     for columns in (_HOLDER, _OPERATOR):
         op.execute(_FILL.format(**columns))
     for table, columns, triggers, wanted in _WRITTEN:
-        name, id_ = columns["name"], columns["id"]
-        op.add_column(table, sa.Column(id_, sa.Uuid))
-        op.execute(f"UPDATE {table} SET {id_} = operator_id_of({name}, NULL) WHERE {wanted}")  # noqa: S608 - constants
+        op.add_column(table, sa.Column(columns["id"], sa.Uuid))
+        op.execute(_IDS_OF_BEFORE.format(table=table, wanted=wanted, **columns))
         for trigger in triggers:
             op.execute(trigger.format(table=table, **columns))
     op.create_index(

@@ -44,7 +44,7 @@ _HELD = f"""SELECT t.task_id, t.leased_by_id AS operator_id, {LEASED_NAME} AS op
 t.kind,
 i.program_title, i.program, i.dimensions->>'store' AS store, {SEEN.format("$1", "$2")} AS seen
 FROM call_tasks t JOIN invitation_details i ON i.id = t.invitation_id
-WHERE t.lease_until > clock_timestamp() ORDER BY t.taken_at"""  # noqa: S608 - constants only
+WHERE t.lease_until > clock_timestamp() AND t.leased_by_id IS NOT NULL ORDER BY t.taken_at"""  # noqa: S608 - constants only
 
 
 async def held(session: AsyncSession, *, scope: StaffScope) -> list[db.Row]:
