@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import publishing
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import (
     CallAttempt,
     CallTask,
@@ -44,7 +45,7 @@ class CallReport:
     """
 
     task_id: UUID
-    operator: str
+    operator: Operator
     disposition: CallDisposition
     later: timedelta = timedelta(hours=1)
     note: str = ""
@@ -63,7 +64,7 @@ async def report_call(session: AsyncSession, report: CallReport, *, now: datetim
     task = (await calls.lock(session, [report.task_id])).get(report.task_id)
     if task is None:
         raise LeaseLost
-    if not task.open or task.held_by != report.operator:
+    if not task.open or not report.operator.is_(task.held_by):
         if await _is_stored(session, report):
             return task
         if not report.counts_without_lease:
@@ -88,8 +89,11 @@ async def _publish_late(session: AsyncSession, task: CallTask, disposition: Call
 
 async def _is_stored(session: AsyncSession, report: CallReport) -> bool:
     stored = await calls.attempts(session, report.task_id)
-    last = [(each["disposition"], each["operator"], each["note"]) for each in stored[-1:]]
-    return last == [(report.disposition, report.operator, report.note)]
+    said = report.disposition, report.note
+    return any(
+        (last["disposition"], last["note"]) == said and last["operator_id"] in report.operator.ids
+        for last in stored[-1:]
+    )
 
 
 async def close_answered(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:

@@ -151,7 +151,8 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
 
 def _is_by_who_took(entry: Entry, task: CallTask) -> bool:
     """Return whether the operator holds the call, or took its answer and corrects it."""
-    is_theirs = entry.operator is not None and entry.operator in (task.held_by, task.answered_by)
+    by = entry.operator
+    is_theirs = by is not None and (by.is_(task.held_by) or by.is_(task.answered_by))
     return is_theirs and task.invitation_id == entry.invitation_id
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
@@ -30,12 +30,14 @@ from services.scoring.api.answer_schemas import (
     TaskOut,
 )
 from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.comments.tags import InvalidTag, tag_of
 from services.scoring.repository import listing
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.repository.comments import search
 from services.scoring.repository.stores import listed
+from services.scoring.web.operators import operator_of
 from services.scoring.web.scopes import spoken_languages
 from services.scoring.web.score_queries import AnswersQuery, answer_id_of, cursor_of
 from shared.clock import Clock
@@ -44,7 +46,7 @@ from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.audit.acts import note
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
-from shared.web.staff.tickets import person_name, staff_scope
+from shared.web.staff.tickets import staff_scope
 from shared.web.strict_input import SingleValued
 
 _LEASE_LOST = "Another operator has taken it, its lease has expired, or it was closed: take the next call."
@@ -97,12 +99,12 @@ class AnswersApi:
             raise NotFound("No such comment")
         return TagsOut(tags=tags)
 
-    async def take(self, body: Take) -> TaskOut | Response:
+    async def take(self, body: Take, request: Request) -> TaskOut | Response:
         """Lease the next call; 204 when none is due, or the operator pauses at the desk."""
         async with self.sessions.begin() as session:
             task = await call_queue.take(
                 session,
-                _operator(body.operator),
+                operator_of(request, body.operator),
                 now=self.clock.now(),
                 lease=self.lease,
                 scope=staff_scope.get(),
@@ -111,14 +113,14 @@ class AnswersApi:
         note(task.task_id if task else None)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else TaskOut.of(task)
 
-    async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
+    async def answer(self, task_id: UUID, body: DeskAnswer, request: Request) -> DeskAnswerOut:
         """Record what the respondent said and close the call."""
-        task = await self._load(task_id)
-        return await record_answer(self.writer, task, body, operator=_operator(body.operator), at=self.clock.now())
+        task, operator = await self._load(task_id), operator_of(request, body.operator)
+        return await record_answer(self.writer, task, body, operator=operator, at=self.clock.now())
 
-    async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
+    async def outcome(self, task_id: UUID, body: DeskOutcome, request: Request) -> DeskOutcomeOut:
         """Record a call that gave no answer."""
-        task, operator = await self._load(task_id), _operator(body.operator)
+        task, operator = await self._load(task_id), operator_of(request, body.operator)
         return await record_outcome(self.sessions, task, body, operator=operator, now=self.clock.now())
 
     async def _load(self, task_id: UUID) -> CallTask:
@@ -130,7 +132,7 @@ class AnswersApi:
 
 
 async def record_answer(
-    writer: Writer, task: CallTask, said: CallAnswer, *, operator: str, at: datetime
+    writer: Writer, task: CallTask, said: CallAnswer, *, operator: Operator, at: datetime
 ) -> DeskAnswerOut:
     """Record what a respondent said in a call and close the call; raises a Problem if it is refused."""
     entry = Entry(
@@ -158,7 +160,7 @@ async def record_answer(
 
 
 async def record_outcome(  # noqa: PLR0913 - a report, and by whom
-    sessions: Sessions, task: CallTask, said: CallResult, *, operator: str, now: datetime, was_given: bool = False
+    sessions: Sessions, task: CallTask, said: CallResult, *, operator: Operator, now: datetime, was_given: bool = False
 ) -> DeskOutcomeOut:
     """Record a call that gave no answer; raises a Problem if it is refused. `was_given` is that of `CallReport`."""
     if said.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
@@ -185,8 +187,3 @@ def refused(refusal: Refusal) -> Exception:
 def _answer(row: asyncpg.Record) -> AnswerOut:
     event = {"source": row["event_source"], "id": row["event_id"], "subject": row["event_subject"]}
     return AnswerOut.model_validate({**row, "event": event if row["event_id"] else None})
-
-
-def _operator(named: str) -> str:
-    """Return who works at the desk: the person who is signed in, or whom a program names."""
-    return person_name() or named

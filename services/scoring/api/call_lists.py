@@ -18,7 +18,9 @@ from services.scoring.api.answer_schemas import CallAnswer, CallResult, DeskAnsw
 from services.scoring.api.answers import record_answer, record_outcome
 from services.scoring.api.call_list_schemas import CallListIn, CallListOut, GivenCall, GivenCalls, given_calls
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling import call_lists
+from services.scoring.web.operators import operator_of
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.tables.writing import BOM, SpreadsheetWriter
@@ -60,9 +62,9 @@ class CallListsApi:
         now = self.clock.now()
         async with self.sessions.begin() as session:
             owner_id, centre = await _owner(session, request)
-            made = await call_lists.add(session, asked, owner_id=owner_id, centre=centre)
+            made = await call_lists.add(session, asked, owner_id=owner_id, centre=centre.name)
             if made is not None:
-                await call_lists.reserve(session, made, asked, now=now)
+                await call_lists.reserve(session, made, asked, centre=centre, now=now)
             else:
                 made = await call_lists.load(session, list_id)
             if made is None or made.owner_id != owner_id:
@@ -109,14 +111,14 @@ class CallListsApi:
         now = self.clock.now()
         return await record_outcome(self.sessions, call.task, body, operator=centre, now=now, was_given=True)
 
-    async def _call(self, list_id: UUID, task_id: UUID, request: Request) -> tuple[str, ListedCall]:
-        """Return the name of the centre, and a call of its list."""
+    async def _call(self, list_id: UUID, task_id: UUID, request: Request) -> tuple[Operator, ListedCall]:
+        """Return the centre, and a call of its list."""
         note(task_id)
         async with self._list(list_id, request) as (session, given):
             found = await call_lists.listed(session, list_id, now=self.clock.now(), task_id=task_id)
         if not found:
             raise NotFound("No such call in this list")
-        return given.centre, found[0]
+        return operator_of(request, given.centre), found[0]
 
     @asynccontextmanager
     async def _list(self, list_id: UUID, request: Request) -> AsyncIterator[tuple[AsyncSession, CallList]]:
@@ -129,12 +131,15 @@ class CallListsApi:
             yield session, given
 
 
-async def _owner(session: AsyncSession, request: Request) -> tuple[UUID, str]:
-    """Return id and name of the key or person that sends a request; raises Unauthorized for a key that has ended."""
+async def _owner(session: AsyncSession, request: Request) -> tuple[UUID, Operator]:
+    """Return the id of the key or person that sends a request, and whom its calls are of.
+
+    Raises Unauthorized for a key that has ended.
+    """
     ticket = signed_in.get()
     if ticket is not None:
-        return ticket.person, ticket.name
+        return ticket.person, operator_of(request, ticket.name)
     name = await call_lists.key_name(session, request.state.key)
     if name is None:
         raise not_valid()
-    return request.state.key, name
+    return request.state.key, operator_of(request, name)

@@ -13,9 +13,10 @@ from starlette.datastructures import FormData
 
 from services.scoring.domain.answer_form import MAX_TEXT, clean, extra_in, score_of
 from services.scoring.domain.answers import Entry
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask
+from services.scoring.web.operators import operator_of
 from shared.contract.vocabulary import Category, category_of
-from shared.web.staff.tickets import person_name
 from shared.zones import time_zone
 
 COOKIE = "operator"
@@ -38,16 +39,19 @@ class Typed:
         return any(len(text) > MAX_TEXT for text in (self.comment, *self.extra.values()))
 
 
-def operator_of(request: Request) -> str:
-    """Return who works at the desk: the person who is signed in, or whom a program named when it took a call."""
-    return person_name() or name_of(unquote(request.cookies.get(COOKIE, "")))
+def operator_in(request: Request, named: str = "") -> Operator:
+    """Return who works at the desk; a program may have `named` them at present, or when it took a call.
+
+    The name is "" if it did neither.
+    """
+    return operator_of(request, named or name_of(unquote(request.cookies.get(COOKIE, ""))))
 
 
 def name_of(value: object) -> str:
     return clean(value).strip()[:100] if isinstance(value, str) else ""
 
 
-def task_id_of(value: object) -> UUID | None:
+def id_of(value: object) -> UUID | None:
     try:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
@@ -81,7 +85,7 @@ def _text(form: FormData, name: str) -> str:
     return clean(text).strip() if isinstance(text, str) else ""
 
 
-def entry_of(typed: Typed, task: CallTask, *, operator: str, at: datetime, whole: bool) -> Entry:
+def entry_of(typed: Typed, task: CallTask, *, operator: Operator, at: datetime, whole: bool) -> Entry:
     """Return the entry of an answer given on the phone.
 
     Unless what was typed is the `whole` answer, as in a correction, what is left empty keeps what was said earlier.

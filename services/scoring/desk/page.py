@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from services.scoring.desk.forms import MAX_LATER, Typed, reasons_field
 from services.scoring.desk.practice import PRACTICE
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
@@ -65,14 +66,14 @@ NOTICES = {
 
 
 def done_notice(
-    task: CallTask | None, invitation: Invitation | None, query: Mapping[str, str], operator: str, now: datetime
+    task: CallTask | None, invitation: Invitation | None, query: Mapping[str, str], operator: Operator, now: datetime
 ) -> str | None:
     """Return what is stored of the call that this operator just ended, and the next step of its task."""
     if task is None:
         return None
     if query.get("said") == "answered":
         answer = invitation.answer if invitation else None
-        if answer is None or task.answered_by != operator:
+        if answer is None or not operator.is_(task.answered_by):
             return None
         return gettext("Saved: %(score)s of 10. The call is closed.", score=answer.score)
     label = LABELS.get(query.get("noted", ""))
@@ -99,7 +100,7 @@ def count_shown(counted: int) -> str:
     return str(counted) if counted <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
-def queue_line(task: CallTask, operator: str, now: datetime, *, reason: str = "") -> dict[str, Any]:
+def queue_line(task: CallTask, operator: Operator, now: datetime, *, reason: str = "") -> dict[str, Any]:
     """Return the line of a call that can be taken; `reason` names the rule by which it has its priority."""
     return {
         "task_id": task.task_id,
@@ -110,7 +111,7 @@ def queue_line(task: CallTask, operator: str, now: datetime, *, reason: str = ""
         "why": why_first(task, reason),
         "callback": task.kind is TaskKind.CALLBACK,
         "appointment": f"{task.due_at.astimezone(time_zone(task.time_zone)):%H:%M}" if task.appointed else "",
-        "mine": task.held_by is not None and task.held_by == operator,
+        "mine": operator.is_(task.held_by),
     }
 
 
@@ -121,9 +122,9 @@ def why_first(task: CallTask, reason: str) -> str:
     return reason or gettext("calls of this program come first")
 
 
-def is_of(task: CallTask, operator: str) -> bool:
+def is_of(task: CallTask, operator: Operator) -> bool:
     """Return whether the operator holds the call, or saved its answer and may correct it; all may practise."""
-    return task.task_id == PRACTICE or (bool(operator) and operator in (task.held_by, task.answered_by))
+    return task.task_id == PRACTICE or operator.is_(task.held_by) or operator.is_(task.answered_by)
 
 
 def there(task: CallTask, now: datetime) -> str:
@@ -138,7 +139,7 @@ def short_name(name: str) -> str:
 
 
 def call_values(  # noqa: PLR0913 - what the page is about
-    task: CallTask, invitation: Invitation, before: Sequence[Row], *, operator: str, link: str, now: datetime
+    task: CallTask, invitation: Invitation, before: Sequence[Row], *, operator: Operator, link: str, now: datetime
 ) -> dict[str, Any]:
     """Return what the page of a call shows; `link` is the template of the address that dials."""
     here = now.astimezone(time_zone(task.time_zone))
@@ -195,7 +196,7 @@ def lost_values(task: CallTask | None, invitation: Invitation | None, typed: Typ
         "typed": typed,
         "reasons": [texts_of.get(reason, reason) for reason in typed.reasons],
         "extra": invitation.content.extra_answers(typed.extra) if invitation else [],
-        "holder": task.held_by if task else None,
+        "holder": task.held_by.name if task and task.held_by else None,
     }
 
 
@@ -207,7 +208,7 @@ def saved_in(task: CallTask, invitation: Invitation) -> Typed | None:
     return Typed(answer.score, answer.reasons, answer.comment or "", extra=answer.extra)
 
 
-def _script(task: CallTask, invitation: Invitation, operator: str, now: datetime) -> CallScript:
+def _script(task: CallTask, invitation: Invitation, operator: Operator, now: datetime) -> CallScript:
     if task.kind is TaskKind.CALLBACK:
-        return callback_script(invitation, operator=operator, now=now)
-    return survey_script(invitation, task.script, operator=operator, now=now)
+        return callback_script(invitation, operator=operator.name, now=now)
+    return survey_script(invitation, task.script, operator=operator.name, now=now)

@@ -77,7 +77,7 @@ def _part(row: Row, now: datetime) -> Part:
     if row["state"] == "open":
         if row["due_at"] >= row["expires_at"]:
             return Part.NOT_KEPT
-        return Part.OVERDUE if row["due_at"] <= now - SOON and row["held_by"] is None else Part.TO_COME
+        return Part.OVERDUE if row["due_at"] <= now - SOON and row["holder"] is None else Part.TO_COME
     if row["outcome"] is None:
         return Part.HELD
     return Part.NOT_KEPT if row["outcome"] in _BROKEN else Part.ENDED
@@ -95,7 +95,7 @@ def _line(row: Row, now: datetime) -> dict[str, Any]:
         "due": rendering.moment(row["due_at"], zone, now=now),
         "ends_before": row["due_at"] >= row["expires_at"],
         "until": rendering.moment(row["expires_at"], zone, now=now),
-        "holder": row["held_by"] if is_open else None,
+        "holder": row["holder"] if is_open else None,
         "state": _ENDED[CallOutcome(row["outcome"])] if row["outcome"] else _HELD,
         "last": row["disposition"] and LABELS[row["disposition"]],
         "operator": row["operator"],

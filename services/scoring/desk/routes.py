@@ -20,9 +20,9 @@ from services.scoring.desk.forms import (
     Typed,
     delay_of,
     entry_of,
+    id_of,
     name_of,
-    operator_of,
-    task_id_of,
+    operator_in,
     typed_in,
 )
 from services.scoring.desk.page import (
@@ -85,16 +85,16 @@ class Desk:
 
     async def show_call(self, request: Request, task_id: UUID) -> Response:
         task, invitation = await self._load(task_id)
-        if task is None or invitation is None or not is_of(task, operator_of(request)):
+        if task is None or invitation is None or not is_of(task, operator_in(request)):
             return _to_desk("no_practice" if task_id == PRACTICE else "taken")
         return await self._page(request, task, invitation, typed=saved_in(task, invitation))
 
     async def take(self, request: Request) -> Response:
         form = await forms.read(request)
-        operator = person_name() or name_of(form.get("operator")) or operator_of(request)
-        if not operator:
+        operator = operator_in(request, name_of(form.get("operator")))
+        if not operator.name:
             return _to_desk("name")
-        chosen = task_id_of(form.get("task_id"))
+        chosen = id_of(form.get("task_id"))
         async with self.sessions.begin() as session:
             task = await call_queue.take(
                 session,
@@ -112,13 +112,14 @@ class Desk:
         if person_name() is None:
             secure = self.staff_pages.dashboard.startswith("https://")
             response.set_cookie(
-                COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
+                COOKIE, quote(operator.name), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
             )
         return response
 
     async def pause(self, request: Request) -> Response:
         """Begin a pause, in which `take` gives no call; one that has begun goes on."""
-        if not (operator := operator_of(request)):
+        operator = operator_in(request)
+        if not operator.name:
             return _to_desk("name")
         async with self.sessions.begin() as session:
             await pauses.start(session, operator, now=self.clock.now())
@@ -126,12 +127,12 @@ class Desk:
 
     async def resume(self, request: Request) -> Response:
         async with self.sessions.begin() as session:
-            await pauses.end(session, operator_of(request), now=self.clock.now())
+            await pauses.end(session, operator_in(request), now=self.clock.now())
         return _to("/desk")
 
     async def answer(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
-        typed, operator = typed_in(form), operator_of(request)
+        typed, operator = typed_in(form), operator_in(request)
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
             return await self._not_saved(request, task_id, typed, said="lost")
@@ -164,7 +165,7 @@ class Desk:
             return await self._page(
                 request, task, invitation, typed=typed, said="long_note", status=Unprocessable.status
             )
-        call = CallReport(task_id, operator_of(request), disposition, later, typed.note)
+        call = CallReport(task_id, operator_in(request), disposition, later, typed.note)
         try:
             async with self.sessions.begin() as session:
                 after = await report_call(session, call, now=now)
@@ -174,14 +175,21 @@ class Desk:
         return _to(f"/desk?noted={disposition}&task={task_id}{'&moved=1' if moved else ''}")
 
     async def keep(self, request: Request, task_id: UUID) -> dict[str, object]:
-        """Renew the reservation of a call whose page is open; returns whether it holds, who has it, the time there."""
-        operator = operator_of(request)
+        """Renew the reservation of a call whose page is open; returns whether it holds, who has it, the time there.
+
+        A call that the operator no longer sees is given back.
+        """
+        operator = operator_in(request)
         task, _ = await self._load(task_id)
         held = task_id == PRACTICE
-        if task is not None and not held:
+        if not held:
             async with self.sessions.begin() as session:
-                held = await calls.keep(session, task_id, operator, lease=self.lease)
-        return {"held": held, "holder": task and task.held_by, "there": task and there(task, self.clock.now())}
+                if task is None:
+                    await calls.give_back(session, task_id, operator)
+                else:
+                    held = await calls.keep(session, task_id, operator, lease=self.lease)
+        holder = task.held_by.name if task and task.held_by else None
+        return {"held": held, "holder": holder, "there": task and there(task, self.clock.now())}
 
     async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:
         scope = staff_scope.get()
@@ -208,7 +216,7 @@ class Desk:
         said: str = "",
         status: int = 200,
     ) -> Response:
-        operator, query, now, scope = operator_of(request), request.query_params, self.clock.now(), staff_scope.get()
+        operator, query, now, scope = operator_in(request), request.query_params, self.clock.now(), staff_scope.get()
         async with self.sessions.begin() as session:
             spoken = await spoken_languages(session)
             due, counts = await call_queue.queue(session, operator, now=now, scope=scope, languages=spoken)
@@ -219,7 +227,7 @@ class Desk:
             made = await call_queue.made_since(session, operator, today)
             stopped = await programs.stopped(session, within=scope.arguments[0])
             paused_at = await pauses.paused_since(session, operator)
-        done, answered = await self._load(id_) if (id_ := task_id_of(query.get("task"))) else (None, None)
+        done, answered = await self._load(id_) if (id_ := id_of(query.get("task"))) else (None, None)
         is_own = task is not None and is_of(task, operator)
         shown = (
             call_values(task, invitation, before, operator=operator, link=self.call_link, now=now)
@@ -232,6 +240,7 @@ class Desk:
             operator=operator,
             notice=_notice(said or query.get("said", "")) or done_notice(done, answered, query, operator, now),
             done=done,
+            may_correct=done is not None and operator.is_(done.answered_by),
             queue=[queue_line(each, operator, now, reason=reasons.get(each.task_id, "")) for each in due],
             counts=counts,
             due=count_shown(counts["due"]),

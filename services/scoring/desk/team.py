@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.desk.forms import name_of, operator_of, task_id_of
+from services.scoring.desk.forms import id_of, operator_in
 from services.scoring.desk.page import LABELS, short_name
 from services.scoring.desk.promised import SOON
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import masked
 from services.scoring.repository.calling import calls, pauses, team
 from services.scoring.web import forms, rendering
@@ -33,9 +34,10 @@ PAGE = "/desk-team"
 
 
 @dataclass(slots=True)
-class Operator:
+class OperatorToday:
     """What one operator does at the moment, and did today in the calls that the supervisor sees."""
 
+    id: UUID
     name: str
     call: Row | None = None
     paused_at: datetime | None = None
@@ -48,17 +50,18 @@ class Operator:
 
 @dataclass(slots=True)
 class Today:
-    """Operators by name, and calls, reached and answers by hour in the supervisor's zone."""
+    """Operators by id, and calls, reached and answers by hour in the supervisor's zone."""
 
-    operators: dict[str, Operator] = field(default_factory=dict)
+    operators: dict[UUID, OperatorToday] = field(default_factory=dict)
     hours: dict[int, list[int]] = field(default_factory=dict)
 
-    def operator(self, name: str) -> Operator:
-        return self.operators.setdefault(name, Operator(name))
+    def operator(self, row: Row) -> OperatorToday:
+        id_ = row["operator_id"]
+        return self.operators.setdefault(id_, OperatorToday(id_, row["operator"]))
 
     def add_calls(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            who, hour = self.operator(row["operator"]), formats.local(row["quarter"]).hour
+            who, hour = self.operator(row), formats.local(row["quarter"]).hour
             counts = row["calls"], row["reached"], row["answers"]
             who.calls += row["calls"]
             who.reached += row["reached"]
@@ -70,15 +73,15 @@ class Today:
         """Say who is on which call; of a call that is not seen only that there is one, if its operator is known."""
         for row in sorted(rows, key=lambda row: not row["seen"]):
             if row["seen"]:
-                self.operator(row["operator"]).call = row
-            elif (known := self.operators.get(row["operator"])) and known.call is None:
+                self.operator(row).call = row
+            elif (known := self.operators.get(row["operator_id"])) and known.call is None:
                 known.call = row
 
     def add_pauses(self, rows: Sequence[Row], *, begin: datetime, now: datetime, all_are_seen: bool) -> None:
         for row in rows:
-            if row["operator"] not in self.operators and not all_are_seen:
+            if row["operator_id"] not in self.operators and not all_are_seen:
                 continue
-            who = self.operator(row["operator"])
+            who = self.operator(row)
             who.paused += (row["ended_at"] or now) - max(row["started_at"], begin)
             if row["ended_at"] is None:
                 who.paused_at = row["started_at"]
@@ -105,13 +108,13 @@ class Team:
     async def take_over(self, request: Request) -> Response:
         """Lease a call to the supervisor; refused if the operator whom the page named no longer has it."""
         form = await forms.read(request)
-        task_id, of, by = task_id_of(form.get("task_id")), name_of(form.get("operator")), operator_of(request)
-        if task_id is None or not by:
+        task_id, of, by = id_of(form.get("task_id")), id_of(form.get("operator")), operator_in(request)
+        if task_id is None or not by.name:
             why = gettext("Nothing was taken over: enter your name at the desk first.") if task_id else _no_call()
             return await self._page(request, refused=why)
         note(task_id)
         async with self.sessions.begin() as session:
-            taken = of == by or await team.take_over(
+            taken = of in by.ids or await team.take_over(
                 session, task_id, of=of, by=by, now=self.clock.now(), lease=self.lease, scope=staff_scope.get()
             )
             refused = "" if taken else await self._why_not(session, task_id)
@@ -124,9 +127,9 @@ class Team:
         if task is None:
             return _no_call()
         if not task.open and task.held_by:
-            return gettext("Not taken over: this call was withdrawn. %(name)s is told.", name=task.held_by)
+            return gettext("Not taken over: this call was withdrawn. %(name)s is told.", name=task.held_by.name)
         if task.held_by:
-            return gettext("Not taken over: %(name)s has this call meanwhile.", name=task.held_by)
+            return gettext("Not taken over: %(name)s has this call meanwhile.", name=task.held_by.name)
         made = await calls.attempts(session, task_id)
         if not made:
             return gettext("Not taken over: this call has just ended.")
@@ -148,7 +151,7 @@ class Team:
             today.add_held(await team.held(session, scope=scope))
             paused = await pauses.since(session, begin)
         today.add_pauses(paused, begin=begin, now=now, all_are_seen=scope.is_whole)
-        me = operator_of(request)
+        me = operator_in(request)
         return rendering.page(
             "desk_team.html",
             status=Conflict.status if refused else 200,
@@ -157,7 +160,7 @@ class Team:
             oldest=waiting["oldest"] and rendering.moment(waiting["oldest"], current_zone.get(), now=now),
             next_due=waiting["next_due"] and rendering.moment(waiting["next_due"], current_zone.get(), now=now),
             overdue=overdue,
-            operators=[_line(each, me, now) for _, each in sorted(today.operators.items())],
+            operators=[_line(each, me, now) for each in sorted(today.operators.values(), key=lambda each: each.name)],
             totals=[sum(counts) for counts in zip(*today.hours.values(), strict=True)] or [0, 0, 0],
             hours=list(_hours(today.hours)),
             pages=self.staff_pages,
@@ -174,10 +177,11 @@ def _hours(counted: dict[int, list[int]]) -> Iterator[tuple[str, list[int]]]:
         yield f"{hour:02}:00", counted.get(hour, [0, 0, 0])
 
 
-def _line(each: Operator, me: str, now: datetime) -> dict[str, Any]:
+def _line(each: OperatorToday, me: Operator, now: datetime) -> dict[str, Any]:
     call = each.call if each.call and each.call["seen"] else None
     state, since = _state(each)
     return {
+        "id": each.id,
         "name": each.name,
         "state": state,
         "since": since and rendering.moment(since, current_zone.get(), now=now),
@@ -187,11 +191,11 @@ def _line(each: Operator, me: str, now: datetime) -> dict[str, Any]:
         "reached": each.reached,
         "answers": each.answers,
         "call": call and _call(call),
-        "may_take_over": call is not None and each.name != me,
+        "may_take_over": call is not None and each.id not in me.ids,
     }
 
 
-def _state(each: Operator) -> tuple[str, datetime | None]:
+def _state(each: OperatorToday) -> tuple[str, datetime | None]:
     """Return what an operator does, and since when."""
     if each.call is not None:
         return mark("on a call") if each.call["seen"] else mark("on a call that you do not see"), each.call["taken_at"]

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -88,7 +89,7 @@ class TeamFigures:
             cases=cases,
             rates=[(rate, *RATES[rate], _shown(cases.rates[rate])) for rate in RATES] if final else [],
             operators=[_operator(row) for row in operators],
-            scores=[_scores(each) for each in compare(*_by_stratum(scores))],
+            scores=_scores(scores),
             few=FEW,
             most=team_figures.MOST_ANSWERS
             if sum(row["count"] for row in scores) >= team_figures.MOST_ANSWERS
@@ -126,19 +127,28 @@ def _operator(row: Row) -> dict[str, Any]:
 def _by_stratum(
     rows: Sequence[Row],
 ) -> tuple[Mapping[str, Mapping[Hashable, ByScore]], Mapping[Hashable, ByScore]]:
-    """Return the counts of each operator by program and store, and those of the customers."""
+    """Return the counts of each operator's id by program and store, and those of the customers."""
     counts: defaultdict[str | None, defaultdict[Hashable, list[int]]] = defaultdict(
         lambda: defaultdict(lambda: [0] * 11)
     )
     for row in rows:
-        counts[row["operator"]][row["program"], row["store"]][row["score"]] += row["count"]
+        counts[row["operator_id"] and str(row["operator_id"])][row["program"], row["store"]][row["score"]] += row[
+            "count"
+        ]
     by = {who: {key: tuple(each) for key, each in strata.items()} for who, strata in counts.items()}
     return {who: strata for who, strata in by.items() if who is not None}, by.get(None, {})
 
 
-def _scores(bias: ScoreBias) -> dict[str, Any]:
+def _scores(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    names = {str(row["operator_id"]): row["operator"] for row in rows}
+    return sorted(
+        (_compared(bias, names[bias.operator]) for bias in compare(*_by_stratum(rows))), key=itemgetter("operator")
+    )
+
+
+def _compared(bias: ScoreBias, operator: str) -> dict[str, Any]:
     return {
-        "operator": bias.operator,
+        "operator": operator,
         "answers": bias.answers,
         "compared": bias.typed.n,
         "nps": nps(bias.typed),

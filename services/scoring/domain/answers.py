@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from services.scoring.domain.bot_detection import SCORE_RUN_WINDOW, BotSignals, Device, Suspicion
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import Callback
 from services.scoring.domain.invitations import Answer, Content, Invitation, InvitationState
 from shared.contract.vocabulary import AnswerMode, ChannelKind
@@ -33,7 +34,7 @@ class Entry(Struct, frozen=True):
     step: int = 0
     device: Device | None = None
     task_id: UUID | None = None
-    operator: str | None = None
+    operator: Operator | None = None
     signals: BotSignals | None = None
     callback: Callback | None = None
     confirms: bool = False

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.invitations import Invitation
 from shared.contract.events import CALL_RETRIES, CallRetry
 from shared.contract.vocabulary import CallDisposition, CallOutcome, UnansweredCall
@@ -86,9 +87,9 @@ class Slot:
 class CallTask(Struct, frozen=True):
     """A call to make; `tries` is the number of attempts so far, and a higher `priority` is called first.
 
-    `held_by` is the operator who took it, `taken_from` the one who had it until a supervisor took it over, and
-    `answered_by` the one who saved an answer and may correct it. `due_at` and `expires_at` are UTC, `hours` are in the
-    respondent's time zone.
+    `held_by` is the operator who took it, `taken_from` the name of the one who had it until a supervisor took it over,
+    and `answered_by` the one who saved an answer and may correct it. `due_at` and `expires_at` are UTC, `hours` are in
+    the respondent's time zone.
     """
 
     task_id: UUID
@@ -109,8 +110,8 @@ class CallTask(Struct, frozen=True):
     appointed: bool
     due_at: datetime
     expires_at: datetime
-    held_by: str | None
-    answered_by: str | None = None
+    held_by: Operator | None
+    answered_by: Operator | None = None
     taken_from: str | None = None
     kind: TaskKind = TaskKind.SURVEY
 
@@ -119,7 +120,7 @@ class CallTask(Struct, frozen=True):
 class CallAttempt:
     task: CallTask
     disposition: CallDisposition
-    operator: str
+    operator: Operator
     at: datetime
     note: str = ""  # in the operator's words
 

@@ -43,6 +43,7 @@ answers = sa.Table(
     sa.Column("invitation_id", sa.Uuid, primary_key=True),
     sa.Column("answer_id", sa.Uuid, nullable=False),
     *_version_columns(),
+    sa.Column("operator_id", sa.Uuid),  # NULL in rows that were old when the column came
     sa.Index("answers_answer", "answer_id", unique=True),
     sa.Index("answers_answered", "answered_at"),
     sa.Index("answers_day", "first_day"),

@@ -30,12 +30,13 @@ call_tasks = sa.Table(
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("due_until", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
-    sa.Column("leased_by", sa.Text),
+    sa.Column("leased_by", sa.Text),  # the name that `leased_by_id` had then
     sa.Column("lease_until", Moment),  # by the database clock
     sa.Column("taken_at", Moment),  # by the business clock, as the next ones
     sa.Column("taken_from", sa.Text),  # the operator who had the call until a supervisor took it over
     sa.Column("closed_at", Moment),  # NULL in rows that were closed before the column
     sa.Column("language", sa.Text, nullable=False, server_default=""),  # without a region; "": not known
+    sa.Column("leased_by_id", sa.Uuid),  # of the operator
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index(  # the order in which operators get calls
         "call_tasks_next",
@@ -53,7 +54,10 @@ call_tasks = sa.Table(
         unique=True,
         postgresql_where=sa.text("kind = 'callback' AND state = 'open'"),
     ),
-    sa.Index("call_tasks_held", "leased_by", postgresql_where=sa.text("lease_until IS NOT NULL")),
+    sa.Index(  # of the version before
+        "call_tasks_held", "leased_by", postgresql_where=sa.text("lease_until IS NOT NULL")
+    ),
+    sa.Index("call_tasks_holder", "leased_by_id", postgresql_where=sa.text("lease_until IS NOT NULL")),
     sa.Index(
         "call_tasks_promised",
         "due_at",
@@ -93,6 +97,7 @@ call_attempts = sa.Table(
     sa.Column("operator", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("operator_id", sa.Uuid),
     sa.Index("call_attempts_at", "at"),
 )
 
@@ -103,6 +108,10 @@ desk_pauses = sa.Table(
     sa.Column("operator", sa.Text, nullable=False),
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("ended_at", Moment),
-    sa.Index("desk_pauses_open", "operator", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Column("operator_id", sa.Uuid),
+    sa.Index(  # which the version before needs to begin a pause
+        "desk_pauses_open", "operator", unique=True, postgresql_where=sa.text("ended_at IS NULL")
+    ),
+    sa.Index("desk_pauses_of", "operator_id", postgresql_where=sa.text("ended_at IS NULL")),
     sa.Index("desk_pauses_ended", "ended_at"),
 )

@@ -36,20 +36,21 @@ _TYPES = {
 }
 _COLUMNS = ", ".join([*_TYPES, "comment"])
 _STORED = f"{_COLUMNS}, operator, suspicion"
-_SET = ", ".join(f"{name} = excluded.{name}" for name in _STORED.split(", "))
+_CURRENT = f"{_STORED}, operator_id"
+_SET = ", ".join(f"{name} = excluded.{name}" for name in _CURRENT.split(", "))
 # versions are one JSON text, because the driver encodes arrays value by value; comments are an array, because not every
 # comment can be written as JSON. The first version goes to `answer_versions` when there is a second.
 _ADD = f"""new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
-unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
-AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
+unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::boolean[]))
+AS n ({_COLUMNS}, invitation_id, operator, operator_id, suspicion, last)),
 kept AS (INSERT INTO answer_versions ({_STORED}) SELECT {_STORED} FROM new
 WHERE NOT (version = 1 AND last AND {COMPACT})),
 first AS (INSERT INTO answer_versions ({_STORED}) SELECT a.* FROM new n CROSS JOIN LATERAL
 (SELECT {_STORED} FROM answers WHERE invitation_id = n.invitation_id AND version = 1 OFFSET 0) a
 WHERE n.version > 1 ON CONFLICT DO NOTHING),
 pending AS (INSERT INTO uncounted (invitation_id) SELECT invitation_id FROM new WHERE last),
-stood AS (INSERT INTO answers ({_STORED}, invitation_id) SELECT {_STORED}, invitation_id FROM new WHERE last
+stood AS (INSERT INTO answers ({_CURRENT}, invitation_id) SELECT {_CURRENT}, invitation_id FROM new WHERE last
 ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column names only
 
 
@@ -58,11 +59,13 @@ def add_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
     if not versions:
         return None
     last = {version.invitation.id: version for version in versions}
+    operators = [version.entry.operator for version in versions]
     columns = (
         msgspec.json.encode([{name: getattr(v.after, name) for name in _TYPES} for v in versions]).decode(),
         [version.after.comment for version in versions],
         [version.invitation.id for version in versions],
-        [version.entry.operator for version in versions],
+        [by.name if by else None for by in operators],
+        [by.id if by else None for by in operators],
         [version.suspicion for version in versions],
         [version is last[version.invitation.id] for version in versions],
     )

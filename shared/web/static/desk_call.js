@@ -6,7 +6,7 @@ const IDLE_MS = 30 * 60000; // a page that nobody touches does not keep a call
 const TIMEOUT_MS = 15000;
 const operator = document.querySelector("[data-operator]")?.dataset.operator ?? "";
 const call = document.querySelector("[data-call]")?.dataset.call;
-const mine = `desk ${JSON.stringify(operator)} `; // no name begins another one
+const mine = `desk ${operator} `;
 const draftOf = (form) => `${mine}${call} ${form.dataset.draft}`;
 const isKept = (target) => target.closest?.("[data-draft]");
 

@@ -15,6 +15,7 @@ from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import EntryResult, Writer
 from services.scoring.commands.verification import verify
 from services.scoring.domain.answers import Entry
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.invitations import Invitation
 from services.scoring.handlers import Handlers
 from services.scoring.jobs import count_journeys, publish_scores
@@ -135,8 +136,11 @@ class Scoring:
         await self.receive(request)
         return request
 
-    async def say(self, invitation_id: UUID, score: int | None = None, **changes: Any) -> EntryResult:
-        return await self.writer.record(Entry(invitation_id, self.clock.now(), score, step=1, **changes))
+    async def say(
+        self, invitation_id: UUID, score: int | None = None, *, operator: str | None = None, **changes: Any
+    ) -> EntryResult:
+        by = named(operator) if operator else None
+        return await self.writer.record(Entry(invitation_id, self.clock.now(), score, step=1, operator=by, **changes))
 
     async def score(self, request: SurveyRequested, score: int, **changes: Any) -> Recorded:
         result = await self.say(request.invitation_id, score, **changes)
@@ -167,6 +171,11 @@ class Scoring:
         """Return the events in the outbox, in order."""
         events = [codec.parse(message) for message in messages_in(await self.rows("SELECT * FROM outbox ORDER BY id"))]
         return [event for event in events if kind in (None, event.type)]
+
+
+def named(operator: str) -> Operator:
+    """Return the operator whom a program of the tests names."""
+    return Operator.named(operator, by=UUID(int=0))
 
 
 async def answer_all(scoring: Scoring, scores: list[int], **changes: object) -> list[SurveyRequested]:

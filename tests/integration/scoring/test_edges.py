@@ -21,7 +21,7 @@ from services.scoring.repository.scores import counting
 from shared.contract.events import ProgramPublished, SurveyWithdrawn
 from tests.integration.scoring.api.test_score_api import get
 from tests.integration.scoring.receiver import DELIVERIES, deliver, endpoint
-from tests.integration.scoring.stand import NOW, Scoring, answer_all, call_for, on_desk, requested, take
+from tests.integration.scoring.stand import NOW, Scoring, answer_all, call_for, named, on_desk, requested, take
 
 WHOLE = Slice("after-purchase", date(2026, 1, 1), date(2026, 12, 31), stores=NO_STORES)
 
@@ -76,7 +76,7 @@ async def test_call_of_a_withdrawn_survey_is_not_in_the_queue(scoring: Scoring, 
     await scoring.receive(withdrawal(request))
     assert await take(client) is None
     async with scoring.database.sessions.begin() as session:
-        due, counts = await call_queue.queue(session, "Anna", now=scoring.clock.now())
+        due, counts = await call_queue.queue(session, named("Anna"), now=scoring.clock.now())
     assert (due, counts["due"]) == ([], 0)
 
 

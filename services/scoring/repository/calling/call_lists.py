@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling import calls
 from services.scoring.repository.calling.calls import HELD
 from shared.contract.vocabulary import Service
@@ -52,21 +53,24 @@ WHERE t.state = 'open' AND t.kind = 'survey' AND t.due_at <= $1 AND t.due_until 
 AND i.state = 'open' AND t.phone <> '' AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp())
 AND ($2::text IS NULL OR i.program = $2) AND {_NOT_ANSWERED}
 ORDER BY t.appointed DESC, t.priority DESC, t.due_at, t.task_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED),
-reserved AS (UPDATE call_tasks t SET leased_by = $4, lease_until = $5, taken_at = $1, taken_from = NULL
+reserved AS (UPDATE call_tasks t SET leased_by = $4, leased_by_id = $7, lease_until = $5, taken_at = $1,
+taken_from = NULL
 FROM next WHERE t.task_id = next.task_id)
 INSERT INTO listed_calls (list_id, task_id) SELECT $6, task_id FROM next"""  # noqa: S608 - constants only
 
 
-async def reserve(session: AsyncSession, made: CallList, request: ListRequest, *, now: datetime) -> None:
+async def reserve(
+    session: AsyncSession, made: CallList, request: ListRequest, *, centre: Operator, now: datetime
+) -> None:
     """Reserve the calls that are due and that nobody has for a list, in the order of the call desk.
 
     Calls that customers asked for are left to the company's own desk.
     """
-    arguments = now, request.program, request.most, made.centre, made.expires_at, made.id
+    arguments = now, request.program, request.most, made.centre, made.expires_at, made.id, centre.id
     await db.fetch(session, _RESERVE, *arguments)
 
 
-# A call is reserved for a list while its lease is that of the list.
+# A call is reserved for a list while its lease is that of the list; both have the centre's name of that time.
 _OF_LIST = "t.leased_by = l.centre AND t.lease_until = l.expires_at"
 _CALLS = f"""SELECT t.*, {HELD}, i.program, least(t.due_until, t.expires_at) AS until,
 CASE WHEN EXISTS (SELECT FROM answers a WHERE a.invitation_id = t.invitation_id AND NOT a.suspect
@@ -95,7 +99,8 @@ AND {{}} FOR UPDATE OF l),
 marked AS (UPDATE call_lists c SET expires_at = clock_timestamp() FROM ended WHERE c.id = ended.id),
 held AS (SELECT t.task_id FROM ended l JOIN listed_calls c ON c.list_id = l.id
 JOIN call_tasks t ON t.task_id = c.task_id WHERE {_OF_LIST} ORDER BY t.task_id FOR UPDATE OF t)
-UPDATE call_tasks t SET leased_by = NULL, lease_until = NULL FROM held WHERE t.task_id = held.task_id
+UPDATE call_tasks t SET leased_by = NULL, leased_by_id = NULL, lease_until = NULL FROM held
+WHERE t.task_id = held.task_id
 RETURNING t.task_id"""  # noqa: S608 - constants only
 _END_ONE = _END.format("l.id = $1")
 _END_WITHOUT_KEY = _END.format(

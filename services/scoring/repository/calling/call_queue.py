@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask
 from services.scoring.repository.calling import calls
 from services.scoring.repository.calling.calls import HELD, SEEN
@@ -18,32 +19,34 @@ from shared.database import db
 _FROM = "FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id"
 _DUE = f"""{_FROM}
 WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'"""
-_OWN = "t.leased_by = $2 AND t.lease_until > clock_timestamp()"
+_THEIRS = "t.leased_by_id = ANY($2::uuid[])"
+_OWN = f"{_THEIRS} AND t.lease_until > clock_timestamp()"
 _FREE = "(t.lease_until IS NULL OR t.lease_until < clock_timestamp())"
 _IN_LANGUAGE = "({0}::text[] IS NULL OR t.language = ANY({0}) OR t.language = '')"
-_WORKING = "NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator = $2 AND p.ended_at IS NULL)"
+_WORKING = "NOT EXISTS (SELECT FROM desk_pauses p WHERE p.operator_id = ANY($2::uuid[]) AND p.ended_at IS NULL)"
 _ORDER = (
     "ORDER BY (t.kind = 'callback') DESC, t.appointed DESC, t.priority DESC, t.due_at, t.task_id"  # that of an index
 )
-_STILL_THEIRS = "t.leased_by = $2 AND t.lease_until IS NOT NULL"
-_LEASE = f"""UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $3::interval,
+_STILL_THEIRS = f"{_THEIRS} AND t.lease_until IS NOT NULL"
+_LEASE = f"""UPDATE call_tasks t SET leased_by = $7, leased_by_id = ($2::uuid[])[1],
+lease_until = clock_timestamp() + $3::interval,
 taken_at = CASE WHEN {_STILL_THEIRS} THEN coalesce(t.taken_at, $1) ELSE $1 END,
 taken_from = CASE WHEN {_STILL_THEIRS} THEN t.taken_from END
-WHERE t.task_id IN ({{}}) RETURNING t.*, t.leased_by AS held_by, NULL AS answered_by"""  # noqa: S608 - constants only
+WHERE t.task_id IN ({{}}) RETURNING t.*, {HELD}"""  # noqa: S608 - constants only
 _ONE = "LIMIT 1 FOR UPDATE OF t SKIP LOCKED"
 _SEEN = SEEN.format("$4", "$5")
 _NEXT = f"""WITH own AS (SELECT t.task_id {_DUE} AND {_OWN} AND {_SEEN} {_ORDER} {_ONE}),
 free AS (SELECT t.task_id {_DUE} AND {_FREE} AND {_SEEN} AND {_IN_LANGUAGE.format("$6")}
 AND NOT EXISTS (SELECT FROM own) AND {_WORKING} {_ORDER} {_ONE})
 {_LEASE.format("SELECT task_id FROM own UNION ALL SELECT task_id FROM free")}"""  # noqa: S608 - constants only
-_CHOSEN = f"""WITH chosen AS (SELECT t.task_id {_DUE} AND ({_OWN} OR ({_FREE} AND (t.leased_by = $2 OR {_WORKING})))
+_CHOSEN = f"""WITH chosen AS (SELECT t.task_id {_DUE} AND ({_OWN} OR ({_FREE} AND ({_THEIRS} OR {_WORKING})))
 AND {_SEEN} AND t.task_id = $6 {_ONE})
 {_LEASE.format("SELECT task_id FROM chosen")}"""  # noqa: S608 - constants only
 
 
 async def take(  # noqa: PLR0913 - which task, and for whom
     session: AsyncSession,
-    operator: str,
+    operator: Operator,
     *,
     now: datetime,
     lease: timedelta,
@@ -58,7 +61,7 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     for earlier. Who pauses gets no other than those that they already have.
     """
     statement, last = (_NEXT, languages) if task_id is None else (_CHOSEN, task_id)
-    rows = await db.fetch(session, statement, now, operator, lease, *scope.arguments, last)
+    rows = await db.fetch(session, statement, now, operator.ids, lease, *scope.arguments, last, operator.name)
     return calls.of_row(rows[0]) if rows else None
 
 
@@ -70,7 +73,7 @@ _QUEUE = f"""SELECT * FROM ((SELECT t.*, {HELD}, true AS own {_DUE} AND {_OWN} A
 UNION ALL (SELECT t.*, {HELD}, false {_DUE} AND {_FREE} AND {_VISIBLE} AND {_SPOKEN} {_ORDER} LIMIT 50)) t
 {_ORDER.replace("BY", "BY own DESC,")} LIMIT 50"""  # noqa: S608 - constants only
 _OPEN = f"""{_FROM} WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1 AND {_VISIBLE}
-AND ({_SPOKEN} OR t.leased_by = $2)"""
+AND ({_SPOKEN} OR {_THEIRS})"""
 _MINE = f"{_DUE} AND (({_FREE} AND {_SPOKEN}) OR {_OWN}) AND {_VISIBLE}"
 _COUNT = f"""SELECT (SELECT count(*) FROM (SELECT {_MINE} LIMIT {_COUNTED}) c) AS due,
 (SELECT count(*) {_MINE} AND t.kind = 'callback') AS callbacks,
@@ -81,7 +84,7 @@ _COUNT = f"""SELECT (SELECT count(*) FROM (SELECT {_MINE} LIMIT {_COUNTED}) c) A
 
 async def queue(
     session: AsyncSession,
-    operator: str,
+    operator: Operator,
     *,
     now: datetime,
     scope: StaffScope = WHOLE,
@@ -91,8 +94,8 @@ async def queue(
 
     More than MOST_COUNTED due or later tasks are not counted further.
     """
-    due = await db.fetch(session, _QUEUE, now, operator, *scope.arguments, languages)
-    counts = await db.fetch(session, _COUNT, now, operator, *scope.arguments, languages)
+    due = await db.fetch(session, _QUEUE, now, operator.ids, *scope.arguments, languages)
+    counts = await db.fetch(session, _COUNT, now, operator.ids, *scope.arguments, languages)
     return calls.of_rows(due), counts[0]
 
 
@@ -127,9 +130,9 @@ COUNTS = """count(*) AS calls,
 count(*) FILTER (WHERE c.disposition NOT IN ('no_answer', 'busy', 'machine', 'wrong_number')) AS reached,
 count(*) FILTER (WHERE c.disposition = 'answered' AND t.kind <> 'callback') AS answers"""
 _COUNT_CALLS = f"""SELECT {COUNTS}
-FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator = $1 AND c.at >= $2"""  # noqa: S608 - constants only
+FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator_id = ANY($1::uuid[]) AND c.at >= $2"""  # noqa: S608 - constants only
 
 
-async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:
+async def made_since(session: AsyncSession, operator: Operator, since: datetime) -> asyncpg.Record:
     """Count this operator's calls, those that reached somebody, and those with an answer; a call back takes none."""
-    return (await db.fetch(session, _COUNT_CALLS, operator, since))[0]
+    return (await db.fetch(session, _COUNT_CALLS, operator.ids, since))[0]

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallAttempt, CallTask, Hours, RetryRule, Slot, TaskKind
 from shared.contract.events import CallRequested, CallRetry, CallWithdrawn
 from shared.contract.staff_scope import WHOLE, StaffScope
@@ -17,9 +18,12 @@ from shared.database import db
 from shared.database.isolated import isolated
 from shared.locales import primary_language
 
+NAME = "coalesce((SELECT p.name FROM people p WHERE p.id = {0}), {1})"  # how the operator of an id is called today
+LEASED_NAME = NAME.format("t.leased_by_id", "t.leased_by")
 # Who took a call keeps it until another operator takes it: `lease_until` only says from when on another may.
-HELD = """CASE WHEN t.lease_until IS NOT NULL THEN t.leased_by END AS held_by,
-CASE WHEN t.lease_until IS NULL AND t.outcome IN ('answered', 'withdrawn') THEN t.leased_by END AS answered_by"""
+HELD = f"""{LEASED_NAME} AS leased_name,
+CASE WHEN t.lease_until IS NOT NULL THEN t.leased_by_id END AS held_by,
+CASE WHEN t.lease_until IS NULL AND t.outcome IN ('answered', 'withdrawn') THEN t.leased_by_id END AS answered_by"""
 _ADD = """INSERT INTO call_tasks (task_id, invitation_id, respondent_id, step, phone, name, script, summary, time_zone,
 window_start, window_end, priority, max_attempts, due_at, due_until, expires_at, language)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -110,10 +114,11 @@ async def load(session: AsyncSession, task_id: UUID, *, scope: StaffScope = WHOL
     return of_row(rows[0]) if rows else None
 
 
-_ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at, note)
-SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])"""
+_ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, operator_id, at, note)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::text[])"""
 _RELEASE = """UPDATE call_tasks t SET tries = c.tries, appointed = c.disposition = 'call_later', lease_until = NULL,
-leased_by = CASE WHEN c.disposition = 'answered' THEN t.leased_by END
+leased_by = CASE WHEN c.disposition = 'answered' THEN t.leased_by END,
+leased_by_id = CASE WHEN c.disposition = 'answered' THEN t.leased_by_id END
 FROM unnest($1::uuid[], $2::int[], $3::text[]) AS c (task_id, tries, disposition)
 WHERE t.task_id = c.task_id"""
 
@@ -129,7 +134,8 @@ async def add_attempts(session: AsyncSession, attempts: Sequence[CallAttempt]) -
         session,
         _ADD_ATTEMPTS,
         *columns,
-        [each.operator for each in attempts],
+        [each.operator.name for each in attempts],
+        [each.operator.id for each in attempts],
         [each.at for each in attempts],
         [each.note for each in attempts],
     )
@@ -154,22 +160,32 @@ async def retry_rules(session: AsyncSession, attempts: Sequence[CallAttempt]) ->
     return {row["task_id"]: RetryRule(CallRetry.model_validate_json(row["retry"]), row["alike"]) for row in rows}
 
 
-_ATTEMPTS = """SELECT disposition, operator, at, note FROM call_attempts WHERE task_id = $1 ORDER BY attempt"""
+_ATTEMPTS = """SELECT disposition, operator, operator_id, at, note FROM call_attempts WHERE task_id = $1
+ORDER BY attempt"""
 
 
 async def attempts(session: AsyncSession, task_id: UUID) -> list[db.Row]:
-    """Return disposition, operator, time and note of each attempt, the first one first."""
+    """Return disposition, operator as called then, time and note of each attempt, the first one first."""
     return await db.fetch(session, _ATTEMPTS, task_id)
 
 
 _KEEP = """WITH renewed AS (UPDATE call_tasks SET lease_until = clock_timestamp() + $3::interval WHERE task_id = $1
-AND leased_by = $2 AND lease_until < clock_timestamp() + $3::interval / 2)
-SELECT 1 FROM call_tasks WHERE task_id = $1 AND leased_by = $2 AND lease_until IS NOT NULL"""
+AND leased_by_id = ANY($2::uuid[]) AND lease_until < clock_timestamp() + $3::interval / 2)
+SELECT 1 FROM call_tasks WHERE task_id = $1 AND leased_by_id = ANY($2::uuid[]) AND lease_until IS NOT NULL"""
 
 
-async def keep(session: AsyncSession, task_id: UUID, operator: str, *, lease: timedelta) -> bool:
+async def keep(session: AsyncSession, task_id: UUID, operator: Operator, *, lease: timedelta) -> bool:
     """Renew a lease of which less than half is left; return whether the operator still holds the call."""
-    return bool(await db.fetch(session, _KEEP, task_id, operator, lease))
+    return bool(await db.fetch(session, _KEEP, task_id, operator.ids, lease))
+
+
+_GIVE_BACK = """UPDATE call_tasks SET leased_by = NULL, leased_by_id = NULL, lease_until = NULL, taken_from = NULL
+WHERE task_id = $1 AND leased_by_id = ANY($2::uuid[]) AND lease_until IS NOT NULL"""
+
+
+async def give_back(session: AsyncSession, task_id: UUID, operator: Operator) -> None:
+    """End the lease of a call, if the operator holds it: another may take it at once."""
+    await db.fetch(session, _GIVE_BACK, task_id, operator.ids)
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until
@@ -195,7 +211,7 @@ async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> l
 
 _OPEN_OF = """SELECT task_id FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND state IN ('open', 'held')"""
 _WIPE_WHERE = """WITH wiped AS (UPDATE call_tasks SET respondent_id = '', phone = '', name = '', script = '',
-summary = '', leased_by = NULL, taken_from = NULL WHERE {} RETURNING task_id)
+summary = '', leased_by = NULL, leased_by_id = NULL, taken_from = NULL WHERE {} RETURNING task_id)
 UPDATE call_attempts a SET note = '' FROM wiped w WHERE a.task_id = w.task_id AND a.note <> ''"""
 _OF_THOSE = "invitation_id = ANY($1::uuid[])"
 _WIPE = _WIPE_WHERE.format(_OF_THOSE)
@@ -249,8 +265,8 @@ def of_row(row: asyncpg.Record) -> CallTask:
         appointed=row["appointed"],
         due_at=row["due_at"],
         expires_at=row["expires_at"],
-        held_by=row["held_by"],
-        answered_by=row["answered_by"],
+        held_by=Operator(row["held_by"], row["leased_name"]) if row["held_by"] else None,
+        answered_by=Operator(row["answered_by"], row["leased_name"]) if row["answered_by"] else None,
         taken_from=row["taken_from"],
         kind=TaskKind(row["kind"]),
     )

@@ -7,39 +7,45 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from services.scoring.domain.calling.operators import Operator
+from services.scoring.repository.calling.calls import NAME
 from shared.database import db
 
 KEPT = timedelta(days=30)
 
-_START = """INSERT INTO desk_pauses (pause_id, operator, started_at) VALUES ($1, $2, $3)
-ON CONFLICT (operator) WHERE ended_at IS NULL DO NOTHING"""
+# The version before allows one open pause of a name: where another's has it, as after a rename, an id is added.
+_START = """INSERT INTO desk_pauses (pause_id, operator, operator_id, started_at)
+SELECT $1::uuid, CASE WHEN EXISTS (SELECT FROM desk_pauses WHERE operator = $2 AND ended_at IS NULL)
+THEN $2 || ' ' || $1::uuid ELSE $2 END, ($3::uuid[])[1], $4::timestamptz
+WHERE NOT EXISTS (SELECT FROM desk_pauses WHERE operator_id = ANY($3) AND ended_at IS NULL)
+ON CONFLICT DO NOTHING"""
 _DROP_OLD = "DELETE FROM desk_pauses WHERE ended_at < $1"
 
 
-async def start(session: AsyncSession, operator: str, *, now: datetime) -> None:
+async def start(session: AsyncSession, operator: Operator, *, now: datetime) -> None:
     """Begin a pause, unless the operator pauses already, and delete all pauses that ended before `KEPT`."""
-    await db.fetch(session, _START, uuid7(), operator, now)
+    await db.fetch(session, _START, uuid7(), operator.name, operator.ids, now)
     await db.fetch(session, _DROP_OLD, now - KEPT)
 
 
-_END = "UPDATE desk_pauses SET ended_at = $2 WHERE operator = $1 AND ended_at IS NULL"
+_END = "UPDATE desk_pauses SET ended_at = $2 WHERE operator_id = ANY($1::uuid[]) AND ended_at IS NULL"
 
 
-async def end(session: AsyncSession, operator: str, *, now: datetime) -> None:
-    await db.fetch(session, _END, operator, now)
+async def end(session: AsyncSession, operator: Operator, *, now: datetime) -> None:
+    await db.fetch(session, _END, operator.ids, now)
 
 
-_OPEN = "SELECT started_at FROM desk_pauses WHERE operator = $1 AND ended_at IS NULL"
+_OPEN = "SELECT started_at FROM desk_pauses WHERE operator_id = ANY($1::uuid[]) AND ended_at IS NULL"
 
 
-async def paused_since(session: AsyncSession, operator: str) -> datetime | None:
+async def paused_since(session: AsyncSession, operator: Operator) -> datetime | None:
     """Return when the operator's pause began, None without one."""
-    rows = await db.fetch(session, _OPEN, operator)
+    rows = await db.fetch(session, _OPEN, operator.ids)
     return rows[0]["started_at"] if rows else None
 
 
-_SINCE = """SELECT operator, started_at, ended_at FROM desk_pauses WHERE ended_at IS NULL OR ended_at >= $1
-ORDER BY operator, started_at"""
+_SINCE = f"""SELECT operator_id, {NAME.format("operator_id", "operator")} AS operator, started_at, ended_at
+FROM desk_pauses WHERE ended_at IS NULL OR ended_at >= $1 ORDER BY operator_id, started_at"""  # noqa: S608 - constants only
 
 
 async def since(session: AsyncSession, moment: datetime) -> list[db.Row]:

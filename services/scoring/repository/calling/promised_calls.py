@@ -6,13 +6,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.repository.calling.calls import HELD, SEEN
+from services.scoring.repository.calling.calls import LEASED_NAME, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
 
 # open ones first, the longest due before the others; then the newest of those that ended
 _LIST = f"""SELECT t.task_id, t.kind, t.state, t.outcome, t.name, t.phone, t.time_zone, t.due_at,
-t.expires_at, {HELD}, i.program, i.program_title, a.disposition, a.operator, a.at, a.note
+t.expires_at, CASE WHEN t.lease_until IS NOT NULL THEN {LEASED_NAME} END AS holder, i.program, i.program_title,
+a.disposition, a.operator, a.at, a.note
 FROM call_tasks t JOIN invitation_details i ON i.id = t.invitation_id LEFT JOIN LATERAL (
 SELECT disposition, operator, at, note FROM call_attempts c WHERE c.task_id = t.task_id ORDER BY attempt DESC LIMIT 1
 ) a ON true

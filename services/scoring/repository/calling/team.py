@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling.call_queue import COUNTS
-from services.scoring.repository.calling.calls import SEEN
+from services.scoring.repository.calling.calls import LEASED_NAME, NAME, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
 
@@ -39,10 +40,11 @@ async def overdue(session: AsyncSession, *, before: datetime, scope: StaffScope)
     return int(row["overdue"])
 
 
-_HELD = f"""SELECT t.task_id, t.leased_by AS operator, t.taken_at, t.name, t.phone, t.kind,
+_HELD = f"""SELECT t.task_id, t.leased_by_id AS operator_id, {LEASED_NAME} AS operator, t.taken_at, t.name, t.phone,
+t.kind,
 i.program_title, i.program, i.dimensions->>'store' AS store, {SEEN.format("$1", "$2")} AS seen
 FROM call_tasks t JOIN invitation_details i ON i.id = t.invitation_id
-WHERE t.lease_until > clock_timestamp() ORDER BY t.taken_at"""  # noqa: S608 - constants only
+WHERE t.lease_until > clock_timestamp() AND t.leased_by_id IS NOT NULL ORDER BY t.taken_at"""  # noqa: S608 - constants only
 
 
 async def held(session: AsyncSession, *, scope: StaffScope) -> list[db.Row]:
@@ -50,9 +52,10 @@ async def held(session: AsyncSession, *, scope: StaffScope) -> list[db.Row]:
     return await db.fetch(session, _HELD, *scope.arguments)
 
 
-_MADE = f"""SELECT c.operator, date_bin('15 minutes', c.at, '2000-01-01Z') AS quarter, max(c.at) AS last, {COUNTS}
+_MADE = f"""SELECT c.operator_id, {NAME.format("c.operator_id", "max(c.operator)")} AS operator,
+date_bin('15 minutes', c.at, '2000-01-01Z') AS quarter, max(c.at) AS last, {COUNTS}
 FROM call_attempts c JOIN call_tasks t USING (task_id) JOIN invitations i ON i.id = t.invitation_id
-WHERE c.at >= $1 AND {SEEN.format("$2", "$3")} GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - constants only
+WHERE c.at >= $1 AND {SEEN.format("$2", "$3")} GROUP BY c.operator_id, quarter ORDER BY c.operator_id, quarter"""  # noqa: S608 - constants only
 
 
 async def made_since(session: AsyncSession, moment: datetime, *, scope: StaffScope) -> list[db.Row]:
@@ -60,21 +63,21 @@ async def made_since(session: AsyncSession, moment: datetime, *, scope: StaffSco
     return await db.fetch(session, _MADE, moment, *scope.arguments)
 
 
-_TAKE_OVER = f"""UPDATE call_tasks t SET leased_by = $2, taken_from = $3, taken_at = $4,
-lease_until = clock_timestamp() + $5::interval FROM invitations i
-WHERE t.task_id = $1 AND i.id = t.invitation_id AND t.state = 'open' AND t.leased_by = $3 AND t.lease_until IS NOT NULL
-AND {SEEN.format("$6", "$7")} RETURNING t.task_id"""  # noqa: S608 - constants only
+_TAKE_OVER = f"""UPDATE call_tasks t SET leased_by = $8, leased_by_id = $2,
+taken_from = {LEASED_NAME}, taken_at = $4, lease_until = clock_timestamp() + $5::interval FROM invitations i
+WHERE t.task_id = $1 AND i.id = t.invitation_id AND t.state = 'open' AND t.leased_by_id = $3
+AND t.lease_until IS NOT NULL AND {SEEN.format("$6", "$7")} RETURNING t.task_id"""  # noqa: S608 - constants only
 
 
 async def take_over(  # noqa: PLR0913 - which call, between whom
     session: AsyncSession,
     task_id: UUID,
     *,
-    of: str,
-    by: str,
+    of: UUID | None,
+    by: Operator,
     now: datetime,
     lease: timedelta,
     scope: StaffScope,
 ) -> bool:
-    """Lease a call that operator `of` has to `by`; return whether `of` still had it and it was still open."""
-    return bool(await db.fetch(session, _TAKE_OVER, task_id, by, of, now, lease, *scope.arguments))
+    """Lease a call that the operator with the id `of` has to `by`; return whether `of` had it and it was still open."""
+    return bool(await db.fetch(session, _TAKE_OVER, task_id, by.id, of, now, lease, *scope.arguments, by.name))

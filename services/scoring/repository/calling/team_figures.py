@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.repository.calling.call_queue import COUNTS
-from services.scoring.repository.calling.calls import SEEN
+from services.scoring.repository.calling.calls import NAME, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
 
@@ -28,9 +28,9 @@ async def outcomes(session: AsyncSession, since: datetime, *, scope: StaffScope)
     return await db.fetch(session, _OUTCOMES, since, *scope.arguments)
 
 
-_OPERATORS = f"""SELECT c.operator, {COUNTS}
+_OPERATORS = f"""SELECT {NAME.format("c.operator_id", "max(c.operator)")} AS operator, {COUNTS}
 FROM call_attempts c JOIN call_tasks t USING (task_id) JOIN invitations i ON i.id = t.invitation_id
-WHERE c.at >= $1 AND {_OF_SURVEYS} GROUP BY 1 ORDER BY 1"""  # noqa: S608 - constants only
+WHERE c.at >= $1 AND {_OF_SURVEYS} GROUP BY c.operator_id ORDER BY operator"""  # noqa: S608 - constants only
 
 
 async def operators(session: AsyncSession, since: datetime, *, scope: StaffScope) -> list[db.Row]:
@@ -38,10 +38,12 @@ async def operators(session: AsyncSession, since: datetime, *, scope: StaffScope
     return await db.fetch(session, _OPERATORS, since, *scope.arguments)
 
 
-_SCORES = f"""SELECT a.operator, i.program, i.dimensions->>'store' AS store, a.score, count(*)
+_SCORES = f"""SELECT a.operator_id, {NAME.format("a.operator_id", "max(a.operator)")} AS operator,
+i.program, i.dimensions->>'store' AS store, a.score, count(*)
 FROM (SELECT * FROM answers WHERE answered_at >= $1 AND NOT suspect
 AND (mode = 'self' OR (mode = 'operator' AND operator IS NOT NULL)) ORDER BY answered_at DESC LIMIT $4) a
-JOIN invitations i ON i.id = a.invitation_id WHERE i.counted AND {SEEN.format("$2", "$3")} GROUP BY 1, 2, 3, 4"""  # noqa: S608 - constants only
+JOIN invitations i ON i.id = a.invitation_id WHERE i.counted AND {SEEN.format("$2", "$3")}
+GROUP BY a.operator_id, i.program, store, a.score"""  # noqa: S608 - constants only
 
 
 async def scores(session: AsyncSession, since: datetime, *, scope: StaffScope) -> list[db.Row]:

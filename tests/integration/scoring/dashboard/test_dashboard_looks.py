@@ -29,7 +29,7 @@ from shared.runtime import ServiceContext
 from shared.serving import serve
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, watched
 from tests.integration.scoring.api.test_score_api import sent
-from tests.integration.scoring.stand import NOW, Scoring, requested
+from tests.integration.scoring.stand import NOW, Scoring, named, requested
 from tests.journey.looking import looked_at
 from tests.staff import STAFF
 
@@ -94,7 +94,7 @@ def _entry(scoring: Scoring, invitation_id: Any, chance: random.Random, liking: 
         comment=chance.choice(WORDS) if chance.random() < 0.2 else None,
         step=chance.choice((1, 1, 1, 2, 3)),
         device=chance.choice(list(Device)),
-        operator="Anna" if chance.random() < 0.1 else None,
+        operator=named("Anna") if chance.random() < 0.1 else None,
     )
 
 

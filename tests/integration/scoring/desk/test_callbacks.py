@@ -19,7 +19,7 @@ from shared.contract.events import (
     SurveyRequested,
 )
 from shared.contract.vocabulary import ChannelKind
-from tests.integration.scoring.stand import NOW, Scoring, link_of
+from tests.integration.scoring.stand import NOW, Scoring, link_of, named
 
 REACHED = Contact(email="olga@example.com", phone="+79161234567")
 TASKS = "SELECT kind, state, outcome, phone, name, window_start, due_at FROM call_tasks"
@@ -241,7 +241,7 @@ async def test_call_back_that_ended_with_a_talk_counts_as_no_answer(
     said = {"operator": "Anna", "disposition": "answered"}
     (await client.post(f"/v1/desk/{task['task_id']}/outcome", json=said)).raise_for_status()
     async with scoring.database.sessions() as session:
-        made = await call_queue.made_since(session, "Anna", NOW - timedelta(days=1))
+        made = await call_queue.made_since(session, named("Anna"), NOW - timedelta(days=1))
     assert dict(made) == {"calls": 1, "reached": 1, "answers": 0}
 
 

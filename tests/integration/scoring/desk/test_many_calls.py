@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from services.scoring.repository.calling import call_queue
-from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
+from tests.integration.scoring.stand import Scoring, call_for, named, on_desk, take
 
 COPIES = """INSERT INTO call_tasks (task_id, invitation_id, respondent_id, phone, priority, max_attempts, due_at,
 due_until, expires_at) SELECT gen_random_uuid(), invitation_id, respondent_id, phone, n % 5, 3,
@@ -25,10 +25,11 @@ async def waiting(scoring: Scoring, copies: int) -> None:
 async def test_next_call_is_found_in_the_order_of_an_index(scoring: Scoring) -> None:
     await waiting(scoring, 5000)
     lease = timedelta(minutes=15)
-    rows = await scoring.rows(f"EXPLAIN {call_queue._NEXT}", scoring.clock.now(), "Anna", lease, None, None, None)
+    anna, now = named("Anna"), scoring.clock.now()
+    rows = await scoring.rows(f"EXPLAIN {call_queue._NEXT}", now, anna.ids, lease, None, None, None, anna.name)
     read = "\n".join(row["QUERY PLAN"] for row in rows)
     assert "Index Scan using call_tasks_next" in read
-    assert "Index Scan using call_tasks_held" in read
+    assert "Index Scan using call_tasks_holder" in read
     assert "Seq Scan on call_tasks" not in read
 
 

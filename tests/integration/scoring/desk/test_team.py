@@ -11,9 +11,9 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from shared.contract.events import CallWithdrawn
+from shared.contract.events import CallWithdrawn, RespondentErased
 from tests.integration.scoring.desk.test_callbacks import complained
-from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
+from tests.integration.scoring.stand import Scoring, call_for, named, on_desk, take
 
 
 def words_of(page: str) -> str:
@@ -35,7 +35,8 @@ async def take_over(
     client: httpx2.AsyncClient, task_id: object, *, of: str = "Anna", by: str = "Vera"
 ) -> httpx2.Response:
     cookies = {"cookie": f"operator={by}"}
-    return await client.post("/desk-team/take-over", data={"task_id": str(task_id), "operator": of}, headers=cookies)
+    form = {"task_id": str(task_id), "operator": str(named(of).id)}
+    return await client.post("/desk-team/take-over", data=form, headers=cookies)
 
 
 async def holders(scoring: Scoring) -> list[tuple[str | None, str | None]]:
@@ -59,6 +60,15 @@ async def test_page_says_who_is_on_which_call_since_when(scoring: Scoring, clien
     assert "Anna on a call since today 12:00, 4 minutes" in page
     assert "Olga P. +7 ··· 67 · After purchase, Tverskaya" in page
     assert "Waiting now 1" in page
+
+
+async def test_nobody_is_on_the_call_of_an_erased_customer(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    request = await scoring.asked()
+    await scoring.receive(call_for(request))
+    await take(client)
+    assert "Anna on a call" in await shown(client)
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    assert "Nobody has called today" in await shown(client)
 
 
 async def test_pause_is_a_state_that_gives_no_call_until_it_ends(scoring: Scoring, client: httpx2.AsyncClient) -> None:
