@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from io import StringIO
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import CallAnswer, CallResult, DeskAnswerOut, DeskOutcomeOut
 from services.scoring.api.answers import record_answer, record_outcome
-from services.scoring.api.call_list_schemas import CallListIn, CallListOut, GivenCall, GivenCalls, given_calls
+from services.scoring.api.call_list_schemas import CallListIn, CallListOut, GivenCall, GivenCalls
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
+from services.scoring.repository import invitations
 from services.scoring.repository.calling import call_lists
 from shared.clock import Clock
 from shared.database.db import Sessions
@@ -67,8 +70,8 @@ class CallListsApi:
                 made = await call_lists.load(session, list_id)
             if made is None or made.owner_id != owner_id:
                 raise Conflict("This id is taken", "Choose another id for the list, such as a random UUID.")
-            listed = await call_lists.listed(session, list_id, now=now)
-        return GivenCalls.of(made, listed)
+            calls = await self._to_call(session, made)
+        return GivenCalls(list_id=made.id, expires_at=made.expires_at, calls=calls)
 
     async def show(self, list_id: UUID, request: Request) -> CallListOut:
         """Read which calls of a list are to be made, and why others are not: who answered meanwhile, and what ended."""
@@ -82,11 +85,11 @@ class CallListsApi:
         async with self._list(list_id, request) as (session, given):
             if given.expired:
                 raise Gone("The list has expired", "Its calls went back to the desk: take a new list.")
-            listed = await call_lists.listed(session, list_id, now=self.clock.now())
+            calls = await self._to_call(session, given)
         text = StringIO()
         text.write(BOM)
-        rows = [each.model_dump(mode="json", by_alias=True) for each in given_calls(listed)]
-        SpreadsheetWriter(text).write([_COLUMNS, *([row[name] for name in _COLUMNS] for row in rows)])
+        rows = [each.model_dump(mode="json", by_alias=True) for each in calls]
+        SpreadsheetWriter(text).write([_COLUMNS, *([_cell(row[name]) for name in _COLUMNS] for row in rows)])
         headers = {"content-disposition": 'attachment; filename="calls.csv"'}
         return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -101,13 +104,31 @@ class CallListsApi:
         centre, call = await self._call(list_id, task_id, request)
         if call.state is ListedState.ANSWERED:
             raise Conflict("The customer has answered", "Their own answer stands: do not call.")
-        return await record_answer(self.writer, call.task, body, operator=centre, at=self.clock.now())
+        return await record_answer(self.sessions, self.writer, call.task, body, operator=centre, at=self.clock.now())
 
     async def outcome(self, list_id: UUID, task_id: UUID, body: CallResult, request: Request) -> DeskOutcomeOut:
         """Record a call that gave no answer; `do_not_call` and `wrong_number` also count after the list has expired."""
         centre, call = await self._call(list_id, task_id, request)
         now = self.clock.now()
         return await record_outcome(self.sessions, call.task, body, operator=centre, now=now, was_given=True)
+
+    async def _to_call(self, session: AsyncSession, given: CallList) -> list[GivenCall]:
+        """Return the calls of a list that are still to be made, each with what its caller reads."""
+        now = self.clock.now()
+        listed = await call_lists.listed(session, given.id, now=now)
+        due = [each for each in listed if each.state is ListedState.TO_CALL]
+        known = await invitations.load(session, [each.task.invitation_id for each in due])
+        return [
+            GivenCall.of(
+                each.task,
+                known[each.task.invitation_id],
+                operator=given.centre,
+                now=now,
+                program=each.program,
+                until=each.until,
+            )
+            for each in due
+        ]
 
     async def _call(self, list_id: UUID, task_id: UUID, request: Request) -> tuple[str, ListedCall]:
         """Return the name of the centre, and a call of its list."""
@@ -127,6 +148,11 @@ class CallListsApi:
             if given is None or given.owner_id != owner_id:
                 raise NotFound("No such list")
             yield session, given
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell of a table: reasons and questions as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 async def _owner(session: AsyncSession, request: Request) -> tuple[UUID, str]:
