@@ -30,7 +30,6 @@ from services.scoring.api.answer_schemas import (
     Take,
     TaskOut,
 )
-from services.scoring.domain.answer_form import clean
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.comments.tags import InvalidTag, tag_of
@@ -141,18 +140,17 @@ async def record_answer(  # noqa: PLR0913 - an answer, and by whom
     sessions: Sessions, writer: Writer, task: CallTask, said: CallAnswer, *, operator: str, at: datetime
 ) -> DeskAnswerOut:
     """Record what a respondent said in a call and close the call; raises a Problem if it is refused."""
-    extra = {question: clean(text) for question, text in said.extra.items()}
-    if extra:
+    if said.extra:
         async with sessions.begin() as session:
             known = await invitations.load(session, [task.invitation_id])
-        _refuse_unasked(known.get(task.invitation_id), extra)
+        _refuse_unasked(known.get(task.invitation_id), said.extra)
     entry = Entry(
         task.invitation_id,
         at,
         said.score,
         reasons=tuple(said.reasons) or None,
-        comment=clean(said.comment or "") or None,
-        extra=extra,
+        comment=said.comment or None,
+        extra=said.extra,
         step=task.step,
         task_id=task.task_id,
         operator=operator,

@@ -22,6 +22,7 @@ from services.scoring.api.call_list_schemas import CallListIn, CallListOut, Give
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
 from services.scoring.repository import invitations
 from services.scoring.repository.calling import call_lists
+from services.scoring.web.scopes import refuse_hidden
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.tables.writing import BOM, SpreadsheetWriter
@@ -29,7 +30,7 @@ from shared.web import strict_input
 from shared.web.api_keys.refusals import not_valid
 from shared.web.audit.acts import note
 from shared.web.problems import Conflict, Gone, NotFound
-from shared.web.staff.tickets import signed_in
+from shared.web.staff.tickets import signed_in, staff_scope
 from shared.web.strict_input import SingleValued
 
 _COLUMNS = [field.serialization_alias or name for name, field in GivenCall.model_fields.items()]
@@ -59,13 +60,14 @@ class CallListsApi:
 
     async def make(self, list_id: UUID, body: CallListIn, request: Request) -> GivenCalls:
         """Reserve the next calls under an id of your own; the same id again returns the same list."""
+        refuse_hidden(body.program)
         asked = ListRequest(list_id, body.calls, timedelta(hours=body.hours), body.program)
         now = self.clock.now()
         async with self.sessions.begin() as session:
             owner_id, centre = await _owner(session, request)
             made = await call_lists.add(session, asked, owner_id=owner_id, centre=centre)
             if made is not None:
-                await call_lists.reserve(session, made, asked, now=now)
+                await call_lists.reserve(session, made, asked, now=now, scope=staff_scope.get())
             else:
                 made = await call_lists.load(session, list_id)
             if made is None or made.owner_id != owner_id:
@@ -76,7 +78,7 @@ class CallListsApi:
     async def show(self, list_id: UUID, request: Request) -> CallListOut:
         """Read which calls of a list are to be made, and why others are not: who answered meanwhile, and what ended."""
         async with self._list(list_id, request) as (session, given):
-            listed = await call_lists.listed(session, list_id, now=self.clock.now())
+            listed = await call_lists.listed(session, list_id, now=self.clock.now(), scope=staff_scope.get())
         return CallListOut.of(given, listed)
 
     async def export(self, list_id: UUID, request: Request) -> Response:
@@ -115,7 +117,7 @@ class CallListsApi:
     async def _to_call(self, session: AsyncSession, given: CallList) -> list[GivenCall]:
         """Return the calls of a list that are still to be made, each with what its caller reads."""
         now = self.clock.now()
-        listed = await call_lists.listed(session, given.id, now=now)
+        listed = await call_lists.listed(session, given.id, now=now, scope=staff_scope.get())
         due = [each for each in listed if each.state is ListedState.TO_CALL]
         known = await invitations.load(session, [each.task.invitation_id for each in due])
         return [
@@ -134,7 +136,8 @@ class CallListsApi:
         """Return the name of the centre, and a call of its list."""
         note(task_id)
         async with self._list(list_id, request) as (session, given):
-            found = await call_lists.listed(session, list_id, now=self.clock.now(), task_id=task_id)
+            now, scope = self.clock.now(), staff_scope.get()
+            found = await call_lists.listed(session, list_id, now=now, task_id=task_id, scope=scope)
         if not found:
             raise NotFound("No such call in this list")
         return given.centre, found[0]

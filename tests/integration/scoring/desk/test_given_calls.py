@@ -36,13 +36,15 @@ async def test_caller_of_the_api_is_given_all_there_is_to_read_and_to_ask(
 async def test_extra_answers_of_the_api_are_stored_and_corrected(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     task_id = await on_desk_with_questions(scoring)
     await take(client)
-    for extra in ({"wish": "Oat\x01 milk", "way": "card"}, {"way": ""}):
+    for extra in ({"wish": "Oat milk", "way": "card"}, {"way": ""}):
         body = {"operator": "Anna", "score": 4, "extra": extra}
         assert (await client.post(f"/v1/desk/{task_id}/answer", json=body)).status_code == 200
     assert await stored(scoring) == [{"wish": "Oat milk"}]
 
 
-@pytest.mark.parametrize("extra", [{"way": "barter"}, {"colour": "red"}, {"wish": "x" * 4001}, {"way": 1}, ["way"]])
+@pytest.mark.parametrize(
+    "extra", [{"way": "barter"}, {"colour": "red"}, {"wish": "x" * 4001}, {"wish": "a\0"}, {"way": 1}, ["way"]]
+)
 async def test_extra_answer_that_the_call_does_not_ask_for_is_refused_as_a_whole(
     extra: object, scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
@@ -50,7 +52,7 @@ async def test_extra_answer_that_the_call_does_not_ask_for_is_refused_as_a_whole
     await take(client)
     body = {"operator": "Anna", "score": 4, "extra": extra}
     refused = await client.post(f"/v1/desk/{task_id}/answer", json=body)
-    assert (refused.status_code, "extra" in refused.text) == (422, True)
+    assert refused.status_code == 422
     assert await stored(scoring) == []
 
 
