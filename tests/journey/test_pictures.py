@@ -191,7 +191,7 @@ async def show_dashboard(page: Page, stage: Stage) -> None:
     await photograph(page, "dashboard-360")
     await page.set_viewport_size(DESKTOP)
     await photograph(page, "dashboard-1280")
-    await take(page, "dashboard", until=page.get_by_role("region", name="Comments"))
+    await take(page, "dashboard", until=page.get_by_role("region", name="Reasons"))
 
 
 async def show_desk(page: Page, stage: Stage) -> None:
