@@ -84,3 +84,15 @@ async def test_outside_centre_is_given_the_same_and_returns_the_answers(
     said = {"wish": "Oat milk", "way": "card"}
     assert (await centre.report(given, call["task_id"], "answer", score=8, extra=said)).status_code == 200
     assert await stored(scoring) == [said]
+
+
+async def test_call_whose_survey_cannot_be_read_keeps_no_other_from_the_list(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    centre = await opened(scoring, client, "North Calls")
+    broken, *others = [call_for(await scoring.asked(question=f"Question {number}?")) for number in range(4)]
+    await scoring.receive(broken, *others)
+    await scoring.rows("UPDATE contents SET document = '{\"plan\": 7}' WHERE document->>'question' = 'Question 0?'")
+    given = await centre.order(10)
+    assert {call["task_id"] for call in given["calls"]} == {str(each.task_id) for each in others}
+    assert len(await centre.rows(given)) == len(others)
