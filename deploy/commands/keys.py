@@ -15,6 +15,7 @@ from deploy.operations import api_keys
 from deploy.operations.api_keys import Away, NotCreated, StoredKey
 from shared.config import Settings
 from shared.contract.api_keys import ApiKey, KeyScope, KeyState
+from shared.web.api_keys.scopes import limitable
 from shared.web.audit.acts import note
 
 app = typer.Typer(no_args_is_help=True, help="API keys for machines.")
@@ -26,14 +27,22 @@ LONGEST_NAME = 100
 def create(
     name: Annotated[str, typer.Argument(help="A name for the list, such as that of the machine.")],
     scope: Annotated[list[KeyScope] | None, typer.Option(help="What the key allows; may be repeated.")] = None,
+    program: Annotated[
+        list[str] | None, typer.Option(help="A program to which the key is limited; may be repeated.")
+    ] = None,
     days: Annotated[int, typer.Option(min=0, max=3650, help="Days until the key expires; 0: never.")] = 365,
 ) -> None:
     """Create a key and print it; it cannot be shown again."""
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise typer.BadParameter(f"a name has 1 to {LONGEST_NAME} printable characters")
     scopes, lasting = scope or [KeyScope.EVENTS_WRITE], timedelta(days=days) if days else None
+    programs = [each.strip() for each in program or ()]
+    if "" in programs:
+        raise typer.BadParameter("a program has an id, as `earshot programs list` shows it")
+    if programs and (whole := set(scopes) - limitable()):
+        raise typer.BadParameter(f"{', '.join(sorted(whole))} cannot be limited to programs, only {_limitable()}")
     try:
-        token, key = asyncio.run(api_keys.create(Settings(), name, scopes=scopes, lasting=lasting))
+        token, key = asyncio.run(api_keys.create(Settings(), name, scopes=scopes, lasting=lasting, programs=programs))
     except NotCreated as error:
         fail(str(error))
     note(key.id, name=name, scope=sorted(key.scopes))
@@ -61,6 +70,10 @@ def revoke(key: Annotated[UUID, typer.Argument(help="The id in `earshot keys lis
     if not found:
         raise typer.BadParameter("no such key; `earshot keys list` lists them")
     print(f"{key} revoked")
+
+
+def _limitable() -> str:
+    return ", ".join(sorted(limitable()))
 
 
 def _joined(away: Sequence[Away]) -> str:

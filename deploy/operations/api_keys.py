@@ -51,15 +51,22 @@ class StoredKey:
 
 
 async def create(
-    settings: Settings, name: str, *, scopes: Collection[KeyScope], lasting: timedelta | None
+    settings: Settings,
+    name: str,
+    *,
+    scopes: Collection[KeyScope],
+    lasting: timedelta | None,
+    programs: Collection[str] = (),
 ) -> tuple[str, StoredKey]:
     """Store a new key in the databases of its scopes' services; return its token, and the key.
+
+    It sees these programs, or all if there are none.
 
     Raises NotCreated. Nothing is committed before every database has accepted the key.
     """
     by_service = {service: own for service in Service if (own := scopes_of(service) & frozenset(scopes))}
     token = new_token(by_service)
-    key = NewKey(uuid7(), name, digest(token), frozenset(scopes), lasting)
+    key = NewKey(uuid7(), name, digest(token), frozenset(scopes), lasting, frozenset(programs))
     stored: dict[Service, ApiKey] = {}
     async with AsyncExitStack() as resources:
         sessions: dict[Service, AsyncSession] = {}

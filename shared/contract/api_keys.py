@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Service
 
 _INITIALS = {service.value[0]: service for service in Service}
@@ -56,7 +57,8 @@ class ApiKey:
     """A key as one service stores it, with the scopes that this service knows.
 
     Times are machine time, so that an accelerated business clock does not expire keys early. A scope may be one of a
-    newer version.
+    newer version. Of a key that is limited to programs it is stored as `scope@program`, once for each: a process that
+    does not know such scopes refuses the key.
     """
 
     id: UUID
@@ -67,16 +69,30 @@ class ApiKey:
     revoked_at: datetime | None
     state: KeyState
 
+    def seen_with(self, scope: KeyScope) -> StaffScope | None:
+        """Return what the key sees by a scope, None if it lacks the scope."""
+        if scope in self.scopes:
+            return WHOLE
+        programs = frozenset(each.removeprefix(f"{scope}@") for each in self.scopes if each.startswith(f"{scope}@"))
+        return StaffScope(programs) if programs else None
+
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key to store, which expires after `lasting`, None: never."""
+    """A key to store, which expires after `lasting`, None: never; it sees these programs, or all if there are none."""
 
     id: UUID
     name: str
     digest: bytes
     scopes: frozenset[KeyScope]
     lasting: timedelta | None
+    programs: frozenset[str] = frozenset()
+
+    @property
+    def stored_scopes(self) -> list[str]:
+        """The scopes as they are stored."""
+        limited = (f"{scope}@{program}" for scope in self.scopes for program in self.programs)
+        return sorted(limited if self.programs else self.scopes)
 
 
 def new_token(services: Collection[Service]) -> str:

@@ -690,6 +690,23 @@ class RespondentOptedOut(InvitationPayload):
     at: Instant
 
 
+class QuoteConsentChanged(InvitationPayload):
+    """A respondent allowed that the comment of an answer is quoted, by this `name` or without one, or took that back.
+
+    The last event of an answer holds for all its versions; without one, nothing may be quoted. The name is null where
+    no consent is given, and if it is given without a name. Of an anonymous answer all ids are made up.
+    """
+
+    type = "quote.consent_changed"
+    topic = "survey.quotes"
+    customer_id: Id
+    answer_id: UUID
+    program: ProgramRef
+    given: bool
+    name: Name | None = None
+    at: Instant
+
+
 # --- nps.*: for the systems downstream
 
 

@@ -39,6 +39,7 @@ SURVEY_PROGRAMS = Topic("survey.programs", retention=None)
 SURVEY_DELIVERIES = Topic("survey.deliveries")
 SURVEY_CALLS = Topic("survey.calls")
 SURVEY_ANSWERS = Topic("survey.answers")
+SURVEY_QUOTES = Topic("survey.quotes")
 SURVEY_MESSAGES = Topic("survey.messages")
 NPS_UPDATES = Topic("nps.updates", retention=None)
 NPS_ALERTS = Topic("nps.alerts")
@@ -53,6 +54,7 @@ TOPICS = (
     SURVEY_DELIVERIES,
     SURVEY_CALLS,
     SURVEY_ANSWERS,
+    SURVEY_QUOTES,
     SURVEY_MESSAGES,
     NPS_UPDATES,
     NPS_ALERTS,

@@ -40,7 +40,7 @@ def api_keys_table(metadata: sa.MetaData) -> sa.Table:
 
 
 async def add(session: AsyncSession, key: NewKey) -> ApiKey:
-    (row,) = await db.fetch(session, _ADD, key.id, key.name, key.digest, sorted(key.scopes), key.lasting)
+    (row,) = await db.fetch(session, _ADD, key.id, key.name, key.digest, key.stored_scopes, key.lasting)
     return _key(row)
 
 

@@ -23,6 +23,7 @@ from shared.zones import current_zone
 LASTING = timedelta(days=400)  # the most that browsers keep a cookie (RFC 6265bis)
 _MOST_ASKED = 20  # languages of a header that are looked at …
 _LONGEST_ASKED = 500  # … in so many characters
+_WITHOUT_LOG_IN = "/shared/"  # pages that staff give to others
 _FOR_PROGRAMS = ("/v1/", "/docs", "/openapi.json", "/metrics")
 
 
@@ -72,6 +73,8 @@ class Languages:
 
 
 def _is_for_staff(path: str) -> bool:
+    if path.startswith(_WITHOUT_LOG_IN):
+        return True
     prefix = routes.find(path)
     return (prefix is None or prefix.is_for_staff) and not path.startswith(_FOR_PROGRAMS)
 

@@ -54,7 +54,7 @@ class Prefix:
     everywhere: bool = False  # on its own port, every service answers the path about itself
     key_reads: KeyScope | None = None  # the scope with which an API key may read; None: no key may
     key_writes: KeyScope | None = None
-    scoped_reads: bool = False  # reading shows each person only the programs and stores that the person may see
+    scoped_reads: bool = False  # reading shows each person and key only the programs and stores that they may see
     scoped_writes: bool = False  # writing changes only these; where it is False, it is for those who see everything
 
     @property
@@ -182,7 +182,7 @@ TABLE = (
     _staff("/v1/audit-trigger", _T, _AUDITORS, keys=(_K.AUDIT_READ, None)),
     _staff("/v1/audit-dispatcher", _D, _AUDITORS, keys=(_K.AUDIT_READ, None)),
     _staff("/v1/benchmarks", _S, _FIGURES, _MEASURES, keys=(_K.SCORES_READ, _K.SETTINGS_WRITE), scoped=_READS),
-    _staff("/v1/call-lists", _S, (_SUPERVISOR,), (_SUPERVISOR,), keys=(_K.CALLS_WORK, _K.CALLS_WORK)),
+    _staff("/v1/call-lists", _S, (_SUPERVISOR,), (_SUPERVISOR,), keys=(_K.CALLS_WORK, _K.CALLS_WORK), scoped=_BOTH),
     _staff("/v1/desk", _S, _CALLS, _CALLS, keys=(None, _K.DESK_WORK), scoped=_BOTH),
     _staff("/v1/funnel", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),
     _staff("/v1/nps", _S, _FIGURES, keys=(_K.SCORES_READ, None), scoped=_READS),

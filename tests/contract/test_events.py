@@ -110,7 +110,7 @@ def test_keys_are_what_the_topic_is_ordered_by() -> None:
 
 
 def test_personal_data_topics_are_never_compacted() -> None:
-    personal = {"crm.events", "survey.requests", "survey.calls", "survey.messages", "survey.answers"}
+    personal = {"crm.events", "survey.requests", "survey.calls", "survey.messages", "survey.answers", "survey.quotes"}
     assert all(topic.retention is not None for topic in topics.TOPICS if topic.name in personal)
 
 

@@ -12,7 +12,8 @@ from tests.browser import DESKTOP, PHONE, SCHEMES, SIDEWAYS, photograph, schemes
 NARROWEST: ViewportSize = {"width": 280, "height": 640}
 NARROW: ViewportSize = {"width": 320, "height": 640}
 ZOOMED: ViewportSize = {"width": 640, "height": 400}  # what DESKTOP shows at 200 %
-OF_STAFF = (NARROW, ZOOMED, DESKTOP)
+WIDE: ViewportSize = {"width": 1680, "height": 1050}
+OF_STAFF = (NARROW, ZOOMED, WIDE, DESKTOP)
 OF_RESPONDENTS = (NARROWEST, PHONE, DESKTOP)
 _OFF_BY_DEFAULT = ("target-size",)  # of the rules for WCAG 2.2, A and AA, that are not deprecated
 _OF_COLOURS = ("color-contrast", "link-in-text-block")  # the only rules whose result the scheme may change

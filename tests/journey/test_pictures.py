@@ -159,6 +159,7 @@ async def test_quarter_of_five_shops(stage: Stage, browser: Browser) -> None:
         page = await context.new_page()
         await show_dashboard(page, stage)
         await show_desk(page, stage)
+        await show_team(page, season)
         await stage.happens(season.sale("Tverskaya"))
         [mail] = await season.unread()
         await show_question(page, stage, mail)
@@ -190,7 +191,7 @@ async def show_dashboard(page: Page, stage: Stage) -> None:
     await photograph(page, "dashboard-360")
     await page.set_viewport_size(DESKTOP)
     await photograph(page, "dashboard-1280")
-    await take(page, "dashboard", until=page.get_by_role("region", name="Comments"))
+    await take(page, "dashboard", until=page.get_by_role("region", name="Reasons"))
 
 
 async def show_desk(page: Page, stage: Stage) -> None:
@@ -200,6 +201,17 @@ async def show_desk(page: Page, stage: Stage) -> None:
     await page.get_by_role("radio", name="7", exact=True).check()
     await expect(page.get_by_role("button", name="Save answer")).to_be_in_viewport()
     await take(page, "desk")
+
+
+async def show_team(page: Page, season: Season) -> None:
+    """Show the team with two more operators, who called in this hour."""
+    for operator, disposition in (("Operator 2", "no_answer"), ("Operator 4", "busy")):
+        taken = await season.desk("take", operator=operator)
+        if taken.status_code == httpx2.codes.OK:
+            await season.desk(f"{taken.json()['task_id']}/outcome", operator=operator, disposition=disposition)
+    await page.goto(f"{season.stage.scoring}/desk-team")
+    await expect(page.get_by_text(OPERATOR).first).to_be_visible()
+    await take(page, "team")
 
 
 async def show_question(page: Page, stage: Stage, mail: Mapping[str, Any]) -> None:

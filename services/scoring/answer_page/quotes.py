@@ -9,11 +9,16 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.answers import publishing
 from services.scoring.domain.comments.quotes import NamedBy, first_name, has_quotable_words, name_of
-from services.scoring.domain.invitations import Invitation
+from services.scoring.domain.invitations import Answer, Invitation
 from services.scoring.repository import invitations
 from services.scoring.repository.comments import quotes
 from services.scoring.web import texts
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, ProgramRef, QuoteConsentChanged
+from shared.contract.vocabulary import Service
 
 
 class NothingToQuote(Exception):
@@ -58,14 +63,32 @@ async def change(session: AsyncSession, invitation_id: UUID, sent: Mapping[str, 
     """Give the consent, or withdraw it if the box is not ticked; raises NothingToQuote and InvalidQuoteName."""
     invitation = (await invitations.lock_and_load(session, [invitation_id])).get(invitation_id)
     answer = invitation.answer if invitation is not None else None
-    if "quote" not in sent:
-        if answer is not None:
-            await quotes.withdraw(session, answer.answer_id, at=at)
-        return
-    if invitation is None or answer is None or at >= invitation.expires_at or not has_quotable_words(invitation):
-        raise NothingToQuote
-    name = name_of(sent, invitation)
-    await quotes.put(session, answer.answer_id, name, wording=_wording(invitation), at=at)
+    before = await quotes.name(session, answer.answer_id) if answer else None
+    name: str | None = None
+    if "quote" in sent:
+        if invitation is None or answer is None or at >= invitation.expires_at or not has_quotable_words(invitation):
+            raise NothingToQuote
+        name = name_of(sent, invitation)
+        await quotes.put(session, answer.answer_id, name, wording=_wording(invitation), at=at)
+    elif answer is not None:
+        await quotes.withdraw(session, answer.answer_id, at=at)
+    if invitation is not None and answer is not None and name != before:
+        await publishing.publish(session, [_changed(invitation, answer, name, at=at)])
+
+
+def _changed(invitation: Invitation, answer: Answer, name: str | None, *, at: datetime) -> Event[Payload]:
+    """Return the event about a consent, with the name it gives, "" for none; None if there is no consent any more."""
+    payload = QuoteConsentChanged(
+        respondent_id=invitation.respondent_id,
+        invitation_id=answer.answer_id if invitation.anonymous else invitation.id,
+        customer_id=invitation.customer_id,
+        answer_id=answer.answer_id,
+        program=ProgramRef(id=invitation.program, version=invitation.program_version, title=invitation.program_title),
+        given=name is not None,
+        name=name or None,
+        at=at,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=at)
 
 
 def _wording(invitation: Invitation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -33,7 +34,8 @@ from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.comments.tags import InvalidTag, tag_of
-from services.scoring.repository import listing
+from services.scoring.domain.invitations import Invitation
+from services.scoring.repository import invitations, listing
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.repository.comments import search
 from services.scoring.repository.stores import listed
@@ -101,22 +103,26 @@ class AnswersApi:
 
     async def take(self, body: Take, request: Request) -> TaskOut | Response:
         """Lease the next call; 204 when none is due, or the operator pauses at the desk."""
+        operator, now = operator_of(request, body.operator), self.clock.now()
         async with self.sessions.begin() as session:
             task = await call_queue.take(
                 session,
-                operator_of(request, body.operator),
-                now=self.clock.now(),
+                operator,
+                now=now,
                 lease=self.lease,
                 scope=staff_scope.get(),
                 languages=await spoken_languages(session),
             )
+            known = await invitations.load(session, [task.invitation_id] if task else [])
         note(task.task_id if task else None)
-        return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else TaskOut.of(task)
+        if task is None:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return TaskOut.of(task, known[task.invitation_id], operator=operator.name, now=now)
 
     async def answer(self, task_id: UUID, body: DeskAnswer, request: Request) -> DeskAnswerOut:
         """Record what the respondent said and close the call."""
         task, operator = await self._load(task_id), operator_of(request, body.operator)
-        return await record_answer(self.writer, task, body, operator=operator, at=self.clock.now())
+        return await record_answer(self.sessions, self.writer, task, body, operator=operator, at=self.clock.now())
 
     async def outcome(self, task_id: UUID, body: DeskOutcome, request: Request) -> DeskOutcomeOut:
         """Record a call that gave no answer."""
@@ -131,16 +137,21 @@ class AnswersApi:
         return task
 
 
-async def record_answer(
-    writer: Writer, task: CallTask, said: CallAnswer, *, operator: Operator, at: datetime
+async def record_answer(  # noqa: PLR0913 - an answer, and by whom
+    sessions: Sessions, writer: Writer, task: CallTask, said: CallAnswer, *, operator: Operator, at: datetime
 ) -> DeskAnswerOut:
     """Record what a respondent said in a call and close the call; raises a Problem if it is refused."""
+    if said.extra:
+        async with sessions.begin() as session:
+            known = await invitations.load(session, [task.invitation_id])
+        _refuse_unasked(known.get(task.invitation_id), said.extra)
     entry = Entry(
         task.invitation_id,
         at,
         said.score,
         reasons=tuple(said.reasons) or None,
         comment=said.comment or None,
+        extra=said.extra,
         step=task.step,
         task_id=task.task_id,
         operator=operator,
@@ -157,6 +168,16 @@ async def record_answer(
         score=answer.score,
         category=category_of(answer.score),
     )
+
+
+def _refuse_unasked(invitation: Invitation | None, extra: Mapping[str, str]) -> None:
+    """Raise Unprocessable for answers to questions that the call does not have, or that they do not offer."""
+    if invitation is None:
+        return
+    for question, text in extra.items():
+        if not invitation.content.takes(question, text):
+            detail = f"`extra`: this call has no question `{question}`, or none that offers this answer."
+            raise Unprocessable(INVALID_REQUEST, detail)
 
 
 async def record_outcome(  # noqa: PLR0913 - a report, and by whom

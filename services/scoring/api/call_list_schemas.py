@@ -41,10 +41,6 @@ class GivenCalls(BaseModel):
     expires_at: datetime
     calls: list[GivenCall]
 
-    @classmethod
-    def of(cls, given: CallList, listed: Iterable[ListedCall]) -> Self:
-        return cls(list_id=given.id, expires_at=given.expires_at, calls=given_calls(listed))
-
 
 class ListedCallOut(BaseModel):
     """What is to be done about a call: `to_call`, or not to call and why.
@@ -72,12 +68,3 @@ class CallListOut(BaseModel):
             for each in listed
         ]
         return cls(list_id=given.id, expires_at=given.expires_at, expired=given.expired, calls=calls)
-
-
-def given_calls(listed: Iterable[ListedCall]) -> list[GivenCall]:
-    """Return the calls that are still to be made."""
-    return [
-        GivenCall.of(each.task, program=each.program, until=each.until)
-        for each in listed
-        if each.state is ListedState.TO_CALL
-    ]

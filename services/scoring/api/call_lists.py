@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from io import StringIO
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,19 +19,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import CallAnswer, CallResult, DeskAnswerOut, DeskOutcomeOut
 from services.scoring.api.answers import record_answer, record_outcome
-from services.scoring.api.call_list_schemas import CallListIn, CallListOut, GivenCall, GivenCalls, given_calls
+from services.scoring.api.call_list_schemas import CallListIn, CallListOut, GivenCall, GivenCalls
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
 from services.scoring.domain.calling.operators import Operator
+from services.scoring.domain.invitations import Invitation
+from services.scoring.repository import invitations
 from services.scoring.repository.calling import call_lists
 from services.scoring.web.operators import operator_of
+from services.scoring.web.scopes import refuse_hidden
 from shared.clock import Clock
+from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
+from shared.database.isolated import bisect_failures, report_refused
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import strict_input
 from shared.web.api_keys.refusals import not_valid
 from shared.web.audit.acts import note
 from shared.web.problems import Conflict, Gone, NotFound
-from shared.web.staff.tickets import signed_in
+from shared.web.staff.tickets import signed_in, staff_scope
 from shared.web.strict_input import SingleValued
 
 _COLUMNS = [field.serialization_alias or name for name, field in GivenCall.model_fields.items()]
@@ -58,24 +66,25 @@ class CallListsApi:
 
     async def make(self, list_id: UUID, body: CallListIn, request: Request) -> GivenCalls:
         """Reserve the next calls under an id of your own; the same id again returns the same list."""
+        refuse_hidden(body.program)
         asked = ListRequest(list_id, body.calls, timedelta(hours=body.hours), body.program)
         now = self.clock.now()
         async with self.sessions.begin() as session:
             owner_id, centre = await _owner(session, request)
             made = await call_lists.add(session, asked, owner_id=owner_id, centre=centre.name)
             if made is not None:
-                await call_lists.reserve(session, made, asked, centre=centre, now=now)
+                await call_lists.reserve(session, made, asked, centre=centre, now=now, scope=staff_scope.get())
             else:
                 made = await call_lists.load(session, list_id)
             if made is None or made.owner_id != owner_id:
                 raise Conflict("This id is taken", "Choose another id for the list, such as a random UUID.")
-            listed = await call_lists.listed(session, list_id, now=now)
-        return GivenCalls.of(made, listed)
+            calls = await self._to_call(session, made)
+        return GivenCalls(list_id=made.id, expires_at=made.expires_at, calls=calls)
 
     async def show(self, list_id: UUID, request: Request) -> CallListOut:
         """Read which calls of a list are to be made, and why others are not: who answered meanwhile, and what ended."""
         async with self._list(list_id, request) as (session, given):
-            listed = await call_lists.listed(session, list_id, now=self.clock.now())
+            listed = await call_lists.listed(session, list_id, now=self.clock.now(), scope=staff_scope.get())
         return CallListOut.of(given, listed)
 
     async def export(self, list_id: UUID, request: Request) -> Response:
@@ -84,11 +93,11 @@ class CallListsApi:
         async with self._list(list_id, request) as (session, given):
             if given.expired:
                 raise Gone("The list has expired", "Its calls went back to the desk: take a new list.")
-            listed = await call_lists.listed(session, list_id, now=self.clock.now())
+            calls = await self._to_call(session, given)
         text = StringIO()
         text.write(BOM)
-        rows = [each.model_dump(mode="json", by_alias=True) for each in given_calls(listed)]
-        SpreadsheetWriter(text).write([_COLUMNS, *([row[name] for name in _COLUMNS] for row in rows)])
+        rows = [each.model_dump(mode="json", by_alias=True) for each in calls]
+        SpreadsheetWriter(text).write([_COLUMNS, *([_cell(row[name]) for name in _COLUMNS] for row in rows)])
         headers = {"content-disposition": 'attachment; filename="calls.csv"'}
         return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -103,7 +112,7 @@ class CallListsApi:
         centre, call = await self._call(list_id, task_id, request)
         if call.state is ListedState.ANSWERED:
             raise Conflict("The customer has answered", "Their own answer stands: do not call.")
-        return await record_answer(self.writer, call.task, body, operator=centre, at=self.clock.now())
+        return await record_answer(self.sessions, self.writer, call.task, body, operator=centre, at=self.clock.now())
 
     async def outcome(self, list_id: UUID, task_id: UUID, body: CallResult, request: Request) -> DeskOutcomeOut:
         """Record a call that gave no answer; `do_not_call` and `wrong_number` also count after the list has expired."""
@@ -111,11 +120,30 @@ class CallListsApi:
         now = self.clock.now()
         return await record_outcome(self.sessions, call.task, body, operator=centre, now=now, was_given=True)
 
+    async def _to_call(self, session: AsyncSession, given: CallList) -> list[GivenCall]:
+        """Return the calls of a list that are still to be made, each with what its caller reads.
+
+        A call whose survey cannot be read, such as one written by another release, is logged and left out.
+        """
+        now = self.clock.now()
+        listed = await call_lists.listed(session, given.id, now=now, scope=staff_scope.get())
+        due = [each for each in listed if each.state is ListedState.TO_CALL]
+        surveys = await bisect_failures([each.task.invitation_id for each in due], partial(_invitations, session))
+        calls: list[GivenCall] = []
+        for each, survey in zip(due, surveys, strict=True):
+            if isinstance(survey, Exception):
+                report_refused("stored_invitation", survey, service=Service.SCORING, task_id=str(each.task.task_id))
+                continue
+            more = {"program": each.program, "until": each.until}
+            calls.append(GivenCall.of(each.task, survey, operator=given.centre, now=now, **more))
+        return calls
+
     async def _call(self, list_id: UUID, task_id: UUID, request: Request) -> tuple[Operator, ListedCall]:
         """Return the centre, and a call of its list."""
         note(task_id)
         async with self._list(list_id, request) as (session, given):
-            found = await call_lists.listed(session, list_id, now=self.clock.now(), task_id=task_id)
+            now, scope = self.clock.now(), staff_scope.get()
+            found = await call_lists.listed(session, list_id, now=now, task_id=task_id, scope=scope)
         if not found:
             raise NotFound("No such call in this list")
         return operator_of(request, given.centre), found[0]
@@ -129,6 +157,16 @@ class CallListsApi:
             if given is None or given.owner_id != owner_id:
                 raise NotFound("No such list")
             yield session, given
+
+
+async def _invitations(session: AsyncSession, ids: Sequence[UUID]) -> list[Invitation]:
+    known = await invitations.load(session, ids)
+    return [known[each] for each in ids]
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell of a table: reasons and questions as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 async def _owner(session: AsyncSession, request: Request) -> tuple[UUID, Operator]:

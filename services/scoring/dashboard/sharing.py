@@ -24,6 +24,7 @@ from uuid_utils.compat import uuid7
 from services.scoring.dashboard import charts, query, rows
 from services.scoring.dashboard.query import DashboardData, DashboardQuery
 from services.scoring.domain.score import FEW, FEWEST_OF_A_POINT
+from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, revisions, shared_views
 from services.scoring.repository.people.shared_views import SharedView
 from services.scoring.web import rendering
@@ -134,7 +135,9 @@ class Sharing:
     async def _page(self, *, link: str = "") -> Response:
         async with self.sessions.begin() as session:
             seen = await self._seen(session)
-        return rendering.page("shares.html", pages=self.staff_pages, shares=seen, link=link, days=SHARED_FOR.days)
+            titles = {id_: each.title for id_, each in (await programs.programs_by_use(session)).items()}
+        pages, days = self.staff_pages, SHARED_FOR.days
+        return rendering.page("shares.html", pages=pages, shares=seen, titles=titles, link=link, days=days)
 
     async def _seen(self, session: AsyncSession) -> list[SharedView]:
         found = await shared_views.open_ones(session, limit=MOST_LISTED)

@@ -16,7 +16,7 @@ from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
 from services.scoring.repository.calling.call_queue import MOST_COUNTED
 from services.scoring.web import rendering, texts
-from services.scoring.web.call_scripts import CallScript, callback_script, survey_script
+from services.scoring.web.call_scripts import script_of
 from shared.contract.event_words import event_in_words
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Row
@@ -163,7 +163,7 @@ def call_values(  # noqa: PLR0913 - what the page is about
         "callback": task.kind is TaskKind.CALLBACK,
         "corrects": task.answered_by is not None,
         "about": texts.about(invitation, now=now),
-        "script": _script(task, invitation, operator, now),
+        "script": script_of(task, invitation, operator=operator.name, now=now),
         "reasons": invitation.content.all_reasons,
         "extra": invitation.content.extra_answers(invitation.answer.extra) if invitation.answer else [],
         "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
@@ -206,9 +206,3 @@ def saved_in(task: CallTask, invitation: Invitation) -> Typed | None:
     if task.answered_by is None or answer is None:
         return None
     return Typed(answer.score, answer.reasons, answer.comment or "", extra=answer.extra)
-
-
-def _script(task: CallTask, invitation: Invitation, operator: Operator, now: datetime) -> CallScript:
-    if task.kind is TaskKind.CALLBACK:
-        return callback_script(invitation, operator=operator.name, now=now)
-    return survey_script(invitation, task.script, operator=operator.name, now=now)

@@ -31,6 +31,7 @@ from shared.web.staff.tickets import staff_scope
 from shared.zones import current_zone
 
 PAGE = "/desk-team"
+BAR = 240  # the width of the longest bar
 
 
 @dataclass(slots=True)
@@ -163,6 +164,7 @@ class Team:
             operators=[_line(each, me, now) for each in sorted(today.operators.values(), key=lambda each: each.name)],
             totals=[sum(counts) for counts in zip(*today.hours.values(), strict=True)] or [0, 0, 0],
             hours=list(_hours(today.hours)),
+            bar=BAR,
             pages=self.staff_pages,
         )
 
@@ -171,10 +173,12 @@ def _no_call() -> str:
     return gettext("Not taken over: there is no such call.")
 
 
-def _hours(counted: dict[int, list[int]]) -> Iterator[tuple[str, list[int]]]:
-    """Yield every hour from the first with a call to the last one."""
+def _hours(counted: dict[int, list[int]]) -> Iterator[tuple[str, list[int], list[int]]]:
+    """Yield every hour from the first with a call to the last one, its counts, and the widths of their bars."""
+    most = max((counts[0] for counts in counted.values()), default=0)
     for hour in range(min(counted, default=0), max(counted, default=-1) + 1):
-        yield f"{hour:02}:00", counted.get(hour, [0, 0, 0])
+        counts = counted.get(hour, [0, 0, 0])
+        yield f"{hour:02}:00", counts, [round(BAR * count / most) for count in counts]
 
 
 def _line(each: OperatorToday, me: Operator, now: datetime) -> dict[str, Any]:

@@ -188,12 +188,7 @@ def _merged(content: Content, entry: Entry, before: Answer | None, *, score: int
 
 def _extra(content: Content, entry: Entry, before: Answer | None) -> Mapping[str, str]:
     """Return the answers to extra questions; an empty text removes an answer, one that is no choice changes nothing."""
-    choices = {question.id: {choice.id for choice in question.choices} for question in content.extra_questions}
-    said = {
-        name: text
-        for name, text in entry.extra.items()
-        if name in choices and (not text.strip() or not choices[name] or text in choices[name])
-    }
+    said = {name: text for name, text in entry.extra.items() if content.takes(name, text)}
     return {name: text for name, text in {**(before.extra if before else {}), **said}.items() if text.strip()}
 
 

@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 
 from msgspec import Struct, convert
 from msgspec.structs import replace
-from pydantic import Field
+from pydantic import Field, OnErrorOmit
 
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.score import Tally
 from shared.contract.events import (
     Brand,
     CallPriority,
+    CallRetry,
     ExtraQuestion,
     Labels,
     Part,
@@ -26,7 +27,7 @@ from shared.contract.events import (
     SurveyRequested,
     Thanks,
 )
-from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, UnansweredCall, category_of
 from shared.zones import local_day
 
 
@@ -57,6 +58,12 @@ class TriggerEvent(Struct, frozen=True):
         return self.number or self.subject
 
 
+class StoredStep(PlanStep):
+    """A step of a plan; what another release wrote of its `retries` and this one cannot read is left out."""
+
+    retries: dict[OnErrorOmit[UnansweredCall], OnErrorOmit[CallRetry]] = Field(default_factory=dict)
+
+
 class Content(Part):
     """Texts and plan for answer page and call desk, equal in all invitations of a program version and language."""
 
@@ -69,7 +76,7 @@ class Content(Part):
     call_back: bool = True  # the default of documents stored before the field existed
     call_priority: CallPriority = CallPriority()
     anonymous: bool = False
-    plan: list[PlanStep]
+    plan: list[StoredStep]
 
     def reasons_for(self, score: int) -> list[Reason]:
         return self.reasons.promoter if category_of(score) is Category.PROMOTER else self.reasons.other
@@ -78,6 +85,13 @@ class Content(Part):
     def all_reasons(self) -> dict[str, str]:
         """Texts of all reasons by id; for an id in both lists, the text for passives and detractors."""
         return {reason.id: reason.text for reason in (*self.reasons.promoter, *self.reasons.other)}
+
+    def takes(self, question: str, said: str) -> bool:
+        """Whether this may be said to an extra question, by its id; an empty text takes an answer back."""
+        asked = next((each for each in self.extra_questions if each.id == question), None)
+        if asked is None:
+            return False
+        return not said.strip() or not asked.choices or any(choice.id == said for choice in asked.choices)
 
     def extra_answers(self, extra: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the text of each extra question that is answered, with the answer in words."""

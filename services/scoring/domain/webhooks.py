@@ -16,6 +16,7 @@ from shared.contract.events import (
     NpsDropped,
     NpsUpdated,
     Payload,
+    QuoteConsentChanged,
     RespondentErased,
     RespondentOptedOut,
     RespondentReleased,
@@ -27,7 +28,11 @@ FORWARDED = (RespondentSuppressed, RespondentReleased, RespondentErased)  # even
 LINK_READY = "survey.link_ready"  # only for webhooks: no event of the log has a link
 _ANSWERS_AND_ALERTS: tuple[type[Payload], ...] = (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped)
 DEFAULT_TYPES = tuple(each.type for each in _ANSWERS_AND_ALERTS)
-EVENT_TYPES = (*DEFAULT_TYPES, *(each.type for each in (NpsUpdated, RespondentOptedOut, *FORWARDED)), LINK_READY)
+EVENT_TYPES = (
+    *DEFAULT_TYPES,
+    *(each.type for each in (NpsUpdated, QuoteConsentChanged, RespondentOptedOut, *FORWARDED)),
+    LINK_READY,
+)
 RETRIES = (
     timedelta(seconds=5),
     timedelta(minutes=5),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
 from services.scoring.web import texts
 from shared.contract.labels import filled, mistake_in
@@ -25,6 +26,18 @@ class CallScript(NamedTuple):
     after: str = ""
     notice: str = ""
     is_broken: bool = False
+
+    @property
+    def text(self) -> str:
+        """The whole script, with the question in it and without the notice."""
+        return f"{self.before}{self.question}{self.after}"
+
+
+def script_of(task: CallTask, invitation: Invitation, *, operator: str, now: datetime) -> CallScript:
+    """Return the script of a call."""
+    if task.kind is TaskKind.CALLBACK:
+        return callback_script(invitation, operator=operator, now=now)
+    return survey_script(invitation, task.script, operator=operator, now=now)
 
 
 def survey_script(invitation: Invitation, written: str, *, operator: str, now: datetime) -> CallScript:

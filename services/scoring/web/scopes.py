@@ -14,14 +14,19 @@ from shared.web.problems import Forbidden, Unprocessable
 from shared.web.staff.tickets import signed_in, staff_scope
 
 
+def refuse_hidden(program: str | None) -> None:
+    """Raise Forbidden if who sent the request does not see this program; None is no program."""
+    if program is not None and not staff_scope.get().covers_program(program):
+        raise Forbidden(mark("You do not see this program"))
+
+
 def visible_program(program: str | None) -> str | None:
     """Return the program that figures are asked of, None for all.
 
     Who sees only some programs has to name one, unless there is only one. Raises Forbidden and Unprocessable.
     """
+    refuse_hidden(program)
     scope = staff_scope.get()
-    if program is not None and not scope.covers_program(program):
-        raise Forbidden(mark("You do not see this program"))
     if program is not None or scope.programs is None:
         return program
     if len(scope.programs) > 1:

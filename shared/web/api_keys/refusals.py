@@ -54,6 +54,11 @@ class Refusals:
         self._count("scope", path, by=key.id, key=key.id)
         return _without_scope(needed, f"its scopes in {self._service} are {', '.join(sorted(key.scopes))}")
 
+    def limited(self, key: ApiKey, path: str) -> Problem:
+        """Return the refusal of a key that is limited to programs, at a path that is for all of them."""
+        self._count("scope", path, by=key.id, key=key.id)
+        return Forbidden("This key is limited to programs", "This path shows or changes all of them.")
+
     def _count(self, reason: str, path: str, *, by: Hashable, key: UUID | None = None) -> float:
         """Count a refusal, and log it unless there were too many `by` the same; return the seconds to wait then."""
         KEYS_REFUSED.labels(self._service, reason).inc()

@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from shared.contract.api_keys import ApiKey, KeyScope, KeyState, digest
+from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.db import Sessions, is_transient
 from shared.web.api_keys.refusals import Refusals
-from shared.web.api_keys.scopes import needed_scope
+from shared.web.api_keys.scopes import is_limited, needed_scope
 from shared.web.client_address import ClientAddress
 
 CACHE_S = 5.0  # for this long a revoked key may still work
@@ -45,8 +46,8 @@ class ApiKeyVerifier:
         self._one_by_one = asyncio.Lock()
         self._cache: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
 
-    async def admit(self, request: Scope, token: str) -> None:
-        """Check the key of a request; raises Unauthorized, Forbidden or TooManyRequests.
+    async def admit(self, request: Scope, token: str) -> StaffScope:
+        """Check the key of a request and return what it sees; raises Unauthorized, Forbidden or TooManyRequests.
 
         The request's state gets the id of a key that is stored, also if it is refused.
         """
@@ -58,8 +59,12 @@ class ApiKeyVerifier:
         request.setdefault("state", {})["key"] = key.id
         if key.state is not KeyState.VALID:
             raise self._refusals.ended(key, path)
-        if needed not in key.scopes:
+        seen = key.seen_with(needed) if needed else None
+        if seen is None:
             raise self._refusals.without_scope(key, path, needed=needed)
+        if not (seen.is_whole or is_limited(request["method"], path)):
+            raise self._refusals.limited(key, path)
+        return seen
 
     async def _find(self, request: Scope, hashed: bytes, *, needed: KeyScope | None) -> ApiKey | None:
         now = self._monotonic()

@@ -45,7 +45,7 @@ from shared.web.staff.tickets import (
 RENEW = "/login/renew"
 BACKGROUND = "x-earshot-background"  # of requests that no person has sent
 
-Admit = Callable[[Scope, str], Awaitable[None]]
+Admit = Callable[[Scope, str], Awaitable[StaffScope]]
 FindScope = Callable[[Ticket], Awaitable[StaffScope | None]]
 
 
@@ -60,8 +60,9 @@ class StaffAccess:
     `log_in_origin` is the address of the service that renews tickets and asks who somebody is: scoring. There,
     `find_session` says what a ticket of any age is worth: it returns the ticket with what its person may do now, None
     if its session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
-    request and raises a Problem unless the key permits it. `find_scope` returns what the person of a ticket may see,
-    None for a ticket that has to be renewed. `trail` is where changes, exports and refusals are recorded.
+    request and returns what the key sees; it raises a Problem unless the key permits the request. `find_scope` returns
+    what the person of a ticket may see, None for a ticket that has to be renewed. `trail` is where changes, exports and
+    refusals are recorded.
     """
 
     signer: TicketSigner
@@ -152,14 +153,13 @@ class Gate:
             asked_path.reset(where)
 
     async def _admitted(self, scope: Scope, headers: Headers) -> tuple[Ticket | None, Ticket | None, StaffScope]:
-        """Return the ticket of a request, the ticket as it is to be now, and what the person sees.
+        """Return the ticket of a request, the ticket as it is to be now, and what the person or the key sees.
 
         Both tickets are None for a program with a key, and for somebody at the log-in. Raises Problem if the request
         may not pass.
         """
         if (token := _key_in(headers)) and self._access.admit is not None:
-            await self._access.admit(scope, token)
-            return None, None, WHOLE
+            return None, None, await self._access.admit(scope, token)
         if scope["method"] not in routes.SAFE and _is_cross_site(headers):
             raise Forbidden(
                 mark("Another site sent this request"), mark("Only Earshot's own pages may send forms for staff.")

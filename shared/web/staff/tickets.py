@@ -268,7 +268,7 @@ signed_in: ContextVar[Ticket | None] = ContextVar("signed_in", default=None)
 """Who sent the request that this task answers."""
 
 staff_scope: ContextVar[StaffScope] = ContextVar("staff_scope", default=WHOLE)
-"""What the person who sent the request may see; a program with a key sees everything."""
+"""What the person or the key that sent the request may see."""
 
 
 def person_name() -> str | None:

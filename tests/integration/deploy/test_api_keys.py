@@ -50,9 +50,11 @@ class Stand:
     databases: Mapping[Service, Database]
     settings: Settings
 
-    async def key(self, *scopes: KeyScope, lasting: timedelta | None = None) -> tuple[dict[str, str], UUID]:
+    async def key(
+        self, *scopes: KeyScope, lasting: timedelta | None = None, programs: Sequence[str] = ()
+    ) -> tuple[dict[str, str], UUID]:
         """Create a key; return the header with it, and its id."""
-        token, stored = await api_keys.create(self.settings, "test", scopes=scopes, lasting=lasting)
+        token, stored = await api_keys.create(self.settings, "test", scopes=scopes, lasting=lasting, programs=programs)
         return {"authorization": f"Bearer {token}"}, stored.id
 
     async def ask(

@@ -309,10 +309,11 @@ async def test_what_another_site_sends_is_refused_also_at_the_log_in(headers: di
 async def test_key_is_asked_for_what_it_may_and_a_ticket_beside_it_does_not_count() -> None:
     seen = []
 
-    async def admit(scope: Scope, token: str) -> None:
+    async def admit(scope: Scope, token: str) -> StaffScope:
         seen.append((scope["path"], token))
         if scope["path"] != "/v1/suppressions":
             raise Forbidden("no")
+        return WHOLE
 
     access = StaffAccess(SIGNER, ticket_cookie(https=False), "", sees_everything, admit=admit, now=lambda: NOW)
     transport = httpx2.ASGITransport(Gate(who, service=Service.DISPATCHER, access=access))

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling import calls
-from services.scoring.repository.calling.calls import HELD
+from services.scoring.repository.calling.calls import HELD, SEEN
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database.isolated import isolated
@@ -51,22 +52,29 @@ _NOT_ANSWERED = "NOT EXISTS (SELECT FROM answers a WHERE a.invitation_id = t.inv
 _RESERVE = f"""WITH next AS (SELECT t.task_id FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
 WHERE t.state = 'open' AND t.kind = 'survey' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1
 AND i.state = 'open' AND t.phone <> '' AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp())
-AND ($2::text IS NULL OR i.program = $2) AND {_NOT_ANSWERED}
+AND ($2::text IS NULL OR i.program = $2) AND {SEEN.format("$7", "$8")} AND {_NOT_ANSWERED}
 ORDER BY t.appointed DESC, t.priority DESC, t.due_at, t.task_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED),
-reserved AS (UPDATE call_tasks t SET leased_by = $4, leased_by_id = $7, lease_until = $5, taken_at = $1,
+reserved AS (UPDATE call_tasks t SET leased_by = $4, leased_by_id = $9, lease_until = $5, taken_at = $1,
 taken_from = NULL
 FROM next WHERE t.task_id = next.task_id)
 INSERT INTO listed_calls (list_id, task_id) SELECT $6, task_id FROM next"""  # noqa: S608 - constants only
 
 
-async def reserve(
-    session: AsyncSession, made: CallList, request: ListRequest, *, centre: Operator, now: datetime
+async def reserve(  # noqa: PLR0913 - of what, and for whom
+    session: AsyncSession,
+    made: CallList,
+    request: ListRequest,
+    *,
+    centre: Operator,
+    now: datetime,
+    scope: StaffScope = WHOLE,
 ) -> None:
-    """Reserve the calls that are due and that nobody has for a list, in the order of the call desk.
+    """Reserve the calls of the scope that are due and that nobody has for a list, in the order of the call desk.
 
     Calls that customers asked for are left to the company's own desk.
     """
-    arguments = now, request.program, request.most, made.centre, made.expires_at, made.id, centre.id
+    asked = now, request.program, request.most, made.centre, made.expires_at, made.id
+    arguments = *asked, *scope.arguments, centre.id
     await db.fetch(session, _RESERVE, *arguments)
 
 
@@ -79,16 +87,24 @@ WHEN {_OF_LIST} AND l.expires_at > clock_timestamp() AND t.due_at <= $2 AND t.du
 ELSE 'returned' END AS listed
 FROM listed_calls c JOIN call_lists l ON l.id = c.list_id JOIN call_tasks t ON t.task_id = c.task_id
 JOIN invitations i ON i.id = t.invitation_id
-WHERE c.list_id = $1 AND ($3::uuid IS NULL OR c.task_id = $3)
+WHERE c.list_id = $1 AND ($3::uuid IS NULL OR c.task_id = $3) AND {SEEN.format("$4", "$5")}
 ORDER BY t.appointed DESC, t.priority DESC, t.due_at, t.task_id"""  # noqa: S608 - constants only
 
 
 async def listed(
-    session: AsyncSession, list_id: UUID, *, now: datetime, task_id: UUID | None = None
+    session: AsyncSession,
+    list_id: UUID,
+    *,
+    now: datetime,
+    task_id: UUID | None = None,
+    scope: StaffScope = WHOLE,
 ) -> list[ListedCall]:
-    """Return the calls of a list, or one of them; a row of another release that cannot be read is left out."""
+    """Return the calls of a list that are in the scope, or one of them.
+
+    A row of another release that cannot be read is left out.
+    """
     found: list[ListedCall] = []
-    for row in await db.fetch(session, _CALLS, list_id, now, task_id):
+    for row in await db.fetch(session, _CALLS, list_id, now, task_id, *scope.arguments):
         with isolated("listed_call", service=Service.SCORING, task_id=str(row["task_id"])):
             found.append(ListedCall(calls.of_row(row), row["program"], row["until"], ListedState(row["listed"])))
     return found

@@ -151,13 +151,20 @@ WHERE t.kind = 'survey' AND (p.step->>'step')::int = t.step AND p.step->'retries
 
 
 async def retry_rules(session: AsyncSession, attempts: Sequence[CallAttempt]) -> dict[UUID, RetryRule]:
-    """Return what programs say about the dispositions of stored attempts, by task; no rule for those without one."""
+    """Return what programs say about the dispositions of stored attempts, by task; no rule for those without one.
+
+    A rule that cannot be read, such as one written by another release, is logged and left out.
+    """
     unanswered = [each for each in attempts if each.disposition.value in set(UnansweredCall)]
     if not unanswered:
         return {}
     tasks, dispositions = [each.task.task_id for each in unanswered], [each.disposition for each in unanswered]
     rows = await db.fetch(session, _RETRY_RULES, tasks, dispositions)
-    return {row["task_id"]: RetryRule(CallRetry.model_validate_json(row["retry"]), row["alike"]) for row in rows}
+    rules: dict[UUID, RetryRule] = {}
+    for row in rows:
+        with isolated("call_retry", service=Service.SCORING, task_id=str(row["task_id"])):
+            rules[row["task_id"]] = RetryRule(CallRetry.model_validate_json(row["retry"]), row["alike"])
+    return rules
 
 
 _ATTEMPTS = """SELECT disposition, operator, operator_id, at, note FROM call_attempts WHERE task_id = $1

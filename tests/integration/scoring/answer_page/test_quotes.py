@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from datetime import timedelta
 from io import StringIO
@@ -11,7 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.contract.events import RespondentErased, SurveyRequested
+from shared.contract.events import QuoteConsentChanged, RespondentErased, SurveyRequested
+from shared.messaging import codec
+from tests.integration.scoring.receiver import deliver, endpoint, receiver
 from tests.integration.scoring.stand import Scoring, link_of
 
 
@@ -186,3 +189,47 @@ async def test_staff_list_and_export_what_may_be_quoted(scoring: Scoring, client
     text = (await client.get("/comments/export?quotable=true")).text
     rows = list(csv.DictReader(StringIO(text.removeprefix("\ufeff"))))
     assert [(row["comment"], row["quotable"], row["quote_name"]) for row in rows] == [("Fine coffee", "True", "O'Neil")]
+
+
+async def consents(scoring: Scoring) -> list[tuple[bool, str | None]]:
+    """Return what the events about consents say, in order: whether one is given, and the name."""
+    found = [event.payload for event in await scoring.published("quote.consent_changed")]
+    return [(each.given, each.name) for each in found if isinstance(each, QuoteConsentChanged)]
+
+
+async def test_every_change_of_a_consent_is_an_event_and_a_repetition_is_none(
+    scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    request = await commented(scoring)
+    await say(client, request)  # without a consent there is nothing to take back
+    for form in ({"by": "first"}, {"by": "first"}, {"by": "own", "name": "O'Neil"}, {"by": "nobody"}):
+        await say(client, request, quote="1", **form)
+    for _ in range(2):
+        await say(client, request, by="first")
+    await say(client, request, quote="1", by="own", name="olga@example.com")
+    assert await consents(scoring) == [(True, "Olga"), (True, "O'Neil"), (True, None), (False, None)]
+    [changed, *_] = [event.payload for event in await scoring.published("quote.consent_changed")]
+    [answer] = await scoring.rows("SELECT answer_id FROM answers")
+    assert isinstance(changed, QuoteConsentChanged)
+    assert (changed.answer_id, changed.customer_id) == (answer["answer_id"], request.customer_id)
+    assert (changed.program.id, changed.at) == ("after-purchase", scoring.clock.now())
+    assert "Fine coffee" not in changed.model_dump_json()
+
+
+async def test_event_about_an_anonymous_answer_names_nobody(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    request = await commented(scoring, anonymous=True, call_back=False)
+    await say(client, request, quote="1", by="own", name="Olga")
+    assert await consents(scoring) == [(True, None)]
+    [event] = await scoring.published("quote.consent_changed")
+    text = codec.encode(event).body.decode()
+    assert [each for each in (request.customer_id, str(request.invitation_id), "Olga") if each in text] == []
+
+
+async def test_webhook_that_chose_it_gets_the_consent(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    request = await commented(scoring)
+    async with receiver() as hook:
+        await endpoint(scoring, hook.url, types=["quote.consent_changed"])
+        await say(client, request, quote="1", by="first")
+        await deliver(scoring)
+        [taken] = hook.taken
+    assert json.loads(taken.body)["data"]["name"] == "Olga"

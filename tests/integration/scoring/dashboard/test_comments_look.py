@@ -26,7 +26,7 @@ async def test_comments_and_tags_fit_every_width(
         await scoring.rows("INSERT INTO quotes VALUES ($1, 'Ольга', 'May we?', now())", result.answer.answer_id)
     async with watched(browser, locale=language) as context:
         page = await context.new_page()
-        for width in (320, 360, 1280):
+        for width in (320, 360, 1280, 1680):
             await page.set_viewport_size({"width": width, "height": 740})
             for name, path in (
                 ("comments", "/comments?words=кофе"),

@@ -67,6 +67,8 @@ async def test_first_screen_says_which_store_fell_and_why(scoring: Scoring, clie
     said = card(page)
     assert "a real change. Khimki fell by 167." in said
     assert "20 Oct to 18 Nov 2026 against 20 Sep to 19 Oct 2026: the longest periods that can be compared" in said
+    change = "<strong>Change: 20 Oct to 18 Nov 2026 against 20 Sep to 19 Oct 2026.</strong> The other columns: "
+    assert page.index(change) < page.index('aria-label="Scores by store"')
     assert "“Long wait” in 100 % of its answers, was 0 %" in said
     assert "Outside" not in said
     assert "Channel" not in said

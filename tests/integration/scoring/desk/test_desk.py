@@ -378,3 +378,23 @@ async def test_logo_is_kept_by_browsers_and_asked_for_again(scoring: Scoring, tm
         again = await browser.get("/logos/kofe.svg", headers={"if-none-match": logo.headers["etag"]})
     assert (logo.status_code, logo.headers["cache-control"]) == (200, "no-cache")
     assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache")
+
+
+@pytest.mark.parametrize(
+    ("zone", "language", "shown"),
+    [
+        ("Asia/Yekaterinburg", "en", "Yekaterinburg"),
+        ("Asia/Yekaterinburg", "ru", "Екатеринбург"),
+        ("Asia/Ho_Chi_Minh", "en", "Ho Chi Minh City"),
+        ("UTC", "ru", "UTC"),
+    ],
+)
+async def test_desk_names_the_city_of_the_customers_zone(
+    zone: str, language: str, shown: str, scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    task_id = await on_desk(scoring, time_zone=zone, window=None)
+    await take(client)
+    client.cookies.set("operator", "Anna")
+    page = (await client.get(f"/desk/{task_id}", headers={"accept-language": language})).text
+    assert f" · {shown}, " in page
+    assert shown == zone or zone not in page

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx2
+import pytest
 
 from shared.contract.events import CallRetry, PlanStep
 from shared.contract.vocabulary import ChannelKind, UnansweredCall
@@ -30,3 +31,22 @@ async def test_program_says_when_a_call_comes_back_and_how_often(scoring: Scorin
         scoring.clock.moment = due_at or scoring.clock.moment
     assert after == [7200, 3600, 900, 3600, None]
     assert await outcomes(scoring) == ["unreachable"]
+
+
+@pytest.mark.parametrize("stored", ['{"after_s": "soon"}', '{"wait": "PT4H"}', "[]", "7"])
+async def test_retry_that_cannot_be_read_is_as_if_the_program_had_none(
+    stored: str, scoring: Scoring, client: httpx2.AsyncClient
+) -> None:
+    request = await scoring.asked()
+    call = call_for(request, window=None)
+    await scoring.receive(call)
+    await scoring.rows(
+        "UPDATE contents SET document = jsonb_set(document, '{plan,3,retries}', $1::jsonb) RETURNING 1",
+        f'{{"no_answer": {stored}, "voicemail": {{"after_s": 60}}}}',
+    )
+    assert await take(client)
+    client.cookies.set("operator", "Anna")
+    assert f"/desk/{call.task_id}/answer" in (await client.get(f"/desk/{call.task_id}")).text
+    noted = (await report(client, call.task_id, "no_answer")).json()
+    assert datetime.fromisoformat(noted["due_at"]) - scoring.clock.moment == timedelta(hours=3)
+    assert (await scoring.invitation(request.invitation_id)).content.plan[3].retries == {}

@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import Scope
 
 from shared.config import Settings
+from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.database import db
 from shared.database.audit import chain
@@ -109,12 +110,13 @@ class Stand:
             yield client
 
 
-async def admit(scope: Scope, token: str) -> None:
+async def admit(scope: Scope, token: str) -> StaffScope:
     refusals: dict[str, Problem] = {"esk_bad": Unauthorized("Not valid"), "esk_narrow": Forbidden("Not this")}
     if token != "esk_bad":
         scope.setdefault("state", {})["key"] = KEY
     if token in refusals:
         raise refusals[token]
+    return WHOLE
 
 
 @pytest.fixture
