@@ -40,6 +40,7 @@ from services.dispatcher.pages.program_messages import ProgramMessagePages
 from services.dispatcher.pages.replies import ReplyPages
 from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
+from services.dispatcher.repository import customers
 from services.dispatcher.repository.programs import states
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.restore_guard import CHECK_EVERY_S, RestoreGuard
@@ -140,7 +141,14 @@ def _staff_routers(
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         ProgramMessagePages(sessions, clock, mails).router(),
         mails.router(),
-        AuditPages(Service.DISPATCHER, sessions, staff_pages, settings.address_fingerprints, states.titles).router(),
+        AuditPages(
+            Service.DISPATCHER,
+            sessions,
+            staff_pages,
+            settings.address_fingerprints,
+            states.titles,
+            own_ids=customers.own_ids,
+        ).router(),
     ]
 
 

@@ -51,7 +51,7 @@ from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.oidc.pages import OidcPages
 from services.scoring.people.oidc.provider import Provider
 from services.scoring.people.people_page import PeoplePage
-from services.scoring.repository import links, programs
+from services.scoring.repository import customers, links, programs
 from services.scoring.repository.people import accounts
 from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
@@ -175,7 +175,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     add_router(app, AccountPage(log_in, access, staff_pages, by_issuer).router())
     add_router(app, PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
     people = settings.address_fingerprints, _names, accounts.logins
-    add_router(app, AuditPages(Service.SCORING, sessions, staff_pages, *people).router())
+    add_router(app, AuditPages(Service.SCORING, sessions, staff_pages, *people, customers.own_ids).router())
     add_router(app, CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     add_router(app, Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     add_router(app, Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())

@@ -206,6 +206,7 @@ TABLE = (
     _staff("/static-offline-docs", _S, _EVERYBODY, everywhere=True, scoped=_READS),
     _staff("/metrics", _S, (_ADMIN,), everywhere=True, keys=(_K.METRICS_READ, None)),
 )
+_FORMS_OF_DASHBOARD = frozenset({"/annotations", "/benchmarks", "/target"})
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 
 # What staff and keys change is written to the audit log, but for this:
@@ -254,6 +255,14 @@ def find(path: str) -> Prefix | None:
         return None
     segments = path.split("/", 3)
     return _BY_PATH.get("/".join(segments[:3])) or _BY_PATH.get("/".join(segments[:2]))
+
+
+def page_of(path: str) -> str:
+    """Return the page that has the form of an address; "" for an address of nobody."""
+    prefix = find(path)
+    if prefix is None:
+        return ""
+    return "/" if prefix.path in _FORMS_OF_DASHBOARD else prefix.path
 
 
 def service_of(path: str) -> Service:

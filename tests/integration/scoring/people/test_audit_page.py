@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from playwright.async_api import Browser
 
+from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import Role
 from shared.database.audit import chain
 from shared.database.audit.rows import FIRST_HASH, Actor, ActorKind, NewRow, Stage
@@ -21,7 +22,7 @@ from tests.audit import audit_rows, ended
 from tests.browser import DESKTOP, watched
 from tests.integration.scoring.people.conftest import Open, invited, joined
 from tests.integration.scoring.people.test_looks import join, looked_at, served
-from tests.integration.scoring.stand import NOW, Scoring
+from tests.integration.scoring.stand import NOW, Scoring, call_for
 
 PAGE = "/audit/scoring"
 
@@ -82,6 +83,35 @@ async def test_search_by_time_person_action_and_customer(
     page = (await officer.get(PAGE, params=search)).text
     known = ("earshot export nps", "GET /stores/export", "POST /join/{secret}")
     assert [action for action in known if f'title="{action}"' in page or f"<code>{action}</code>" in page] == found
+
+
+@pytest.mark.parametrize("by", ["crm-77001", "crm-77003"])
+async def test_customer_finds_what_was_done_to_calls_and_answers_until_the_erasure(
+    opened: Open, scoring: Scoring, by: str
+) -> None:
+    request = await scoring.asked(customer_id="crm-77001")
+    other = await scoring.asked(customer_id="crm-77002")
+    call, others = call_for(request), call_for(other)
+    await scoring.receive(call, others)
+    async with opened() as web:
+        await joined(web, scoring, "olya", Role.OPERATOR, Role.SUPERVISOR, Role.PRIVACY_OFFICER)
+        for each in (others, call):
+            await web.post("/desk/take", data={"task_id": str(each.task_id)})
+            await web.post(f"/desk/{each.task_id}/answer", data={"score": "9"})
+        (answer,) = await scoring.rows("SELECT answer_id FROM answers WHERE invitation_id = $1", request.invitation_id)
+        await web.post(f"/suspects/{answer['answer_id']}/confirm")
+        found = (await web.get("/v1/audit-scoring", params={"customer": by})).json()["rows"]
+        done = [
+            ("POST /desk/take", str(call.task_id)),
+            ("POST /desk/{task_id}/answer", str(call.task_id)),
+            ("POST /suspects/{answer_id}/confirm", str(answer["answer_id"])),
+        ]
+        assert [(each["action"], each["subject"]) for each in found if each["stage"] == "ended"] == (
+            done if by == "crm-77001" else []
+        )
+        assert len(found) == 2 * len(done) * (by == "crm-77001")
+        await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+        assert (await web.get("/v1/audit-scoring", params={"customer": by})).json()["rows"] == []
 
 
 async def test_person_is_found_by_the_login_too(officer: httpx2.AsyncClient) -> None:
