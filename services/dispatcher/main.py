@@ -51,6 +51,7 @@ from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
 from shared.contract.vocabulary import CONTACT_CHANNELS, Service
+from shared.database import staff
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions, after_commit
 from shared.database.until_stopped import Round
@@ -92,13 +93,15 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     sessions: SharedSessions | None = None,
 ) -> FastAPI:
     keys = ApiKeyVerifier(Service.DISPATCHER, database.sessions, ClientAddress.of_settings(settings))
+    received = ReceivedScopes(database.sessions)
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
         catalogues=Path(__file__).parent / "locales",
         access=StaffAccess.of(
             settings,
-            find_scope=ReceivedScopes(database.sessions).find,
+            find_scope=received.find,
+            remember=received.remember,
             admit=keys.admit,
             shared=sessions,
             trail=AuditTrail(database.sessions),
@@ -146,10 +149,14 @@ def _staff_routers(
             sessions,
             staff_pages,
             settings.address_fingerprints,
-            states.titles,
+            _names,
             own_ids=customers.own_ids,
         ).router(),
     ]
+
+
+async def _names(session: AsyncSession) -> dict[str, str]:
+    return {**await states.titles(session), **await staff.names(session)}
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock) -> Handler:

@@ -43,6 +43,7 @@ from shared.contract import topics
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload, Payload
 from shared.contract.vocabulary import Service
+from shared.database import staff
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions, retry_outages
 from shared.database.until_stopped import while_busy
@@ -85,13 +86,15 @@ def build_app(
     sessions: SharedSessions | None = None,
 ) -> FastAPI:
     keys = ApiKeyVerifier(Service.TRIGGER, database.sessions, ClientAddress.of_settings(settings))
+    received = ReceivedScopes(database.sessions)
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
         catalogues=Path(__file__).parent / "locales",
         access=StaffAccess.of(
             settings,
-            find_scope=ReceivedScopes(database.sessions).find,
+            find_scope=received.find,
+            remember=received.remember,
             admit=keys.admit,
             shared=sessions,
             trail=AuditTrail(database.sessions),
@@ -124,9 +127,13 @@ def _routers(
         ProgramApi(database.sessions, intake.clock).router(),
         ProgramPages(database.sessions, intake.clock, pages).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
-        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints, programs.titles).router(),
+        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints, _names).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]
+
+
+async def _names(session: AsyncSession) -> dict[str, str]:
+    return {**await programs.titles(session), **await staff.names(session)}
 
 
 async def _root() -> RedirectResponse:

@@ -24,6 +24,7 @@ from uuid_utils.compat import uuid7
 from services.scoring.dashboard import charts, query, rows
 from services.scoring.dashboard.query import DashboardData, DashboardQuery
 from services.scoring.domain.score import FEW, FEWEST_OF_A_POINT
+from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, revisions, shared_views
 from services.scoring.repository.people.shared_views import SharedView
 from services.scoring.web import rendering
@@ -133,8 +134,9 @@ class Sharing:
 
     async def _page(self, *, link: str = "") -> Response:
         async with self.sessions.begin() as session:
-            seen = await self._seen(session)
-        return rendering.page("shares.html", pages=self.staff_pages, shares=seen, link=link, days=SHARED_FOR.days)
+            seen, titles = await self._seen(session), await programs.titles(session)
+        days = SHARED_FOR.days
+        return rendering.page("shares.html", pages=self.staff_pages, shares=seen, titles=titles, link=link, days=days)
 
     async def _seen(self, session: AsyncSession) -> list[SharedView]:
         found = await shared_views.open_ones(session, limit=MOST_LISTED)
