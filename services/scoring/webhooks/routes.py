@@ -11,14 +11,35 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
 from services.scoring.repository import webhooks
+from services.scoring.repository.people import accounts
 from services.scoring.webhooks.delivery import WebhookSender, sample_delivery, unreachable
-from services.scoring.webhooks.schemas import EndpointTest, Replay, Replayed, WebhookIn, WebhookListed, WebhookSecret
+from services.scoring.webhooks.schemas import (
+    EndpointTest,
+    Replay,
+    Replayed,
+    WebhookAct,
+    WebhookIn,
+    WebhookListed,
+    WebhookSecret,
+)
 from shared.database.db import Sessions
+from shared.languages.marking import mark
 from shared.web.addresses import ForbiddenAddress
 from shared.web.audit.acts import note
+from shared.web.audit.last_acts import LastAct, last_acts
 from shared.web.problems import Conflict, NotFound, Unprocessable
 
 BY_HAND = "by hand"
+_MADE = dict.fromkeys(("POST /v1/webhooks", "earshot webhooks add"), mark("added"))
+_CHANGED = {
+    action: text
+    for route, text in {
+        "disable": mark("turned off"),
+        "enable": mark("turned on"),
+        "rotate": mark("given another secret"),
+    }.items()
+    for action in (f"POST /v1/webhooks/{{endpoint_id}}/{route}", f"earshot webhooks {route}")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +60,12 @@ class Webhooks:
         return router
 
     async def list(self) -> list[WebhookListed]:
-        """List all endpoints, with counts of their deliveries."""
+        """List all endpoints, with counts of their deliveries, who made them and who changed them last."""
         async with self.sessions.begin() as session:
             found = await webhooks.summaries(session)
+            ids = [str(each.endpoint.id) for each in found]
+            made = await last_acts(session, ids, _MADE, names=accounts.names)
+            changed = await last_acts(session, ids, _CHANGED, names=accounts.names)
         return [
             WebhookListed(
                 id=each.endpoint.id,
@@ -53,6 +77,8 @@ class Webhooks:
                 failed=each.failed,
                 last_outcome=each.last_outcome,
                 succeeded_at=each.succeeded_at,
+                made=_act(made.get(str(each.endpoint.id))),
+                changed=_act(changed.get(str(each.endpoint.id))),
             )
             for each in found
         ]
@@ -109,6 +135,10 @@ class Webhooks:
         if endpoint is None:
             raise NotFound("No such endpoint")
         return EndpointTest(outcome=await self.sender.send(endpoint, sample_delivery()))
+
+
+def _act(act: LastAct | None) -> WebhookAct | None:
+    return WebhookAct(what=act.what, at=act.at, by=act.by) if act else None
 
 
 def _known(found: object) -> None:
