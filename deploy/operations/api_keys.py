@@ -17,12 +17,11 @@ from shared.contract.api_keys import ApiKey, KeyScope, NewKey, digest, new_token
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.opening import open_for_command
-from shared.languages.marking import mark
+from shared.web.api_keys.page import MADE, REVOKED
 from shared.web.api_keys.scopes import scopes_of
 from shared.web.audit.last_acts import LastAct, last_acts, no_names
 
 T = TypeVar("T")
-_ACTS = {"earshot keys create": mark("made"), "earshot keys revoke": mark("revoked")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ async def _load(session: AsyncSession) -> tuple[Sequence[ApiKey], Sequence[LastA
     """Return the keys of a service, and what its audit log says of their making and revocation."""
     keys = await api_keys.load_all(session)
     ids = [str(key.id) for key in keys]
-    acts = [await last_acts(session, ids, {action: what}, names=no_names) for action, what in _ACTS.items()]
+    acts = [await last_acts(session, ids, each, names=no_names) for each in (MADE, REVOKED)]
     return keys, [act for each in acts for act in each.values()]
 
 

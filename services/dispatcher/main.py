@@ -64,6 +64,7 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
+from shared.web.api_keys.page import KeyPages
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
@@ -144,6 +145,7 @@ def _staff_routers(
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         ProgramMessagePages(sessions, clock, mails).router(),
         mails.router(),
+        KeyPages(Service.DISPATCHER, sessions, staff_pages, staff.names).router(),
         AuditPages(
             Service.DISPATCHER,
             sessions,

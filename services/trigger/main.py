@@ -55,6 +55,7 @@ from shared.messaging.staff_changes import staff_consumer
 from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
+from shared.web.api_keys.page import KeyPages
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
@@ -127,6 +128,7 @@ def _routers(
         ProgramApi(database.sessions, intake.clock).router(),
         ProgramPages(database.sessions, intake.clock, pages).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
+        KeyPages(Service.TRIGGER, database.sessions, pages, staff.names).router(),
         AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints, _names).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]

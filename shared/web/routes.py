@@ -167,6 +167,9 @@ TABLE = (
     _staff("/mail", _D, _SURVEYS, (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
     _staff("/sources", _T, (_ADMIN,), (_ADMIN,), menu=(Group.SURVEYS, mark("Sources"))),
     _staff("/people", _S, *_BY_ADMIN, menu=(Group.PERSON, mark("People"))),
+    _staff("/keys/scoring", _S, *_BY_ADMIN, menu=(Group.PERSON, mark("Keys and webhooks"))),
+    _staff("/keys/trigger", _T, *_BY_ADMIN),
+    _staff("/keys/dispatcher", _D, *_BY_ADMIN),
     _staff("/audit/scoring", _S, _AUDITORS, menu=(Group.PERSON, mark("Audit"))),
     _staff("/audit/trigger", _T, _AUDITORS),
     _staff("/audit/dispatcher", _D, _AUDITORS),
@@ -278,6 +281,11 @@ def audit_page(service: Service) -> str:
 
 def audit_api(service: Service) -> str:
     return f"/v1/audit-{service}"
+
+
+def keys_page(service: Service) -> str:
+    """Return the path of the page of a service's API keys."""
+    return f"/keys/{service}"
 
 
 def customer_page(service: Service) -> str:

@@ -289,6 +289,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Mails": "http://dispatcher.example/mail",
         "Sources": "/sources",
         "People": "http://staff.example:8000/people",
+        "Keys and webhooks": "http://staff.example:8000/keys/scoring",
         "Audit": "http://staff.example:8000/audit/scoring",
     }
     assert shown.log_out == ""  # a form would come from another site
