@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
 import httpx2
 import pytest
+from playwright.async_api import Browser
 from uuid_utils.compat import uuid7
 
 from shared.contract.api_keys import KeyScope, NewKey, digest, new_token
@@ -14,12 +16,17 @@ from shared.contract.vocabulary import Role, Service
 from shared.database import api_keys
 from shared.database.audit import chain
 from shared.database.audit.rows import Actor, ActorKind, NewRow, Stage
+from shared.database.db import fetch
 from tests.audit import ended
-from tests.integration.scoring.people.conftest import Open, joined
+from tests.browser import DESKTOP, watched
+from tests.integration.scoring.people.conftest import Open, invited, joined
+from tests.integration.scoring.people.test_looks import join, looked_at, served
 from tests.integration.scoring.stand import Scoring
 from tests.staff_pages import done_on
 
 PAGE = "/keys/scoring"
+_ENDPOINT = """INSERT INTO webhook_endpoints (id, url, types, secret)
+VALUES ($1, 'https://crm.a-long-shop-name.example/hooks/earshot', '["survey.answered"]', 'x')"""
 
 
 async def key_of(scoring: Scoring, name: str) -> tuple[UUID, str]:
@@ -80,3 +87,23 @@ async def test_keys_are_for_administrators_alone(opened: Open, scoring: Scoring,
         allowed = role is Role.ADMINISTRATOR
         assert ((await web.get(PAGE)).status_code == 200) is allowed
         assert ((await web.post(f"{PAGE}/{id_}/revoke")).status_code == 303) is allowed
+
+
+async def test_page_and_question_look_right(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
+    (id_, _), (old, _) = (
+        await key_of(scoring, "business-intelligence-of-the-head-office"),
+        await key_of(scoring, "till"),
+    )
+    async with scoring.database.sessions.begin() as session:
+        await api_keys.revoke(session, old)
+        await fetch(session, _ENDPOINT, uuid7())
+    link = (await invited(scoring, "admin", Role.ADMINISTRATOR)).url("")
+    async with served(scoring, urls) as url, watched(browser, viewport=DESKTOP, bypass_csp=True) as context:
+        await context.clear_cookies()
+        page = await context.new_page()
+        await join(page, url + link)
+        await page.goto(f"{url}{PAGE}")
+        await looked_at(page, "keys")
+        await page.get_by_role("link", name="Revoke business-intelligence-of-the-head-office").click()
+        await page.wait_for_url(f"{url}{PAGE}/{id_}/revoke")
+        await looked_at(page, "key-revoke")
