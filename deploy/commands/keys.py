@@ -52,10 +52,10 @@ def create(
 
 @app.command("list")
 def list_keys() -> None:
-    """List every key with its scopes and its expiry."""
+    """List every key with its scopes, its expiry, and who made and revoked it."""
     keys, away = asyncio.run(api_keys.load_all(Settings()))
     for key in keys:
-        print(_line(key))
+        print("\t".join([_line(key), *(f"{act.what} {act.at:%Y-%m-%d} {act.by}" for act in key.acts)]))
     if away:
         fail(f"{_joined(away)}{'; its scopes are missing in this list' if keys else ''}")
 

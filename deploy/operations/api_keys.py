@@ -17,7 +17,9 @@ from shared.contract.api_keys import ApiKey, KeyScope, NewKey, digest, new_token
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.opening import open_for_command
+from shared.web.api_keys.page import MADE, REVOKED
 from shared.web.api_keys.scopes import scopes_of
+from shared.web.audit.last_acts import LastAct, last_acts, no_names
 
 T = TypeVar("T")
 
@@ -39,11 +41,12 @@ class NotCreated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key with what each service stores of it."""
+    """A key with what each service stores of it; `acts` are its making and its revocation, as far as recorded."""
 
     id: UUID
     name: str
     by_service: Mapping[Service, ApiKey]
+    acts: Sequence[LastAct] = ()
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -92,13 +95,25 @@ async def _commit(sessions: Mapping[Service, AsyncSession], key: UUID) -> None:
 
 async def load_all(settings: Settings) -> tuple[list[StoredKey], Sequence[Away]]:
     """Return all keys, oldest first, and the services whose part is missing."""
-    found, away = await _in_each(settings, api_keys.load_all)
+    found, away = await _in_each(settings, _load)
     joined: dict[UUID, dict[Service, ApiKey]] = {}
-    for service, keys in found.items():
+    acts: dict[tuple[UUID, str], LastAct] = {}
+    for service, (keys, recorded) in found.items():
         for key in keys:
             joined.setdefault(key.id, {})[service] = key
-    stored = [StoredKey(id_, next(iter(parts.values())).name, parts) for id_, parts in sorted(joined.items())]
-    return stored, away
+        acts |= {(UUID(act.subject), act.what): act for act in recorded}
+    return [
+        StoredKey(id_, next(iter(parts.values())).name, parts, [act for (key, _), act in acts.items() if key == id_])
+        for id_, parts in sorted(joined.items())
+    ], away
+
+
+async def _load(session: AsyncSession) -> tuple[Sequence[ApiKey], Sequence[LastAct]]:
+    """Return the keys of a service, and what its audit log says of their making and revocation."""
+    keys = await api_keys.load_all(session)
+    ids = [str(key.id) for key in keys]
+    acts = [await last_acts(session, ids, each, names=no_names) for each in (MADE, REVOKED)]
+    return keys, [act for each in acts for act in each.values()]
 
 
 async def revoke(settings: Settings, id_: UUID) -> tuple[list[Service], Sequence[Away]]:

@@ -40,6 +40,7 @@ from services.dispatcher.pages.program_messages import ProgramMessagePages
 from services.dispatcher.pages.replies import ReplyPages
 from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
+from services.dispatcher.repository import customers
 from services.dispatcher.repository.programs import states
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.restore_guard import CHECK_EVERY_S, RestoreGuard
@@ -50,6 +51,7 @@ from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
 from shared.contract.vocabulary import CONTACT_CHANNELS, Service
+from shared.database import staff
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions, after_commit
 from shared.database.until_stopped import Round
@@ -62,6 +64,7 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.wakeup import Wakeup
+from shared.web.api_keys.page import KeyPages
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
@@ -91,13 +94,15 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     sessions: SharedSessions | None = None,
 ) -> FastAPI:
     keys = ApiKeyVerifier(Service.DISPATCHER, database.sessions, ClientAddress.of_settings(settings))
+    received = ReceivedScopes(database.sessions)
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
         catalogues=Path(__file__).parent / "locales",
         access=StaffAccess.of(
             settings,
-            find_scope=ReceivedScopes(database.sessions).find,
+            find_scope=received.find,
+            remember=received.remember,
             admit=keys.admit,
             shared=sessions,
             trail=AuditTrail(database.sessions),
@@ -140,8 +145,20 @@ def _staff_routers(
         InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         ProgramMessagePages(sessions, clock, mails).router(),
         mails.router(),
-        AuditPages(Service.DISPATCHER, sessions, staff_pages, settings.address_fingerprints, states.titles).router(),
+        KeyPages(Service.DISPATCHER, sessions, staff_pages, staff.names).router(),
+        AuditPages(
+            Service.DISPATCHER,
+            sessions,
+            staff_pages,
+            settings.address_fingerprints,
+            _names,
+            own_ids=customers.own_ids,
+        ).router(),
     ]
+
+
+async def _names(session: AsyncSession) -> dict[str, str]:
+    return {**await states.titles(session), **await staff.names(session)}
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock) -> Handler:

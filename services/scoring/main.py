@@ -51,14 +51,14 @@ from services.scoring.people.log_in_pages import LogInPages
 from services.scoring.people.oidc.pages import OidcPages
 from services.scoring.people.oidc.provider import Provider
 from services.scoring.people.people_page import PeoplePage
-from services.scoring.repository import links, programs
+from services.scoring.repository import customers, links, programs
 from services.scoring.repository.people import accounts
 from services.scoring.stores.page import StorePages
 from services.scoring.stores.routes import StoresApi
 from services.scoring.web.forms import MOST_UPLOADED
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
-from services.scoring.webhooks.routes import Webhooks
+from services.scoring.webhooks.routes import Webhooks, shown_webhooks
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import guard_clock
@@ -72,6 +72,7 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.staff_mail import StaffMail
 from shared.supervisor import Supervisor
+from shared.web.api_keys.page import KeyPages
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
@@ -174,8 +175,9 @@ def build_app(  # noqa: PLR0913 - a service is built from these
     by_issuer = {each.issuer: each for each in settings.oidc}
     add_router(app, AccountPage(log_in, access, staff_pages, by_issuer).router())
     add_router(app, PeoplePage(sessions, staff_pages, by_issuer, link_mailer, samples).router())
+    add_router(app, KeyPages(Service.SCORING, sessions, staff_pages, accounts.names, shown_webhooks).router())
     people = settings.address_fingerprints, _names, accounts.logins
-    add_router(app, AuditPages(Service.SCORING, sessions, staff_pages, *people).router())
+    add_router(app, AuditPages(Service.SCORING, sessions, staff_pages, *people, customers.own_ids).router())
     add_router(app, CustomerPages(Service.SCORING, sessions, staff_pages, read_held).router())
     add_router(app, Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     add_router(app, Dashboard(sessions, clock, staff_pages, employees=settings.employee_figures).router())

@@ -43,6 +43,7 @@ from shared.contract import topics
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload, Payload
 from shared.contract.vocabulary import Service
+from shared.database import staff
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions, retry_outages
 from shared.database.until_stopped import while_busy
@@ -54,6 +55,7 @@ from shared.messaging.staff_changes import staff_consumer
 from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
+from shared.web.api_keys.page import KeyPages
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.app import add_router, create_app
 from shared.web.audit.page import AuditPages
@@ -85,13 +87,15 @@ def build_app(
     sessions: SharedSessions | None = None,
 ) -> FastAPI:
     keys = ApiKeyVerifier(Service.TRIGGER, database.sessions, ClientAddress.of_settings(settings))
+    received = ReceivedScopes(database.sessions)
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
         catalogues=Path(__file__).parent / "locales",
         access=StaffAccess.of(
             settings,
-            find_scope=ReceivedScopes(database.sessions).find,
+            find_scope=received.find,
+            remember=received.remember,
             admit=keys.admit,
             shared=sessions,
             trail=AuditTrail(database.sessions),
@@ -124,9 +128,14 @@ def _routers(
         ProgramApi(database.sessions, intake.clock).router(),
         ProgramPages(database.sessions, intake.clock, pages).router(),
         DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
-        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints, programs.titles).router(),
+        KeyPages(Service.TRIGGER, database.sessions, pages, staff.names).router(),
+        AuditPages(Service.TRIGGER, database.sessions, pages, settings.address_fingerprints, _names).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]
+
+
+async def _names(session: AsyncSession) -> dict[str, str]:
+    return {**await programs.titles(session), **await staff.names(session)}
 
 
 async def _root() -> RedirectResponse:

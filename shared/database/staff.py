@@ -1,8 +1,11 @@
-"""What trigger and dispatcher know of the staff: the latest revision of each person, and what the person sees."""
+"""What trigger and dispatcher know of the staff: the latest revision of each person, and what the person sees.
+
+An event brings that; the name is that of the ticket with which the person changed something here last.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +20,8 @@ _PUT = """INSERT INTO staff (person, revision, programs, stores) VALUES ($1, $2,
 ON CONFLICT (person) DO UPDATE SET revision = excluded.revision, programs = excluded.programs, stores = excluded.stores
 WHERE staff.revision < excluded.revision"""
 _FIND = "SELECT revision, programs, stores FROM staff WHERE person = $1"
+_PUT_NAME = "UPDATE staff SET name = $2 WHERE person = $1 AND name IS DISTINCT FROM $2"
+_NAMES = "SELECT person, name FROM staff WHERE name IS NOT NULL"
 
 
 def staff_table(metadata: sa.MetaData) -> sa.Table:
@@ -27,6 +32,7 @@ def staff_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("programs", sa.ARRAY(sa.Text)),
         sa.Column("stores", sa.ARRAY(sa.Text)),
+        sa.Column("name", sa.Text),  # null: the person has changed nothing here
     )
 
 
@@ -47,6 +53,16 @@ async def store(session: AsyncSession, changes: Sequence[StaffChanged]) -> None:
 async def find(session: AsyncSession, person: UUID) -> KnownPerson | None:
     rows = await db.fetch(session, _FIND, person)
     return KnownPerson(rows[0]["revision"], StaffScope(*map(_names, rows[0][1:]))) if rows else None
+
+
+async def store_name(session: AsyncSession, person: UUID, name: str) -> None:
+    """Store how a person is called; nothing is stored of a person whom no event has named."""
+    await db.fetch(session, _PUT_NAME, person, name)
+
+
+async def names(session: AsyncSession) -> Mapping[str, str]:
+    """Return how those are called who have changed something here, by their ids."""
+    return {str(row["person"]): row["name"] for row in await db.fetch(session, _NAMES)}
 
 
 def _names(values: Sequence[str] | None) -> frozenset[str] | None:

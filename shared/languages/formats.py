@@ -24,10 +24,10 @@ _SPACE, _NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 
 def day(of: date) -> str:
-    """Write a day with its year, `03 Sep 2026`."""
+    """Write a day with its year, `3 Sep 2026`."""
     language = current.get()
     if language.code == ENGLISH:
-        return format_date(of, "dd MMM y", locale=language.locale)
+        return format_date(of, "d MMM y", locale=language.locale)
     return format_skeleton("yMMMd", of, locale=language.locale)
 
 
@@ -55,7 +55,7 @@ def local(at: datetime) -> datetime:
 
 
 def moment(at: datetime) -> str:
-    """Write a time in the reader's zone, `03 Sep 2026, 07:05`."""
+    """Write a time in the reader's zone, `3 Sep 2026, 07:05`."""
     return f"{day(local(at))}, {local(at):%H:%M}"
 
 
@@ -87,7 +87,12 @@ def grouped(count: int) -> str:
 
 def price(amount: Decimal) -> str:
     """Write an amount of money with two to four decimals, without its currency."""
-    return format_decimal(amount, format="0.00##", locale=current.get().locale)
+    return decimal(amount, "0.00##")
+
+
+def decimal(of: float | Decimal, pattern: str = "0.##") -> str:
+    """Write a number with the decimals of a pattern (UTS 35): `0` is always written, `#` where it is not zero."""
+    return format_decimal(of, format=pattern, locale=current.get().locale)
 
 
 def percent(share: float) -> str:

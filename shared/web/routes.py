@@ -167,6 +167,9 @@ TABLE = (
     _staff("/mail", _D, _SURVEYS, (_MANAGER, _ADMIN), menu=(Group.SURVEYS, mark("Mails"))),
     _staff("/sources", _T, (_ADMIN,), (_ADMIN,), menu=(Group.SURVEYS, mark("Sources"))),
     _staff("/people", _S, *_BY_ADMIN, menu=(Group.PERSON, mark("People"))),
+    _staff("/keys/scoring", _S, *_BY_ADMIN, menu=(Group.PERSON, mark("Keys and webhooks"))),
+    _staff("/keys/trigger", _T, *_BY_ADMIN),
+    _staff("/keys/dispatcher", _D, *_BY_ADMIN),
     _staff("/audit/scoring", _S, _AUDITORS, menu=(Group.PERSON, mark("Audit"))),
     _staff("/audit/trigger", _T, _AUDITORS),
     _staff("/audit/dispatcher", _D, _AUDITORS),
@@ -206,6 +209,7 @@ TABLE = (
     _staff("/static-offline-docs", _S, _EVERYBODY, everywhere=True, scoped=_READS),
     _staff("/metrics", _S, (_ADMIN,), everywhere=True, keys=(_K.METRICS_READ, None)),
 )
+_FORMS_OF_DASHBOARD = frozenset({"/annotations", "/benchmarks", "/target"})
 _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 
 # What staff and keys change is written to the audit log, but for this:
@@ -256,6 +260,14 @@ def find(path: str) -> Prefix | None:
     return _BY_PATH.get("/".join(segments[:3])) or _BY_PATH.get("/".join(segments[:2]))
 
 
+def page_of(path: str) -> str:
+    """Return the page that has the form of an address; "" for an address of nobody."""
+    prefix = find(path)
+    if prefix is None:
+        return ""
+    return "/" if prefix.path in _FORMS_OF_DASHBOARD else prefix.path
+
+
 def service_of(path: str) -> Service:
     """Return the service that answers a path on the common address; scoring answers unknown paths, with 404."""
     prefix = find(path)
@@ -269,6 +281,11 @@ def audit_page(service: Service) -> str:
 
 def audit_api(service: Service) -> str:
     return f"/v1/audit-{service}"
+
+
+def keys_page(service: Service) -> str:
+    """Return the path of the page of a service's API keys."""
+    return f"/keys/{service}"
 
 
 def customer_page(service: Service) -> str:

@@ -21,6 +21,7 @@ _FORMATS = {
     "quoted": formats.quoted,
     "grouped": formats.grouped,
     "price": formats.price,
+    "decimal": formats.decimal,
 }
 _STAFF_PAGES = Path(__file__).parent / "staff" / "templates"
 

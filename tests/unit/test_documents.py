@@ -7,6 +7,7 @@ import pytest
 
 from shared.contract.api_keys import KeyScope
 from shared.contract.vocabulary import Service
+from shared.web import routes
 from shared.web.api_keys.scopes import scopes_of
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,7 @@ PLACE = re.compile(r"^\|[^|]*\| (trigger|dispatcher|scoring) \|([^|]*)\|$", re.M
 PYTHON_FILE = re.compile(r"`([\w/]+\.py)`")
 DEFINED = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 TEST = re.compile(r"`(test_\w+)`")
+EVENTS = "/v1/events"
 ROOM = re.compile(r"^\| `([a-z_]+)/?`", re.MULTILINE)
 
 
@@ -40,6 +42,16 @@ def test_paths_a_document_names_exist(name: str) -> None:
 def test_links_of_a_document_lead_somewhere(name: str) -> None:
     folder = (ROOT / name).parent
     assert [link for link in LINK.findall((ROOT / name).read_text()) if not (folder / link).exists()] == []
+
+
+def test_examples_send_a_key_where_one_is_needed() -> None:
+    """A command of curl goes on over lines that end in a backslash, and in a quoted text."""
+    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    examples = re.findall(r"^ +curl (?:'[^']*'|\\\n|[^\n'])*", text, re.MULTILINE)
+    asked = [(each, path[1]) for each in examples if (path := re.search(r"[\w…](/v1/[\w/-]*)", each))]
+    needed = [each for each, path in asked if ((prefix := routes.find(path)) and prefix.is_for_staff) or path == EVENTS]
+    assert len(needed) > 5
+    assert [each for each in needed if "authorization: bearer " not in each.lower()] == []
 
 
 def test_tests_that_the_security_table_names_exist() -> None:

@@ -106,6 +106,16 @@ def test_every_route_with_which_staff_change_something_is_recorded(
     assert {path for path in routes.UNRECORDED if not routes.is_log_in(path)} == WITHOUT_AUDIT
 
 
+def test_every_form_of_staff_belongs_to_a_page(apps: Mapping[Service, FastAPI]) -> None:
+    read = {path for service, app in apps.items() for method, path in for_staff(app, service) if method == "GET"}
+    forms = {path for service, app in apps.items() for method, path in for_staff(app, service) if method == "POST"}
+    pages = {path: routes.page_of(path) for path in forms - read if not path.startswith("/v1/")}
+    assert {path for path, page in pages.items() if page not in read} == set()
+    assert pages["/desk/{task_id}/outcome"] == "/desk"
+    assert pages["/target"] == "/"
+    assert pages["/login/code"] == "/login"
+
+
 def test_every_act_on_a_page_for_staff_is_undone_or_asks_first(apps: Mapping[Service, FastAPI]) -> None:
     table = Path("docs/operate.md").read_text().partition("\n## Undo\n")[2].partition("\n## ")[0]
     said = dict(re.findall(r"^\| `(\w+ /[^`]*)` \| (.+) \|$", table, re.MULTILINE))
@@ -279,6 +289,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Mails": "http://dispatcher.example/mail",
         "Sources": "/sources",
         "People": "http://staff.example:8000/people",
+        "Keys and webhooks": "http://staff.example:8000/keys/scoring",
         "Audit": "http://staff.example:8000/audit/scoring",
     }
     assert shown.log_out == ""  # a form would come from another site

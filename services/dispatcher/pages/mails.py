@@ -17,6 +17,7 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.pages.test_mails import TESTS, SendingDisabled, send_test
+from shared.database import staff
 from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
@@ -83,7 +84,7 @@ class MailPages:
     async def latest(self) -> Sequence[LastAct]:
         """Return the tests that were sent last."""
         async with self.sessions() as session:
-            return await newest_acts(session, TESTS)
+            return await newest_acts(session, TESTS, names=staff.names)
 
     async def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "", asks: bool = False) -> str:
         query = urlencode(sample.model_dump(mode="json", exclude={"address", "sure"}))

@@ -12,6 +12,7 @@ from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import replies
 from services.dispatcher.repository.replies import KeptReply
 from shared.contract.vocabulary import ChannelKind
+from shared.database import staff
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
@@ -40,7 +41,8 @@ class ReplyPages:
         """Show the unread replies, newest first; with `read` also those that were read."""
         async with self.sessions.begin() as session:
             found = await replies.newest(session, limit=_SHOWN, also_read=read)
-            readers = await last_acts(session, [str(each.id) for each in found if each.read_at], _READ)
+            read_ones = [str(each.id) for each in found if each.read_at]
+            readers = await last_acts(session, read_ones, _READ, names=staff.names)
         shown = {"replies": found, "also_read": read, "readers": readers}
         return page("replies.html", pages=self.staff_pages, answer_link=answer_link, **shown)
 

@@ -13,11 +13,13 @@ from services.dispatcher import schemas
 from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
+from services.dispatcher.repository.programs import states
 from services.dispatcher.schemas import masked
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentReleased, Suppression
 from shared.contract.suppression_words import REASONS
+from shared.database import staff
 from shared.database.audit import search
 from shared.database.db import Sessions
 from shared.languages.current import gettext
@@ -96,11 +98,13 @@ class SuppressionPages:
         found = await suppressions.newest(
             session, respondents=known, reason=None, limit=_SHOWN, fingerprints=fingerprints
         )
-        latest = await newest_acts(session, _DONE)
+        titles = await states.titles(session)
+        latest = await newest_acts(session, _DONE, names=staff.names)
         return page(
             "suppressions.html",
             pages=self.staff_pages,
             customer=customer,
+            titles=titles,
             suppressions=[schemas.suppressed(each) for each in found],
             reasons=REASONS,
             latest=[replace(act, about=masked(act.about) or "") for act in latest],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,9 +35,16 @@ WHERE i.respondent_id = ANY($1::text[]) AND c.number IS NOT NULL ORDER BY c.call
     "crm_fields": """SELECT entity, entity_id, score, category, answered_at, written, erased FROM crm_fields
 WHERE respondent_id = ANY($1::text[]) ORDER BY entity, entity_id LIMIT $2""",
 }
+_OWN_IDS = """WITH own AS (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
+SELECT id FROM own UNION ALL SELECT id FROM replies WHERE invitation_id IN (SELECT id FROM own)"""
 
 
 async def read(session: AsyncSession, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
     """Read the newest rows of each kind about these respondents, all of them where `most` is None."""
     given = list(respondents), most
     return {kind: await db.fetch(session, statement, *given) for kind, statement in _STATEMENTS.items()}
+
+
+async def own_ids(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+    """Return the ids of these respondents' invitations and replies."""
+    return [row["id"] for row in await db.fetch(session, _OWN_IDS, list(respondents))]

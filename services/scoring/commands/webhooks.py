@@ -46,7 +46,8 @@ def _line(each: WebhookListed) -> str:
     state = f"disabled: {each.disabled}" if each.disabled else "enabled"
     counts = f"{each.delivered} delivered, {each.due} due, {each.failed} failed"
     failure = f"; last failure: {each.last_outcome}" if each.last_outcome else ""
-    return f"{each.id}  {each.url}  {state}; {counts}{failure}  [{', '.join(each.types)}]"
+    acts = "".join(f"  {act.what} {act.at:%Y-%m-%d} {act.by}" for act in (each.made, each.changed) if act)
+    return f"{each.id}  {each.url}  {state}; {counts}{failure}  [{', '.join(each.types)}]{acts}"
 
 
 @app.command()

@@ -134,10 +134,9 @@ class Sharing:
 
     async def _page(self, *, link: str = "") -> Response:
         async with self.sessions.begin() as session:
-            seen = await self._seen(session)
-            titles = {id_: each.title for id_, each in (await programs.programs_by_use(session)).items()}
-        pages, days = self.staff_pages, SHARED_FOR.days
-        return rendering.page("shares.html", pages=pages, shares=seen, titles=titles, link=link, days=days)
+            seen, titles = await self._seen(session), await programs.titles(session)
+        days = SHARED_FOR.days
+        return rendering.page("shares.html", pages=self.staff_pages, shares=seen, titles=titles, link=link, days=days)
 
     async def _seen(self, session: AsyncSession) -> list[SharedView]:
         found = await shared_views.open_ones(session, limit=MOST_LISTED)

@@ -21,11 +21,13 @@ from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition, CallOutcome
 from shared.database.db import Row, Sessions
+from shared.languages.formats import decimal
 from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope
 
 DAYS = 30
+_LEAST_P = 0.001  # lesser ones are not written out
 MEANINGS = {
     Code.COMPLETE: mark("answered"),
     Code.REFUSED: mark("refused, or wants no calls"),
@@ -166,7 +168,7 @@ def _compared(bias: ScoreBias, operator: str) -> dict[str, Any]:
 def _p(p_value: float | None) -> str:
     if p_value is None:
         return ""
-    return f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
+    return f"p = {decimal(p_value, '0.000')}" if p_value >= _LEAST_P else f"p < {decimal(_LEAST_P, '0.000')}"
 
 
 def _verdict(bias: ScoreBias) -> str:

@@ -201,6 +201,7 @@ class AccountPage:
             person = await accounts.by_id(session, ticket.person)
             open_sessions = await sessions.of_person(session, ticket.person)
             spoken = await accounts.spoken(session, ticket.person)
+            titles = await programs.titles(session)
             offered = await self._offered(session, ticket) if ticket.has_any(CALL_ROLES) else set()
             since = self.access.now() - _TOLD_FOR
             wrong_codes = await refusals(session, "POST /login/code", ticket.person, since=since)
@@ -209,6 +210,7 @@ class AccountPage:
             status=HTTPStatus.UNPROCESSABLE_ENTITY if why else HTTPStatus.OK,
             pages=self.staff_pages,
             person=person,
+            titles=titles,
             sessions=open_sessions,
             wrong_codes=wrong_codes,
             told_days=_TOLD_FOR.days,

@@ -38,9 +38,8 @@ def checked_target(target: str) -> str:
 
 
 def page_above(target: str) -> str:
-    """Return the page that an address of forms, which has none of its own, is under; "" for ""."""
-    prefix = routes.find(target.partition("?")[0])
-    return prefix.path if prefix is not None else ""
+    """Return the page that has the form whose address this is; "" for ""."""
+    return routes.page_of(target.partition("?")[0])
 
 
 async def sent(request: Request, target: str, held: Ticket | None) -> Kept:

@@ -207,10 +207,12 @@ class LogIn:
     ) -> tuple[Ticket, list[str]]:
         """Store the second factor of somebody who needs one, and begin a session; returns the recovery codes too.
 
-        Raises HalfEnded, and WrongLogIn for a wrong code.
+        Raises HalfEnded, also for somebody who has got codes meanwhile, and WrongLogIn for a wrong code.
         """
         async with self.sessions.begin() as session:
             person, _ = await _unchanged(session, half)
+            if person.has_codes:
+                raise HalfEnded
             recovery = await self._set_up(session, person.id, secret, code)
             if recovery is None:
                 raise WrongLogIn

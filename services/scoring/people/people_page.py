@@ -22,6 +22,7 @@ from services.scoring.people.link_mailer import LinkMailer
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.people.samples import login_of
 from services.scoring.people.scope_form import SentScope, known_scopes
+from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
@@ -97,7 +98,7 @@ class PeoplePage:
         return self._show_link(invited)
 
     async def upload(self) -> Response:
-        return self._import_page()
+        return await self._import_page()
 
     async def import_csv(self, request: Request) -> Response:
         """Say what a file would change; store it when that was seen and confirmed, and show its links once."""
@@ -106,14 +107,19 @@ class PeoplePage:
         try:
             result = await import_people(self.sessions, content, dry_run=not confirmed, good_only=confirmed == "good")
         except InvalidFile as error:
-            return self._import_page(problem=str(error))
-        return self._import_page(result=result, file=base64.b64encode(content).decode(), confirmed=bool(confirmed))
+            return await self._import_page(problem=str(error))
+        return await self._import_page(
+            result=result, file=base64.b64encode(content).decode(), confirmed=bool(confirmed)
+        )
 
-    def _import_page(
+    async def _import_page(
         self, *, problem: str = "", result: PeopleImport | None = None, file: str = "", confirmed: bool = False
     ) -> Response:
+        async with self.sessions() as session:
+            titles = await programs.titles(session)
         return self._page(
             "people_import.html",
+            titles=titles,
             status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
             problem=problem,
             result=result,
@@ -133,8 +139,9 @@ class PeoplePage:
         try:
             async with self.sessions.begin() as session:
                 person = _found(await accounts.by_id(session, person_id, locked=True))
-                _refuse_stale(form, person)
-                scope = sent.checked(await known_scopes(session)) if sent else person.scope
+                known = await known_scopes(session)
+                _refuse_stale(form, person, known.programs)
+                scope = sent.checked(known) if sent else person.scope
                 typed = {each: str(form[each]) for each in ("email", "employees") if each in form}
                 given = actions.change(session, person_id, name=name, roles=_roles(form), scope=scope, **typed)
                 changed = _found(await given)
@@ -174,7 +181,8 @@ class PeoplePage:
         form = await forms.read(request)
         try:
             async with self.sessions.begin() as session:
-                _refuse_stale(form, _found(await accounts.by_id(session, person_id, locked=True)))
+                person, titles = await accounts.by_id(session, person_id, locked=True), await programs.titles(session)
+                _refuse_stale(form, _found(person), titles)
                 person = _found(await actions.turn(session, person_id, off=off))
         except InvalidPerson as error:
             return await self._person(person_id, error=error)
@@ -279,11 +287,12 @@ def _fields(person: Person) -> dict[str, object]:
     }
 
 
-def _refuse_stale(form: FormData, person: Person) -> None:
+def _refuse_stale(form: FormData, person: Person, titles: Mapping[str, str]) -> None:
     """Raise InvalidPerson for a form that was opened before the person was changed."""
     if form.get("version", person.version) != person.version:
         roles = ", ".join(sorted(lookup(role.label) for role in person.roles))
-        stored = gettext("%(name)s, %(roles)s, sees %(scope)s", name=person.name, roles=roles, scope=person.sees)
+        sees = person.sees(titles)
+        stored = gettext("%(name)s, %(roles)s, sees %(scope)s", name=person.name, roles=roles, scope=sees)
         why = gettext("somebody has changed this person meanwhile (%(stored)s): look at what holds", stored=stored)
         raise InvalidPerson("version", why)
 

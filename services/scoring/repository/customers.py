@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,6 +44,9 @@ FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id
 WHERE d.tries > 0 AND d.subject = ANY($1::text[] || ARRAY(
     SELECT id::text FROM invitations WHERE respondent_id = ANY($1::text[])))
 GROUP BY e.id ORDER BY e.id"""
+_OWN_IDS = """WITH own AS (SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]))
+SELECT id FROM own UNION ALL SELECT answer_id FROM answers WHERE invitation_id IN (SELECT id FROM own)
+UNION ALL SELECT task_id FROM call_tasks WHERE invitation_id IN (SELECT id FROM own)"""
 
 
 async def read(session: AsyncSession, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
@@ -54,3 +58,8 @@ async def read(session: AsyncSession, respondents: Sequence[str], *, most: int |
 async def webhooks(session: AsyncSession, respondents: Sequence[str]) -> list[db.Row]:
     """Return the webhooks that were sent events about these respondents, with how many."""
     return await db.fetch(session, _WEBHOOKS, list(respondents))
+
+
+async def own_ids(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+    """Return the ids of these respondents' invitations, answers and calls."""
+    return [row["id"] for row in await db.fetch(session, _OWN_IDS, list(respondents))]

@@ -7,18 +7,42 @@ from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
 from services.scoring.repository import webhooks
+from services.scoring.repository.people import accounts
+from services.scoring.repository.webhooks import EndpointSummary
 from services.scoring.webhooks.delivery import WebhookSender, sample_delivery, unreachable
-from services.scoring.webhooks.schemas import EndpointTest, Replay, Replayed, WebhookIn, WebhookListed, WebhookSecret
+from services.scoring.webhooks.schemas import (
+    EndpointTest,
+    Replay,
+    Replayed,
+    WebhookAct,
+    WebhookIn,
+    WebhookListed,
+    WebhookSecret,
+)
 from shared.database.db import Sessions
+from shared.languages.marking import mark
 from shared.web.addresses import ForbiddenAddress
+from shared.web.api_keys.page import ShownWebhook
 from shared.web.audit.acts import note
+from shared.web.audit.last_acts import LastAct, last_acts
 from shared.web.problems import Conflict, NotFound, Unprocessable
 
 BY_HAND = "by hand"
+_MADE = dict.fromkeys(("POST /v1/webhooks", "earshot webhooks add"), mark("added"))
+_CHANGED = {
+    action: text
+    for route, text in {
+        "disable": mark("turned off"),
+        "enable": mark("turned on"),
+        "rotate": mark("given another secret"),
+    }.items()
+    for action in (f"POST /v1/webhooks/{{endpoint_id}}/{route}", f"earshot webhooks {route}")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +63,9 @@ class Webhooks:
         return router
 
     async def list(self) -> list[WebhookListed]:
-        """List all endpoints, with counts of their deliveries."""
+        """List all endpoints, with counts of their deliveries, who made them and who changed them last."""
         async with self.sessions.begin() as session:
-            found = await webhooks.summaries(session)
+            found = await _with_acts(session)
         return [
             WebhookListed(
                 id=each.endpoint.id,
@@ -53,8 +77,10 @@ class Webhooks:
                 failed=each.failed,
                 last_outcome=each.last_outcome,
                 succeeded_at=each.succeeded_at,
+                made=_act(made),
+                changed=_act(changed),
             )
-            for each in found
+            for each, made, changed in found
         ]
 
     async def add(self, body: WebhookIn) -> WebhookSecret:
@@ -109,6 +135,33 @@ class Webhooks:
         if endpoint is None:
             raise NotFound("No such endpoint")
         return EndpointTest(outcome=await self.sender.send(endpoint, sample_delivery()))
+
+
+async def shown_webhooks(session: AsyncSession) -> list[ShownWebhook]:
+    """Read the endpoints for the page of keys."""
+    return [
+        ShownWebhook(
+            each.endpoint.url,
+            each.endpoint.types,
+            each.endpoint.disabled,
+            each.succeeded_at,
+            [act for act in (made, changed) if act is not None],
+        )
+        for each, made, changed in await _with_acts(session)
+    ]
+
+
+async def _with_acts(session: AsyncSession) -> list[tuple[EndpointSummary, LastAct | None, LastAct | None]]:
+    """Read each endpoint with how it was made and how it was changed last, as far as that is recorded."""
+    found = await webhooks.summaries(session)
+    ids = [str(each.endpoint.id) for each in found]
+    made = await last_acts(session, ids, _MADE, names=accounts.names)
+    changed = await last_acts(session, ids, _CHANGED, names=accounts.names)
+    return [(each, made.get(id_), changed.get(id_)) for each, id_ in zip(found, ids, strict=True)]
+
+
+def _act(act: LastAct | None) -> WebhookAct | None:
+    return WebhookAct(what=act.what, at=act.at, by=act.by) if act else None
 
 
 def _known(found: object) -> None:

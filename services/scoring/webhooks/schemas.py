@@ -33,14 +33,24 @@ class WebhookSecret(BaseModel):
     secret: str
 
 
+class WebhookAct(BaseModel):
+    """What was done to an endpoint, when and by whom, in words."""
+
+    what: str
+    at: datetime
+    by: str
+
+
 class WebhookListed(WebhookOut):
-    """With counts of the deliveries of the last seven days."""
+    """With counts of the deliveries of the last seven days; what no audit log has any more is null."""
 
     due: int
     delivered: int
     failed: int
     last_outcome: str | None
     succeeded_at: datetime | None
+    made: WebhookAct | None = None
+    changed: WebhookAct | None = None
 
 
 class Replay(StrictInput):

@@ -23,19 +23,22 @@ from services.trigger.repository import program_states, programs
 from shared.clock import Clock
 from shared.contract.step_words import waits_in_words
 from shared.contract.vocabulary import ProgramState
+from shared.database import staff
 from shared.database.audit.rows import ActorKind
 from shared.database.db import Sessions
 from shared.languages import current as language
 from shared.languages.current import gettext, match
 from shared.languages.marking import mark
 from shared.web.audit.acts import note, present_actor
+from shared.web.audit.last_acts import all_names
 from shared.web.problems import Forbidden, NotFound
-from shared.web.staff.done_acts import REPLACES, refuse_changed, tell
+from shared.web.staff.done_acts import REPLACES, hold_to, refuse_changed, tell
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import signed_in
 from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parents[1] / "templates", styles="decisions", lstrip_blocks=True)
+_PAGE = "/programs"
 _DONE = {
     ProgramState.ON: mark("You switched it on."),
     ProgramState.OFF: mark("You switched it off: it asks nobody new."),
@@ -46,7 +49,7 @@ _Id = Annotated[str, PathParameter(max_length=200)]
 
 
 class ShownState(NamedTuple):
-    """A state as the page says it: who set it is `you`, `person`, `key`, `command` … with the name of a user."""
+    """A state as the page says it: who set it is `you`, `person`, `key`, `command` …, with the name if it is known."""
 
     state: ProgramState
     since: KnownState | None = None
@@ -54,14 +57,14 @@ class ShownState(NamedTuple):
     name: str = ""
 
     @classmethod
-    def of(cls, known: KnownState | None) -> ShownState:
+    def of(cls, known: KnownState | None, names: Mapping[str, str]) -> ShownState:
         if known is None:
             return cls(ProgramState.ON)
         kind, _, id_ = known.changed_by.partition(":")
         person = signed_in.get()
         if kind == ActorKind.PERSON and person is not None and str(person.person) == id_:
             kind = "you"
-        return cls(known.state, known, kind, id_ if kind == ActorKind.COMMAND else "")
+        return cls(known.state, known, kind, id_ if kind == ActorKind.COMMAND else names.get(id_, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class ProgramPages:
     staff_pages: StaffPages
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix="/programs", include_in_schema=False, default_response_class=HTMLResponse)
+        router = APIRouter(prefix=_PAGE, include_in_schema=False, default_response_class=HTMLResponse)
         router.add_api_route("", self.show_all, methods=["GET"])
         router.add_api_route("/{program_id}", self.show, methods=["GET"])
         router.add_api_route("/{program_id}/{state}", self.ask, methods=["GET"])
@@ -82,24 +85,25 @@ class ProgramPages:
 
     async def show_all(self) -> str:
         current, states = await self._read()
-        everything = ShownState.of(states.get(ALL_PROGRAMS))
+        hold_to(_PAGE, stored=states[ALL_PROGRAMS].state)
         return self._page(
             "programs.html",
             programs=list(current.values()),
-            states={id_: ShownState.of(states.get(id_)) for id_ in current},
-            everything=everything,
+            states=states,
+            everything=states[ALL_PROGRAMS],
         )
 
     async def show(self, program_id: _Id) -> str:
         current, states = await self._read()
         program = _find(current, program_id)
+        hold_to(_page_of(program_id), stored=states[program_id].state)
         async with self.sessions() as session:
             versions = await programs.versions(session, program_id)
         return self._page(
             "program.html",
             program=program,
-            its=ShownState.of(states.get(program_id)),
-            everything=ShownState.of(states.get(ALL_PROGRAMS)),
+            its=states[program_id],
+            everything=states[ALL_PROGRAMS],
             versions=[(each.version, at) for each, at in versions],
             warnings=lint(program.document),
             waits=_waits(program.document),
@@ -112,7 +116,7 @@ class ProgramPages:
             raise Forbidden(mark("Your roles do not allow this"), mark("A manager switches programs."))
         current, states = await self._read()
         program = None if program_id == ALL_PROGRAMS else _find(current, program_id)
-        now = ShownState.of(states.get(program_id))
+        now = states[program_id]
         return self._page("program_switch.html", program=program, program_id=program_id, wanted=state, now=now)
 
     async def press(
@@ -127,20 +131,27 @@ class ProgramPages:
         except UnknownProgram:
             raise _unknown() from None
         note(program_id, state=state)
-        path = "/programs" if program_id == ALL_PROGRAMS else f"/programs/{quote(program_id)}"
-        undo = "" if state is ProgramState.WITHDRAWN else f"/programs/{quote(program_id)}/{before}"
+        path = _page_of(program_id)
+        undo = "" if state is ProgramState.WITHDRAWN else f"{_PAGE}/{quote(program_id)}/{before}"
         if state is not before:
             tell(gettext(_DONE[state]), page=path, undo=undo, fields={REPLACES: state})
         return RedirectResponse(path, HTTPStatus.SEE_OTHER)
 
-    async def _read(self) -> tuple[Mapping[str, CompiledProgram], Mapping[str, KnownState]]:
+    async def _read(self) -> tuple[Mapping[str, CompiledProgram], Mapping[str, ShownState]]:
+        """Return the programs, and the state of each and of all by id."""
         async with self.sessions() as session:
-            return await programs.current(session), await program_states.find(session)
+            current, states = await programs.current(session), await program_states.find(session)
+            names = await all_names(session, staff.names)
+        return current, {id_: ShownState.of(states.get(id_), names) for id_ in (ALL_PROGRAMS, *current)}
 
     def _page(self, template: str, **values: object) -> str:
         values |= {"pages": self.staff_pages, "may_switch": self.staff_pages.may_write("/programs")}
         values |= {"State": ProgramState, "states_in_words": STATES, "operators": OPERATORS}
         return _environment.get_template(template).render(**values)
+
+
+def _page_of(program_id: str) -> str:
+    return _PAGE if program_id == ALL_PROGRAMS else f"{_PAGE}/{quote(program_id)}"
 
 
 def _waits(document: ProgramDocument) -> list[str]:

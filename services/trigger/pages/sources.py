@@ -17,6 +17,7 @@ from services.trigger.pages.rendering import page
 from services.trigger.repository import arrivals, touchpoints
 from services.trigger.schemas import DecisionView
 from shared.contract.event_words import event_in_words
+from shared.database import staff
 from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web.audit.last_acts import last_acts, newest_acts
@@ -61,7 +62,7 @@ class SourcePages:
     async def _overview(self) -> HTMLResponse:
         async with self.sessions() as session:
             seen = await arrivals.seen(session)
-            latest = await newest_acts(session, _LATEST)
+            latest = await newest_acts(session, _LATEST, names=staff.names)
         names = [*self.sources, *(each.source for each in seen if each.source not in self.sources), PLAIN]
         last_seen = {name: next((each for each in seen if each.source == name), None) for name in names}
         return self._page("sources.html", seen=last_seen, names=names, sources=self.sources, latest=latest)
@@ -72,7 +73,7 @@ class SourcePages:
             decided = [] if name == PLAIN else await arrivals.decided(session, name, limit=_SHOWN)
             known_as = await touchpoints.known_as(session, decided)
             parked = await arrivals.parked(session, None if name == PLAIN else name, limit=_SHOWN)
-            pressed = await last_acts(session, [str(each.id) for each in parked], _TRIES)
+            pressed = await last_acts(session, [str(each.id) for each in parked], _TRIES, names=staff.names)
         configured = self.sources.get(name)
         if configured is None and name != PLAIN and not (counts or decided or parked):
             raise NotFound(

@@ -24,8 +24,9 @@ LEFT JOIN LATERAL (SELECT * FROM audit_log e WHERE e.of = a.number LIMIT 1) e ON
 _ROWS = f"SELECT {COLUMNS} FROM audit_log a WHERE a.number > $1{{wanted}} ORDER BY a.number LIMIT $2"  # noqa: S608 - constants
 _SINCE, _UNTIL, _ACTORS = "a.at >= {}", "a.at < {}", "a.actor = ANY({}::text[])"
 _ACTION = "(strpos(lower(a.action), lower(({0}::text[])[1])) > 0 OR a.action = ANY({0}::text[]))"
-_OF_CUSTOMER = """a.number IN (SELECT coalesce(c.of, c.number) FROM audit_log c WHERE c.customer = ANY({0}::uuid[])
-UNION ALL SELECT c.number FROM audit_log c WHERE c.customer = ANY({0}::uuid[]))"""
+_OF_CUSTOMER = """a.number IN (
+SELECT n.number FROM audit_log c CROSS JOIN LATERAL (VALUES (c.of), (c.number)) AS n (number)
+WHERE c.customer = ANY({0}::uuid[]) OR (c.subject = ANY({0}::uuid[]::text[]) AND c.stage = 'ended'))"""
 # What stored or sent nothing says so in its details.
 _DONE = """SELECT a.number, a.at, a.actor_kind, a.actor, a.action, a.subject, a.customer, a.details, a.status,
 a.at AS ended_at FROM audit_log a WHERE a.stage = 'ended' AND a.action = w.action{of_subject}
@@ -47,9 +48,10 @@ NEWEST = 2**62
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which rows are wanted; None and "" for all. `actors` are ids, `customers` random ids, `action` a part of it.
+    """Which rows are wanted; None and "" for all. `actors` are ids, `action` a part of it.
 
-    Beside those with `action` in them, rows of the `actions` are wanted.
+    Beside those with `action` in them, rows of the `actions` are wanted. `customers` are the random ids of customers
+    and the ids of what is theirs, such as calls, which are subjects.
     """
 
     since: datetime | None = None

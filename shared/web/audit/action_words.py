@@ -11,6 +11,7 @@ from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 
 _EXPORT_CUSTOMER = mark("export a customer's data")
+_REVOKE_KEY = mark("revoke an API key")
 _FIGURES = mark("read figures of employees")
 ACTIONS: Mapping[str, str] = {
     "POST /v1/respondents/{customer_id:path}/erase": mark("erase a customer"),
@@ -114,6 +115,9 @@ ACTIONS: Mapping[str, str] = {
     "POST /v1/webhooks/{endpoint_id}/rotate": mark("change the secret of a webhook"),
     "POST /v1/webhooks/{endpoint_id}/replay": mark("send to a webhook again"),
     "POST /v1/webhooks/{endpoint_id}/test": mark("send a test to a webhook"),
+    "POST /keys/trigger/{key_id}/revoke": _REVOKE_KEY,
+    "POST /keys/dispatcher/{key_id}/revoke": _REVOKE_KEY,
+    "POST /keys/scoring/{key_id}/revoke": _REVOKE_KEY,
     **{
         f"GET {page}": text
         for service in ("trigger", "dispatcher", "scoring")

@@ -41,7 +41,7 @@ class LastAct:
 
 
 async def last_acts(
-    session: AsyncSession, subjects: Sequence[str], actions: Mapping[str, str], *, names: Names = no_names
+    session: AsyncSession, subjects: Sequence[str], actions: Mapping[str, str], *, names: Names
 ) -> Mapping[str, LastAct]:
     """Return the newest act on each subject; `actions` are those that count, with what they do in words."""
     found = await search.last_of_each(session, subjects, list(actions))
@@ -50,7 +50,7 @@ async def last_acts(
 
 
 async def newest_acts(
-    session: AsyncSession, actions: Mapping[str, str], *, names: Names = no_names, limit: int = SHOWN
+    session: AsyncSession, actions: Mapping[str, str], *, names: Names, limit: int = SHOWN
 ) -> Sequence[LastAct]:
     """Return the newest acts of these, the newest first."""
     return await _in_words(session, await search.newest(session, list(actions), limit=limit), actions, names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
@@ -46,6 +46,11 @@ _KINDS = {
 }
 _REFUSED = mark("refused (%(status)s)")
 _Text = Annotated[str, Field(max_length=200)]
+OwnIds = Callable[[AsyncSession, Sequence[str]], Awaitable[Sequence[UUID]]]
+
+
+async def no_ids(_session: AsyncSession, _respondents: Sequence[str]) -> Sequence[UUID]:
+    return ()
 
 
 class AuditQuery(BaseModel):
@@ -101,7 +106,8 @@ class AuditRows(BaseModel):
 class AuditPages:
     """`names` returns how programs and, in scoring, people are called, by the ids that are subjects and actors.
 
-    `logins` returns as whom people log in, which only scoring knows.
+    `logins` returns as whom people log in, which only scoring knows, and `own_ids` the ids of what respondents have
+    here and acts are about, such as calls.
     """
 
     service: Service
@@ -110,6 +116,7 @@ class AuditPages:
     address_keys: AddressKeys
     names: Names = no_names
     logins: Names = no_names
+    own_ids: OwnIds = no_ids
 
     def router(self) -> APIRouter:
         router = APIRouter(dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
@@ -162,8 +169,7 @@ class AuditPages:
             yield _csv([_cells(row) for row in page])
 
     async def _filter(self, session: AsyncSession, query: AuditQuery, names: Mapping[str, str]) -> AuditFilter:
-        customer = query.customer.strip()
-        known = await search.customers(session, self.address_keys.respondents_like(customer)) if customer else None
+        known = await self._customers(session, query.customer.strip()) if query.customer.strip() else None
         return AuditFilter(
             since=_midnight(query.from_) if query.from_ else None,
             until=_midnight(query.to + timedelta(days=1)) if query.to else None,
@@ -172,6 +178,10 @@ class AuditPages:
             actions=actions_named(query.what.strip()),
             customers=known,
         )
+
+    async def _customers(self, session: AsyncSession, customer: str) -> Sequence[UUID]:
+        respondents = self.address_keys.respondents_like(customer)
+        return [*await search.customers(session, respondents), *await self.own_ids(session, respondents)]
 
     def _person_url(self, act: RecordedAct) -> str:
         """Return the page of the person who did it, "" for what is no person."""

@@ -6,14 +6,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from shared.languages.current import lookup
 from shared.languages.marking import mark
 from shared.web.errors.validation import InvalidRequest
 from shared.web.problems import NotFound, Problem, problem_response
-from shared.web.routes import SAFE
+from shared.web.routes import SAFE, find, page_of
 from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
@@ -41,10 +41,15 @@ _OURS = mark(
 
 
 def error_response(scope: Scope, problem: Problem) -> Response:
-    """Return a page if a browser asks for one, else problem details."""
+    """Return a page if a browser asks for one, else problem details.
+
+    Staff who open the address of a form, as after a log-in, are sent to the page that has it.
+    """
     is_page = "text/html" in Headers(scope=scope).get("accept", "")
     if not is_page or scope["path"].startswith(_FOR_PROGRAMS):
         return problem_response(problem)
+    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (page := _page_of_form(scope)):
+        return RedirectResponse(page, HTTPStatus.SEE_OTHER)
     if isinstance(problem, InvalidRequest) and problem.is_about_path:
         problem = NotFound(mark("Not Found"))
     status = HTTPStatus(problem.status)
@@ -57,6 +62,14 @@ def error_response(scope: Scope, problem: Problem) -> Response:
         status=int(status),
     )
     return HTMLResponse(page, status, problem.headers)
+
+
+def _page_of_form(scope: Scope) -> str:
+    """Return the page for staff that has the form of this address; "" for none, and for what a form sends."""
+    path = scope["path"]
+    prefix, page = find(path), page_of(path)
+    is_opened = prefix is not None and prefix.is_for_staff and scope["method"] in SAFE
+    return page if is_opened and page != path else ""
 
 
 def _advice(problem: Problem, *, is_of_address: bool) -> str:

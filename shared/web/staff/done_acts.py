@@ -97,6 +97,14 @@ def just_done(path: str) -> DoneAct | None:
     return acts.now or (acts.before if acts.before is not None and acts.before.page == path else None)
 
 
+def hold_to(page: str, *, stored: str) -> None:
+    """Let this page not say what was done if its undoing would be refused, as something else is stored by now."""
+    acts = _acts.get()
+    if acts is not None and acts.before is not None and acts.before.page == page:
+        expected = dict(acts.before.fields).get(REPLACES, stored)
+        acts.before = acts.before if expected == stored else replace(acts.before, page="")
+
+
 def refuse_changed(*, expected: str | None, stored: str) -> None:
     """Raise Conflict if a form undoes something that was changed meanwhile; None is of a form that undoes nothing."""
     if expected is not None and expected != stored:

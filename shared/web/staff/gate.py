@@ -61,8 +61,8 @@ class StaffAccess:
     `find_session` says what a ticket of any age is worth: it returns the ticket with what its person may do now, None
     if its session has ended. `shared` are the sessions of scoring in the same process. `admit` checks an API key for a
     request and returns what the key sees; it raises a Problem unless the key permits the request. `find_scope` returns
-    what the person of a ticket may see, None for a ticket that has to be renewed. `trail` is where changes, exports and
-    refusals are recorded.
+    what the person of a ticket may see, None for a ticket that has to be renewed; `remember` stores who sends a request
+    that changes something, where the accounts are not. `trail` is where changes, exports and refusals are recorded.
     """
 
     signer: TicketSigner
@@ -70,6 +70,7 @@ class StaffAccess:
     log_in_origin: str
     find_scope: FindScope
     find_session: FindSession | None = None
+    remember: Callable[[Ticket], Awaitable[None]] | None = None
     admit: Admit | None = None
     now: Callable[[], datetime] = utc_now
     shared: SharedSessions | None = None
@@ -179,6 +180,8 @@ class Gate:
             raise _NotScoped(
                 mark("You see only some stores or programs"), mark("This path shows or changes all of them.")
             )
+        if self._access.remember is not None and scope["method"] not in routes.SAFE:
+            await self._access.remember(ticket)
         return held, ticket, seen
 
     def _refusal(self, scope: Scope, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What a person may see, by the events that trigger and dispatcher have received."""
+"""What a person may see, by the events that trigger and dispatcher have received, and who changes something there."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ class ReceivedScopes:
         raise Unavailable(
             "It is not known here yet which stores you see", "Try again in some seconds.", headers={"retry-after": "2"}
         )
+
+    async def remember(self, ticket: Ticket) -> None:
+        """Store the name of a person who changes something, for the lists that say who did."""
+        if ticket.session is not None:
+            async with self.sessions.begin() as session:
+                await staff.store_name(session, ticket.person, ticket.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -91,6 +92,20 @@ async def test_command_of_several_services_is_recorded_in_each_that_answers(
     for database in (scoring_db, trigger_db):
         details = '{"days":30,"name":"till","scope":["events:write"]}'
         assert await ended(database) == [("earshot keys create", str(key.id), details, 0)]
+
+
+@pytest.mark.usefixtures("scoring_db", "trigger_db", "dispatcher_db")
+async def test_lists_of_keys_and_webhooks_say_who_made_and_changed_each(earshot: Earshot) -> None:
+    who = f"from the command line by {pwd.getpwuid(os.getuid()).pw_name}"
+    key = (await earshot("keys", "create", "bi", "--scope", "scores:read")).stderr.split("\t")[0]
+    listed = (await earshot("keys", "list")).stdout
+    assert re.search(rf"\tmade \d{{4}}-\d\d-\d\d {who}\n", listed)
+    await earshot("keys", "revoke", key)
+    assert re.search(rf"\tmade .* {who}\trevoked \d{{4}}-\d\d-\d\d {who}\n", (await earshot("keys", "list")).stdout)
+    endpoint = (await earshot("webhooks", "add", "https://93.184.216.34/hook")).stdout.split()[0]
+    assert f"  added {datetime.now(UTC):%Y-%m-%d} {who}\n" in (await earshot("webhooks", "list")).stdout
+    await earshot("webhooks", "disable", endpoint)
+    assert re.search(rf"  added [\d-]+ {who}  turned off [\d-]+ {who}\n", (await earshot("webhooks", "list")).stdout)
 
 
 async def test_command_whose_log_cannot_be_written_does_nothing(earshot: Earshot, scoring_db: Database) -> None:

@@ -15,8 +15,8 @@ from shared.web.staff.zones import ZoneCookies
 from tests.staff import ACCESS, STAFF
 
 NIGHT = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
-IN_UTC = "01 Mar 2026, 22:30 UTC"
-IN_MOSCOW, IN_TOKYO = "02 Mar 2026, 01:30 Europe/Moscow", "02 Mar 2026, 07:30 Asia/Tokyo"
+IN_UTC = "1 Mar 2026, 22:30 UTC"
+IN_MOSCOW, IN_TOKYO = "2 Mar 2026, 01:30 Europe/Moscow", "2 Mar 2026, 07:30 Asia/Tokyo"
 
 
 async def written(cookie: str, path: str = "/stores") -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 
-from shared.database import db
+from services.trigger.config import TriggerSettings
+from services.trigger.handlers.programs import switch
+from services.trigger.main import build_app
+from shared.clock import ManualClock
+from shared.contract.events import StaffChanged
+from shared.contract.vocabulary import ProgramState, Role
+from shared.database import db, staff
+from shared.database.audit.rows import Actor, ActorKind
 from shared.database.db import Database
+from shared.web.staff.tickets import Ticket, TicketSigner
 from tests.integration.trigger.test_programs import apply
 from tests.staff_pages import done_on, undo
 
@@ -132,6 +141,35 @@ async def test_page_says_that_a_colleague_switched_it(client: httpx2.AsyncClient
     async with installed.sessions.begin() as session:
         await db.fetch(session, "UPDATE program_states SET changed_by = $1", f"person:{uuid4()}")
     assert ", by a colleague" in words(await client.get("/programs/after-purchase"))
+
+
+async def test_page_names_a_colleague_who_has_switched_it(
+    client: httpx2.AsyncClient, settings: TriggerSettings, installed: Database, clock: ManualClock
+) -> None:
+    vera = Ticket(uuid4(), "Vera Orlova", frozenset([Role.MANAGER]), datetime.now(UTC), uuid4(), revision=7)
+    async with installed.sessions.begin() as session:
+        await staff.store(session, [StaffChanged(person_id=vera.person, revision=7)])
+    cookie = {"cookie": f"earshot={TicketSigner(settings.ticket_secrets).sign(vera)}"}
+    app = httpx2.ASGITransport(build_app(settings, installed, clock))
+    async with httpx2.AsyncClient(transport=app, base_url="http://127.0.0.1:8001") as hers:
+        assert (await hers.post("/programs/after-purchase/off", headers=cookie)).status_code == 303
+    assert ", by Vera Orlova" in words(await client.get("/programs/after-purchase"))
+    assert "Vera Orlova" in words(await client.get("/audit/trigger"))
+
+
+async def test_page_of_a_program_that_was_switched_elsewhere_offers_no_undo(
+    client: httpx2.AsyncClient, installed: Database, clock: ManualClock
+) -> None:
+    await client.post("/programs/after-purchase/off")
+    async with installed.sessions.begin() as session:
+        await switch(
+            session, "after-purchase", ProgramState.STOPPED, now=clock.now(), actor=Actor(ActorKind.COMMAND, "root")
+        )
+    page = (await client.get("/programs/after-purchase")).text
+    assert (done_on(page), "You switched it off" in page) == ("", False)
+    await client.post("/programs/*/off")
+    await client.post("/v1/programs/*/state", json={"state": "on"})
+    assert done_on((await client.get("/programs")).text) == ""
 
 
 async def test_everything_that_is_off_is_said_and_goes_on_by_a_press(client: httpx2.AsyncClient) -> None:

@@ -118,7 +118,7 @@ def test_facts_are_formatted_for_people() -> None:
         "drawn": 0.25,
     }
     assert format_facts(facts) == {
-        "last asked at": "01 Mar 2026, 10:00 UTC",
+        "last asked at": "1 Mar 2026, 10:00 UTC",
         "max age": "7 days",
         "consent": "SMS: unknown; call: no",
         "channels": "e-mail, SMS",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+from typing import Any
 
 from services.scoring.domain.people.known_phrases import KNOWN_PHRASES
 from shared.languages.current import gettext
@@ -14,11 +17,12 @@ SHORTEST, LONGEST = 15, 128  # characters
 _SHORT = mark("it needs at least %(num)s characters; four words that do not belong together will do")
 _ESTIMATED = 72  # characters that the estimate reads: its time grows with the square
 _LEAST_OF_ITS_OWN = 8  # letters and digits beside known words
+_PART = 10  # letters that a text shares with a known phrase, and not by chance
 _LEAST_WITHOUT_REPETITIONS = 12  # characters, also without years
 _REPEATED = re.compile(r"(.{4,})(?=.*\1)", re.DOTALL)
 _YEAR = re.compile(r"\W*(?:19|20)\d\d\W*")
 _RUSSIAN_KEYS = str.maketrans("йцукенгшщзхъфывапролджэячсмитьбюё", "qwertyuiop[]asdfghjkl;'zxcvbnm,.`")  # by place
-_LEAST_ESTIMATE = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
+_LEAST_GUESSES = 10**12  # two common words and a year take fewer
 
 
 class WeakPassword(Exception):
@@ -34,8 +38,8 @@ def check_password(password: str, *, known: Sequence[str]) -> None:
     """Raise WeakPassword for one that is short, common, or made of `known` words such as the login, or of repetitions.
 
     Takes some milliseconds; the estimate is Wheeler's (zxcvbn, USENIX Security 2016), which knows common passwords,
-    words, names, dates, repetitions and rows of keys. It is asked about the Latin letters of the same keys, too: its
-    list has common Russian words as people type them there.
+    words, names, dates, repetitions and rows of keys. A text counts as its keys, too: Russian words are common in
+    Latin letters, and English ones in Russian letters.
     """
     text = normalized(password)
     if len(text) < SHORTEST:
@@ -54,26 +58,50 @@ def check_password(password: str, *, known: Sequence[str]) -> None:
 
 
 def _is_guessed(text: str, known: Sequence[str]) -> bool:
-    from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists take 0.1 s to load, and passwords are set seldom
+    beginning = text[:_ESTIMATED]
+    words = ["earshot", *known, *(_by_keys(word) for word in known)]
+    texts = {beginning, _by_keys(beginning)}
+    guesses = (_estimate()(each, user_inputs=words, max_length=_ESTIMATED)["guesses"] for each in texts)
+    return any(each < _LEAST_GUESSES for each in guesses)
 
-    beginning = text[:_ESTIMATED].casefold()
-    by_keys = beginning.translate(_RUSSIAN_KEYS)
-    texts = [text[:_ESTIMATED]] if by_keys == beginning else [text[:_ESTIMATED], by_keys]
-    words = ["earshot", *known, *(word.casefold().translate(_RUSSIAN_KEYS) for word in known)]
-    scores: list[int] = [zxcvbn(each, user_inputs=words, max_length=_ESTIMATED)["score"] for each in texts]
-    return min(scores) < _LEAST_ESTIMATE
+
+@cache
+def _estimate() -> Callable[..., Mapping[str, Any]]:
+    """Return zxcvbn, which knows Russian words, too; its lists take 0.2 s to load, and passwords are set seldom."""
+    from spellchecker import SpellChecker  # noqa: PLC0415
+    from zxcvbn import matching, zxcvbn  # noqa: PLC0415
+
+    counted: Mapping[str, int] = SpellChecker(language="ru").word_frequency.dictionary
+    words = sorted(counted, key=lambda word: counted[word], reverse=True)
+    matching.add_frequency_lists({"russian": [_by_keys(word) for word in words]})
+    estimate: Callable[..., Mapping[str, Any]] = zxcvbn
+    return estimate
 
 
 def _is_mostly(text: str, known: Sequence[str]) -> bool:
-    """Say whether little is left of a text without known words and phrases, in the keys of either alphabet."""
-    rest = _keys(text)
-    words = {_keys(each) for each in ("earshot", *known, *KNOWN_PHRASES)}
-    for word in sorted(words, key=len, reverse=True):
+    """Say whether little is left of a text without known words and parts of phrases, in the keys of either alphabet."""
+    rest = _without_phrases(_keys(text))
+    for word in sorted({_keys(each) for each in ("earshot", *known, *KNOWN_PHRASES)}, key=len, reverse=True):
         rest = rest.replace(word, "") if word else rest
     return len(rest) < _LEAST_OF_ITS_OWN
+
+
+def _without_phrases(keys: str) -> str:
+    phrases = SequenceMatcher(a="\n".join(map(_keys, KNOWN_PHRASES)), autojunk=False)
+    while True:
+        phrases.set_seq2(keys)
+        part = phrases.find_longest_match()
+        if part.size < _PART:
+            return keys
+        keys = keys[: part.b] + keys[part.b + part.size :]
+
+
+def _by_keys(text: str) -> str:
+    """Return a text in the Latin characters of the keys by which it is typed."""
+    return text.casefold().translate(_RUSSIAN_KEYS)
 
 
 def _keys(text: str) -> str:
     """Return the Latin letters and digits of the keys by which a text is typed, without the dots of Russian letters."""
     typed = text.casefold().replace("ё", "\N{CYRILLIC SMALL LETTER IE}")
-    return "".join(each for each in typed if each.isalnum()).translate(_RUSSIAN_KEYS)
+    return _by_keys("".join(each for each in typed if each.isalnum()))

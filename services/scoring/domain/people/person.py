@@ -45,13 +45,15 @@ class Person:
         written = repr([self.name, sorted(self.roles), self.scope.text, self.email, sorted(self.employees)])
         return hashlib.sha256(written.encode()).hexdigest()[:16]
 
-    @property
-    def sees(self) -> str:
-        """What the person sees, in words of the current language; an employee only the own score, within the scope."""
+    def sees(self, titles: Mapping[str, str]) -> str:
+        """Say what the person sees, in words of the current language; an employee only the own score, within the scope.
+
+        `titles` has those of programs by id.
+        """
         if self.roles != {Role.EMPLOYEE}:
-            return self.scope.shown
+            return self.scope.shown(titles)
         own = gettext("own score")
-        return own if self.scope.is_whole else f"{own}, {self.scope.shown}"
+        return own if self.scope.is_whole else f"{own}, {self.scope.shown(titles)}"
 
     @property
     def gets_mailed_links(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.scoring.domain.stores.store import Store
@@ -33,19 +33,18 @@ class PersonScope:
     @property
     def text(self) -> str:
         """What the person sees, in English words."""
-        parts = [each % {"names": " and ".join(sorted(names))} for each, names in self._parts]
+        parts = [each % {"names": " and ".join(sorted(names))} for each, names in self._parts(self.programs)]
         return ", ".join(parts) or _EVERYTHING
 
-    @property
-    def shown(self) -> str:
-        """What the person sees, in words of the current language."""
-        parts = [gettext(each, names=gettext(" and ").join(sorted(names))) for each, names in self._parts]
+    def shown(self, titles: Mapping[str, str]) -> str:
+        """Say what the person sees, in words of the current language; `titles` has those of programs by id."""
+        called = frozenset(titles.get(each, each) for each in self.programs)
+        parts = [gettext(each, names=gettext(" and ").join(sorted(names))) for each, names in self._parts(called)]
         return ", ".join(parts) or gettext(_EVERYTHING)
 
-    @property
-    def _parts(self) -> list[tuple[str, frozenset[str]]]:
+    def _parts(self, programs: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
         parts = [
-            (mark("programs %(names)s"), self.programs),
+            (mark("programs %(names)s"), programs),
             (mark("stores %(names)s"), self.stores),
             (mark("regions %(names)s"), self.regions),
         ]

@@ -175,7 +175,7 @@ def _fact_name(name: str) -> str:
 
 def _too_old(facts: TrialFacts) -> str:
     days = facts.get("max_age_s", 0) / 86_400
-    return gettext("An event at most %(days)s days old, or a longer max_age.", days=f"{days:g}")
+    return gettext("An event at most %(days)s days old, or a longer max_age.", days=formats.decimal(days))
 
 
 def _condition(facts: TrialFacts) -> str:

@@ -49,6 +49,20 @@ async def test_answer_to_the_survey_mail_is_shown_with_its_invitation(
     assert server.seen == {1}
 
 
+async def test_audit_log_finds_who_read_a_reply_by_its_customer(
+    chain: Chain, server: Imap, client: httpx2.AsyncClient
+) -> None:
+    asked = await sent(chain, request("crm-7"))
+    server.mails = {1: from_anna(reference_of(asked), "My parcel never came"), 2: answer("Where is my parcel?")}
+    await reader(chain, server)()
+    for kept in await chain.rows("SELECT id FROM replies"):
+        await client.post(f"/replies/{kept['id']}/read")
+    (own,) = await chain.rows("SELECT id FROM replies WHERE invitation_id IS NOT NULL")
+    found = (await client.get("/v1/audit-dispatcher", params={"customer": "crm-7"})).json()["rows"]
+    own_rows = [(each, str(own["id"])) for each in ("asked", "ended")]
+    assert [(each["stage"], each["subject"]) for each in found] == own_rows
+
+
 async def test_reply_marked_as_read_is_shown_only_on_request(
     chain: Chain, server: Imap, client: httpx2.AsyncClient
 ) -> None:

@@ -9,12 +9,14 @@ from uuid import uuid4
 
 import httpx2
 
+from services.dispatcher.domain.receipts import ReceiptKind
 from shared.contract.events import Contact, ProgramRef, StaffChanged
 from shared.contract.vocabulary import Role
 from shared.database import staff
 from shared.web.staff.tickets import Ticket, TicketSigner
 from tests.integration.dispatcher.conftest import ADDRESS_KEYS, Chain, request
 from tests.integration.dispatcher.pages.conftest import browser, settings
+from tests.integration.dispatcher.test_receipts import Receiver, sent
 
 PERSON = uuid4()
 
@@ -62,6 +64,19 @@ async def test_invitations_of_other_stores_are_not_shown_whatever_is_asked(chain
         assert (await vera.get(f"/v1/invitations/{mine.invitation_id}")).status_code == 200
         for path in ("/mailbox", "/suppressions", "/replies", "/mail", "/v1/mailbox"):
             assert (path, (await vera.get(path)).status_code) == (path, 403)
+
+
+async def test_lists_name_the_person_who_has_changed_something(chain: Chain, client: httpx2.AsyncClient) -> None:
+    asked = request("r1", contact=Contact(email="anna@shop.example"))
+    await sent(chain, asked)
+    await Receiver(chain).told(ReceiptKind.HARD_BOUNCE, asked)
+    [suppressed] = (await client.get("/v1/suppressions")).json()["suppressions"]
+    await told(chain)
+    async with signed_in(chain, is_scoped=False) as vera:
+        assert "by you" not in (await client.get("/suppressions")).text
+        assert (await vera.post(f"/suppressions/{suppressed['id']}/release")).status_code == 200
+        assert "by you" in (await vera.get("/suppressions")).text
+    assert "by Vera" in (await client.get("/suppressions")).text
 
 
 async def test_made_up_id_does_not_tell_where_somebody_with_the_same_address_was_asked(chain: Chain) -> None:

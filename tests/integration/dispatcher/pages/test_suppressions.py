@@ -13,8 +13,10 @@ from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.receipts import ReceiptKind
 from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import ChannelKind
+from shared.database.db import fetch
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
+from tests.integration.dispatcher.test_stopped_programs import publish
 from tests.staff import STAFF
 from tests.staff_pages import done_on, undo
 
@@ -54,6 +56,18 @@ async def test_staff_release_a_suppression_on_its_page(chain: Chain, client: htt
     lifted = await client.post(f"/suppressions/{row['id']}/release")
     assert "Nobody yet" in lifted.text
     assert len(await chain.published("respondent.released")) == 1
+
+
+async def test_page_says_the_title_of_the_program_and_its_id_where_it_has_none(
+    chain: Chain, client: httpx2.AsyncClient
+) -> None:
+    await Receiver(chain).told(ReceiptKind.HARD_BOUNCE, await sent(chain, request()))
+    async with chain.database.sessions.begin() as session:
+        await fetch(session, "UPDATE suppressions SET program = 'after-visit'")
+    assert "of after-visit" in (await client.get("/suppressions")).text
+    await publish(chain, None, "after-visit")
+    page = (await client.get("/suppressions")).text
+    assert ("of Purchase" in page, "after-visit" in page) == (True, False)
 
 
 @pytest.mark.parametrize("kind", [ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT])

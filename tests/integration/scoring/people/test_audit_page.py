@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from playwright.async_api import Browser
 
+from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import Role
 from shared.database.audit import chain
 from shared.database.audit.rows import FIRST_HASH, Actor, ActorKind, NewRow, Stage
@@ -21,7 +22,7 @@ from tests.audit import audit_rows, ended
 from tests.browser import DESKTOP, watched
 from tests.integration.scoring.people.conftest import Open, invited, joined
 from tests.integration.scoring.people.test_looks import join, looked_at, served
-from tests.integration.scoring.stand import NOW, Scoring
+from tests.integration.scoring.stand import NOW, Scoring, call_for
 
 PAGE = "/audit/scoring"
 
@@ -84,6 +85,35 @@ async def test_search_by_time_person_action_and_customer(
     assert [action for action in known if f'title="{action}"' in page or f"<code>{action}</code>" in page] == found
 
 
+@pytest.mark.parametrize("by", ["crm-77001", "crm-77003"])
+async def test_customer_finds_what_was_done_to_calls_and_answers_until_the_erasure(
+    opened: Open, scoring: Scoring, by: str
+) -> None:
+    request = await scoring.asked(customer_id="crm-77001")
+    other = await scoring.asked(customer_id="crm-77002")
+    call, others = call_for(request), call_for(other)
+    await scoring.receive(call, others)
+    async with opened() as web:
+        await joined(web, scoring, "olya", Role.OPERATOR, Role.SUPERVISOR, Role.PRIVACY_OFFICER)
+        for each in (others, call):
+            await web.post("/desk/take", data={"task_id": str(each.task_id)})
+            await web.post(f"/desk/{each.task_id}/answer", data={"score": "9"})
+        (answer,) = await scoring.rows("SELECT answer_id FROM answers WHERE invitation_id = $1", request.invitation_id)
+        await web.post(f"/suspects/{answer['answer_id']}/confirm")
+        found = (await web.get("/v1/audit-scoring", params={"customer": by})).json()["rows"]
+        done = [
+            ("POST /desk/take", str(call.task_id)),
+            ("POST /desk/{task_id}/answer", str(call.task_id)),
+            ("POST /suspects/{answer_id}/confirm", str(answer["answer_id"])),
+        ]
+        assert [(each["action"], each["subject"]) for each in found if each["stage"] == "ended"] == (
+            done if by == "crm-77001" else []
+        )
+        assert len(found) == 2 * len(done) * (by == "crm-77001")
+        await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+        assert (await web.get("/v1/audit-scoring", params={"customer": by})).json()["rows"] == []
+
+
 async def test_person_is_found_by_the_login_too(officer: httpx2.AsyncClient) -> None:
     (own,) = re.findall(r'href="(/people/[^"]+)">Officer Petrova<', (await officer.get("/people")).text)
     renamed = await officer.post(own, data={"name": "Vera Orlova", "role": ["privacy_officer", "administrator"]})
@@ -122,9 +152,9 @@ async def test_export_has_every_row_with_its_hash_and_is_itself_recorded(
 async def test_days_and_times_of_the_page_are_those_of_the_reader(officer: httpx2.AsyncClient) -> None:
     officer.cookies.set("earshot-zone", "Etc%2FGMT-14")
     page = (await officer.get(PAGE)).text
-    shown = re.findall(r'<time datetime="([^"]+)">(\d\d \w+ \d{4}, \d\d:\d\d)', page)
+    shown = re.findall(r'<time datetime="([^"]+)">(\d+ \w+ \d{4}, \d\d:\d\d)', page)
     there = [datetime.fromisoformat(at) + timedelta(hours=14) for at, _ in shown]
-    assert [text for _, text in shown] == [f"{at:%d %b %Y, %H:%M}" for at in there]
+    assert [text for _, text in shown] == [f"{at.day} {at:%b %Y, %H:%M}" for at in there]
     assert "times in Etc/GMT-14" in page
     newest, oldest = max(there).date(), min(there).date()
     days = {"from": str(oldest), "to": str(newest)}, {"from": str(newest + timedelta(days=1))}

@@ -185,6 +185,20 @@ async def test_role_that_needs_it_sets_it_up_before_the_first_session(
         assert (await other.get("/desk")).status_code == 200
 
 
+@pytest.mark.parametrize("settings", [ScoringSettings(_env_file=None, second_factor="administrator")])
+@pytest.mark.usefixtures("settings")
+async def test_set_up_of_somebody_who_has_set_it_up_in_another_tab_begins_again(
+    web: httpx2.AsyncClient, opened: Open, scoring: Scoring, machine: MachineClock
+) -> None:
+    link = (await invited(scoring, "admin", Role.ADMINISTRATOR)).url("")
+    form = hidden((await web.post(link, data={"password": PASSWORD, "again": PASSWORD})).text)
+    async with opened() as other:
+        late = hidden((await enter(other, "admin")).text)
+        assert (await web.post("/login/set-up", data={**form, "code": code_of(form["secret"], machine)})).is_success
+        told = await other.post("/login/set-up", data={**late, "code": code_of(late["secret"], machine)})
+    assert (told.status_code, "Begin again" in told.text, "code is another" in told.text) == (401, True, False)
+
+
 def test_setting_names_only_roles() -> None:
     with pytest.raises(ValueError, match="second_factor"):
         ScoringSettings(_env_file=None, second_factor="astronaut")

@@ -395,6 +395,26 @@ async def test_log_in_after_a_form_that_is_not_sent_again_leads_to_the_page_abov
     assert entered.headers["location"] == f"http://127.0.0.1:8000{page}"
 
 
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/desk/0199/outcome", "/desk"),
+        ("/suspects/0199/doubt", "/suspects"),
+        ("/target", "/"),
+        ("/login/code", "/login"),
+    ],
+)
+async def test_address_of_a_form_leads_to_its_page(
+    web: httpx2.AsyncClient, scoring: Scoring, path: str, page: str
+) -> None:
+    await joined(web, scoring, "olga", *Role)
+    answer = await web.get(path, headers=PAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert (await web.get(page, headers=PAGE)).status_code == 200
+    program = await web.get(path, headers={"accept": "application/json"})
+    assert (program.status_code, program.headers["content-type"]) == (405, "application/problem+json")
+
+
 async def test_page_that_the_roles_do_not_open_says_so_with_the_menu(web: httpx2.AsyncClient, scoring: Scoring) -> None:
     await joined(web, scoring, "olga", Role.OPERATOR)
     told = await web.get("/people", follow_redirects=True)

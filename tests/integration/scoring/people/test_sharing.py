@@ -13,6 +13,7 @@ from services.scoring.domain.people.scope import PersonScope
 from services.scoring.domain.stores.store import Store
 from services.scoring.people import accounts
 from services.scoring.repository.stores import listed
+from shared.contract.events import ProgramPublished
 from shared.contract.vocabulary import Role
 from tests.integration.scoring.people.conftest import Open, enter, joined
 from tests.integration.scoring.people.test_scopes import enter_as
@@ -53,6 +54,19 @@ async def test_link_shows_figures_and_no_words_and_no_names(
         assert hidden not in page.text, hidden
     assert page.headers["referrer-policy"] == "no-referrer"
     assert "noindex" in page.headers["x-robots-tag"]
+
+
+@pytest.mark.usefixtures("asked")
+async def test_lists_call_programs_by_their_titles(web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    await joined(web, scoring, "vera", Role.MANAGER, Role.ADMINISTRATOR)
+    await scoring.receive(
+        ProgramPublished(program_id="after-purchase", program_version=1, document={"title": "After a sale"})
+    )
+    await shared(web)
+    assert ">After a sale</a>" in (await web.get("/shares")).text
+    added = {"login": "anna", "name": "Anna", "role": "manager", "sees": "part", "program": "after-purchase"}
+    assert (await web.post("/people", data=added)).status_code == 200
+    assert "programs After a sale" in (await web.get("/people")).text
 
 
 @pytest.mark.usefixtures("asked")

@@ -427,6 +427,8 @@ async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver,
     assert (await client.post(f"{path}/disable")).status_code == 204
     [listed] = (await client.get("/v1/webhooks")).json()
     assert (listed["disabled"], listed["types"], "secret" in listed) == ("by hand", list(DEFAULT_TYPES), False)
+    changed = listed["changed"]["what"], listed["changed"]["by"]
+    assert (listed["made"], changed) == (None, ("turned off", "by software"))
     assert (await client.post(f"{path}/enable")).status_code == 204
     assert (await client.post(f"{path}/replay", json={"since": NOW.isoformat()})).json() == {"deliveries": 0}
     assert (await client.post(f"{path}/test")).json() == {

@@ -32,6 +32,16 @@ KNOWN = ["olga", "Olga", "Petrova", "Ольга", "Riverside", "Отзыв о з
         "йцукенгшщзхъфыва",
         "пароль1234567890",
         "солнышкосолнышко",
+        "jumpsoverthelazydog1",  # in the midst of a sentence
+        "itwasthebestoftimes",
+        "itwasthebestoftimes 2026!",
+        "xelyjtvuyjdtymt 77",
+        "ghbdtngfhjkm2026",  # two words and a year, in the keys of the other alphabet
+        "приветпароль2026",
+        "любимаякошка2026",
+        "k.,bvfzrjirf2026",
+        "ыгььукрщдшвфн2026",
+        "summerholiday2026",
         "aaaaaaaaaaaaaaaaaaaa",
         "qwertyuiop[]asdf",
     ],
@@ -50,6 +60,8 @@ def test_password_that_many_would_try_is_refused(password: str) -> None:
         "корова лампа сорок туман",
         "x#9$kQ!2&vR*7@p",
         "olgas velvet harbour comet",
+        "вельветовая гавань комета",
+        "question of velvet harbours",
     ],
 )
 def test_password_of_words_that_do_not_belong_together_is_taken(password: str) -> None:
