@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import httpx2
 
 from services.trigger.main import PROGRAMS
+from shared.contract.api_keys import KeyScope, NewKey
+from shared.database import api_keys
 from shared.database.audit import chain
 from shared.database.db import Database, fetch
 from tests.audit import audit_rows, ended, everything_written
@@ -59,3 +63,17 @@ async def test_page_and_api_of_trigger_show_its_own_log(client: httpx2.AsyncClie
 async def test_events_are_in_no_audit_log(client: httpx2.AsyncClient, installed: Database) -> None:
     assert (await client.post("/v1/events", json=purchase("e1"))).status_code == 202
     assert await audit_rows(installed) == []
+
+
+async def test_page_of_keys_names_those_of_trigger_and_revokes_one(
+    client: httpx2.AsyncClient, installed: Database
+) -> None:
+    key = NewKey(uuid4(), "till", b"digest", frozenset([KeyScope.EVENTS_WRITE]), None)
+    async with installed.sessions.begin() as session:
+        await api_keys.add(session, key)
+    page = (await client.get("/keys/trigger")).text
+    for text in ("till</td>", "events:write", "for good"):
+        assert text in page
+    assert 'id="webhooks"' not in page
+    assert (await client.post(f"/keys/trigger/{key.id}/revoke")).status_code == 303
+    assert "by software" in (await client.get("/keys/trigger")).text
