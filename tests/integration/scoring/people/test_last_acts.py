@@ -14,7 +14,7 @@ from tests.integration.scoring.people.conftest import Open, joined
 from tests.integration.scoring.stand import Scoring, link_of
 from tests.integration.scoring.stores.test_pages import save
 
-_WHEN = r"\d\d \w{3} \d{4}, \d\d:\d\d"
+_WHEN = r"\d+ \w{3} \d{4}, \d\d:\d\d"
 ANNOTATION = {"day": "2026-11-17", "text": "New courier"}
 BENCHMARK = {"name": "A rival", "nps": "40", "source": "A report"}
 
