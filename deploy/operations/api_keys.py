@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,9 +17,10 @@ from shared.contract.api_keys import ApiKey, KeyScope, NewKey, digest, new_token
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.opening import open_for_command
-from shared.web.api_keys.page import MADE, REVOKED
 from shared.web.api_keys.scopes import scopes_of
-from shared.web.audit.last_acts import LastAct, last_acts, no_names
+
+if TYPE_CHECKING:
+    from shared.web.audit.last_acts import LastAct
 
 T = TypeVar("T")
 
@@ -110,6 +111,9 @@ async def load_all(settings: Settings) -> tuple[list[StoredKey], Sequence[Away]]
 
 async def _load(session: AsyncSession) -> tuple[Sequence[ApiKey], Sequence[LastAct]]:
     """Return the keys of a service, and what its audit log says of their making and revocation."""
+    from shared.web.api_keys.page import MADE, REVOKED  # noqa: PLC0415 - only the list needs what pages need
+    from shared.web.audit.last_acts import last_acts, no_names  # noqa: PLC0415
+
     keys = await api_keys.load_all(session)
     ids = [str(key.id) for key in keys]
     acts = [await last_acts(session, ids, each, names=no_names) for each in (MADE, REVOKED)]
