@@ -113,8 +113,8 @@ async def test_limited_key_takes_and_reports_calls_of_its_program_alone(
     assert (await send(f"call-lists/{uuid7()}", "PUT", calls=10, program=BANK.id)).status_code == 403
     assert (await send(f"answers/{two.answer_ids[1]}/tags", add=["seen"])).status_code == 404
     assert (await send(f"answers/{two.answer_ids[0]}/tags", add=["seen"])).status_code == 200
-    rows = await scoring.rows("SELECT kind, tries, outcome FROM call_tasks WHERE task_id::text = $1", two.calls[1])
-    assert rows == [{"kind": TaskKind.SURVEY, "tries": 0, "outcome": None}]
+    rows = await scoring.rows("SELECT kind, tries, leased_by FROM call_tasks WHERE task_id::text = $1", two.calls[1])
+    assert rows == [{"kind": TaskKind.SURVEY, "tries": 0, "leased_by": None}]
 
 
 async def test_list_shows_nothing_that_its_owner_sees_no_more(
