@@ -193,7 +193,7 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 def _check_attributes(wire: _Wire) -> None:
     if wire.specversion != "1.0":
         raise InvalidEvent("specversion: only 1.0 is supported")
-    if not (_is_name(wire.id) and _is_name(wire.source) and _is_name(wire.type)):
+    if not (_is_name(wire.id) and _is_name(wire.source) and (wire.type in BY_TYPE or _is_name(wire.type))):
         wrong = next(name for name in ("id", "source", "type") if not _is_name(getattr(wire, name)))
         raise InvalidEvent(f"{wrong}: {_NO_NAME}")
     if wire.time.tzinfo is None or not 1900 <= wire.time.year < 2200:

@@ -1,8 +1,9 @@
 """Stage trigger: Kafka → decision, request and outbox committed. The limit is a COPY of the same rows.
 
-One event in five is asked about, one in ten comes twice. The limit writes the same rows to the same tables, a thousand
-events a commit. Ours is two processes of one group, one for each core. `EARSHOT_TEST_SEEN=5000000` stores so many
-earlier decisions first, `EARSHOT_TEST_EVENTS=1000000` decides so many first.
+One event in five is asked about, one in ten comes twice. The limit writes the same rows to the same tables, with their
+partitions and indexes, in a database of their own, a thousand events a commit. Ours is two processes of one group, one
+for each core. `EARSHOT_TEST_SEEN=5000000` stores so many earlier decisions first, `EARSHOT_TEST_EVENTS=1000000` decides
+so many first.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from services.trigger.handlers.programs import apply_program
 from shared import database_url
 from shared.clock import ManualClock
 from shared.contract.topics import CRM_EVENTS
-from shared.database import db, embedded
+from shared.database import db, embedded, partitions
 from shared.messaging import relay_leadership
 from shared.messaging.transport import EventLog, Message, open_log
 from shared.messaging.transport.kafka import create_topics
@@ -47,7 +48,7 @@ TWICE = ITEMS // 10
 FRESH = ITEMS - TWICE
 AT_ONCE = 1000
 PROCESSES = 2
-TABLES = ("event_keys", "decisions", "respondents", "touchpoints", "outbox")
+TABLES = ("event_keys", "shapes", "decisions", "respondents", "touchpoints", "addresses", "outbox")
 PROGRAM = b"""
 id: after-purchase
 brand: {name: Shop}
@@ -65,8 +66,11 @@ class TriggerBench:
     gate = 0.33
     goal = 0.45
 
-    def __init__(self, database: db.Database, event_log: EventLog, server: embedded.Embedded) -> None:
-        self._database, self._log, self._clock = database, event_log, ManualClock(NOW)
+    def __init__(
+        self, database: db.Database, of_limit: db.Database, event_log: EventLog, server: embedded.Embedded
+    ) -> None:
+        self._database, self._of_limit = database, of_limit
+        self._log, self._clock = event_log, ManualClock(NOW)
         self._settings = TriggerSettings(_env_file=None)
         self._run = 0
         self._processes: TriggerProcesses | None = None
@@ -102,15 +106,16 @@ class TriggerBench:
             self.counters["peak_mb_then"] = processes.peak_mb()
 
     async def limit(self) -> float:
-        await self._execute(f"TRUNCATE {', '.join(f'limit_{table}' for table in TABLES)}", "CHECKPOINT")
-        connection = await self._database.connect()
+        connection = await self._of_limit.connect()
+        await connection.execute(f"TRUNCATE {', '.join(TABLES)}")
+        await connection.execute("CHECKPOINT")
         began = time.perf_counter()
         commits = ITEMS // AT_ONCE
         for part in range(commits):
             async with connection.transaction():
                 for table, rows in self._rows.items():
                     share = rows[part * len(rows) // commits : (part + 1) * len(rows) // commits]
-                    await connection.copy_records_to_table(f"limit_{table}", records=share)
+                    await connection.copy_records_to_table(table, records=share)
         rate = ITEMS / (time.perf_counter() - began)
         await connection.close()
         return rate
@@ -215,8 +220,9 @@ class TriggerBench:
         connection = await self._database.connect()
         for table in TABLES:
             self._rows[table] = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]  # noqa: S608 - ours
-            await connection.execute(f"CREATE TABLE limit_{table} (LIKE {table} INCLUDING ALL)")
         await connection.close()
+        async with self._of_limit.sessions.begin() as session:
+            await partitions.make_ahead(session, "decisions", now=await partitions.machine_time(session))
 
     async def _count(self) -> None:
         """Count statements and WAL of a run in this process; it is not one of the timed runs."""
@@ -285,18 +291,21 @@ async def open_bench() -> AsyncIterator[TriggerBench]:
         resources.callback(server.stop)
         broker = resources.enter_context(Broker())
         urls = await embedded.prepare(server)
-        await databases.migrate({"trigger": urls["trigger"]})
+        of_limit = await embedded.prepare(server, "of_limit")
+        for url in (urls["trigger"], of_limit["trigger"]):
+            await databases.migrate({"trigger": url})
         admin = await database_url.connect(server.admin_url)
         await admin.execute("ALTER SYSTEM SET max_wal_size = '4GB'")
         await admin.execute("SELECT pg_reload_conf()")
         await admin.execute("GRANT pg_checkpoint TO trigger")
         await admin.close()
         await create_topics(broker.url, [CRM_EVENTS])
-        database = db.Database(urls["trigger"], schema="trigger")
+        database, copied = (db.Database(each["trigger"], schema="trigger") for each in (urls, of_limit))
         resources.push_async_callback(database.close)
+        resources.push_async_callback(copied.close)
         event_log = open_log(broker.url)
         resources.push_async_callback(event_log.close)
-        bench = TriggerBench(database, event_log, server)
+        bench = TriggerBench(database, copied, event_log, server)
         await bench.prepare()
         async with open_trigger_processes(urls["trigger"], broker.url, processes=PROCESSES) as processes:
             await bench.use_processes(processes)

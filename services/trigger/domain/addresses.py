@@ -71,7 +71,8 @@ class KnownAddresses:
     def hold(self, addresses: Collection[str], records: dict[bytes, AddressRecord]) -> None:
         """Take the stored records of these addresses."""
         self.records, self.stored = records, frozenset(records)
-        self.recorded = {each.lower() for each in addresses if any(one in records for one in self.matching(each))}
+        if records:
+            self.recorded = {each.lower() for each in addresses if any(one in records for one in self.matching(each))}
 
     def matching(self, address: str) -> tuple[bytes, ...]:
         found = self._fingerprints.get(address)
@@ -119,6 +120,8 @@ class KnownAddresses:
         """Record that a respondent has known addresses now, and has those of before no longer."""
         for record in self._records_of(after):
             self._put(record.with_respondent(after.id, most=self.most_ids + 1))
+        if before.email == after.email and before.phone == after.phone:
+            return
         kept = addresses_of(after)
         for address in addresses_of(before):
             if address not in kept:
@@ -130,10 +133,11 @@ class KnownAddresses:
             yield from self.suppressions.get(fingerprint, ())
 
     def _records_of(self, respondent: Respondent) -> list[AddressRecord]:
-        if not self.recorded:
-            return []
-        known = [address for address in addresses_of(respondent) if address.lower() in self.recorded]
-        return [record for address in known for record in self._records_at(address)]
+        records: list[AddressRecord] = []
+        if self.recorded:
+            for address in addresses_of(respondent):
+                records += self._records_at(address)
+        return records
 
     def _records_at(self, address: str) -> Sequence[AddressRecord]:
         if address.lower() not in self.recorded:

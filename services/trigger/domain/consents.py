@@ -105,7 +105,7 @@ def merged_consent(  # noqa: PLR0913 - what a consent depends on
 
 
 def _is_plain(told: CustomerConsent) -> bool:
-    return not any(isinstance(each, ConsentRecord) for each in (told.email, told.sms, told.call))
+    return ConsentRecord not in (type(told.email), type(told.sms), type(told.call))
 
 
 def _has_one_time(known: Consent, told: CustomerConsent, before: datetime, at: datetime) -> bool:
@@ -113,10 +113,10 @@ def _has_one_time(known: Consent, told: CustomerConsent, before: datetime, at: d
 
     A plain no outlives a plain yes: it was to everything.
     """
-    pairs = ((known.email, told.email), (known.sms, told.sms), (known.call, told.call))
-    if at < before or any(old is False and new for old, new in pairs):
-        return False
-    return at == before or all(old is None or new is not None for old, new in pairs)
+    for old, new in ((known.email, told.email), (known.sms, told.sms), (known.call, told.call)):
+        if (old is False and new) or (old is not None and new is None and at != before):
+            return False
+    return at >= before
 
 
 def _plainly_merged(known: KnownConsent, told: CustomerConsent) -> KnownConsent:

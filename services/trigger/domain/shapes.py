@@ -14,10 +14,13 @@ class Split(NamedTuple):
     values: list[Any]
 
 
-def split(document: dict[str, Any], *, own: Collection[str]) -> Split:
-    """Replace the value of every field named in `own`, at any depth, by its place among the values."""
+def split(document: Mapping[str, Any], *, own: Collection[str], without: Collection[str] = ()) -> Split:
+    """Replace the value of every field named in `own`, at any depth, by its place among the values.
+
+    Fields named in `without` are left out.
+    """
     values: list[Any] = []
-    return Split(_shape(document, own, values), values)
+    return Split(_shape(document, own, without, values), values)
 
 
 def joined(shape: Any, values: Sequence[Any]) -> Any:
@@ -31,14 +34,16 @@ def joined(shape: Any, values: Sequence[Any]) -> Any:
     return shape
 
 
-def _shape(part: dict[str, Any] | list[Any], own: Collection[str], values: list[Any]) -> Any:
+def _shape(
+    part: Mapping[str, Any] | list[Any], own: Collection[str], without: Collection[str], values: list[Any]
+) -> Any:
     if isinstance(part, list):
-        return [_shape(each, own, values) if type(each) in _NESTED else each for each in part]
+        return [_shape(each, own, without, values) if type(each) in _NESTED else each for each in part]
     shape: dict[str, Any] = {}
     for name, value in part.items():
         if name in own:
             shape[name] = {_PLACE: len(values)}
             values.append(value)
-        else:  # most values are plain, and a call for each would cost more than everything else
-            shape[name] = _shape(value, own, values) if type(value) in _NESTED else value
+        elif name not in without:  # most values are plain, and a call for each would cost more than everything else
+            shape[name] = _shape(value, own, without, values) if type(value) in _NESTED else value
     return shape

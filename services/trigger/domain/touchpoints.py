@@ -159,13 +159,16 @@ def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
     """Return the data of a completed purchase or service that later events need, without personal data; else None."""
     match payload:
         case PurchaseCompleted():
-            details = {"order": _order_details(payload.order)}
+            details: dict[str, Any] = {"order": _order_details(payload.order)}
         case ServiceCompleted():
             details = {"service": _fields(payload.service)}
         case _:
             return None
-    details |= {"touchpoint": _fields(payload.touchpoint), "attributes": payload.attributes}
-    return {name: value for name, value in details.items() if value}
+    if touchpoint := _fields(payload.touchpoint):
+        details["touchpoint"] = touchpoint
+    if payload.attributes:
+        details["attributes"] = payload.attributes
+    return details
 
 
 def known_number(details: Mapping[str, Any] | None) -> str | None:
@@ -176,7 +179,8 @@ def known_number(details: Mapping[str, Any] | None) -> str | None:
 
 def number_of(details: Mapping[str, Any] | None) -> str | None:
     """Return the number by which people know an order or service with these details, as it is searched for."""
-    return searched_number(known_number(details) or "") or None
+    known = known_number(details)
+    return searched_number(known) or None if known else None
 
 
 def searched_number(typed: str) -> str:

@@ -153,6 +153,8 @@ def _consent(letters: str | None) -> Consent:
 
 def _stored_statements(r: Respondent) -> str | None:
     """Encode the statements of each channel; of one with only a plain yes or no, which another column has, the time."""
+    if not r.statements:
+        return None
     return _text(
         {
             channel: stated[0].at if stated == (plain_statement(stated[0].given, stated[0].at),) else stated

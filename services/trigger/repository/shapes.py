@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,8 +29,8 @@ class Shaped(NamedTuple):
     values: str | None
 
 
-def shaped(document: dict[str, Any], *, own: Collection[str]) -> Shaped:
-    shape, values = shapes.split(document, own=own)
+def shaped(document: Mapping[str, Any], *, own: Collection[str], without: Collection[str] = ()) -> Shaped:
+    shape, values = shapes.split(document, own=own, without=without)
     encoded = _JSON.encode(shape)
     return Shaped(_digest(encoded), encoded, _JSON.encode(values).decode() if values else None)
 

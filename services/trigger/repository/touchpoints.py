@@ -47,6 +47,7 @@ JOIN touchpoints AS t USING (respondent_id, kind, ref) {_DECISION}"""  # noqa: S
 _COLUMNS = tuple(column.name for column in models.touchpoints.columns)
 _NOTHING = (None, None, None, None)
 _WITH_REF = ("order", "service")  # their `id` is the touchpoint's `ref`
+_REF = ("id",)  # nothing else in a shape of details is called so
 
 _SAVE = f"""UPDATE touchpoints AS t SET source = new.source, event_id = new.event_id,
 invitation_id = new.invitation_id, program_id = new.program_id, state = new.state,
@@ -122,7 +123,7 @@ async def _rows(
     """Store the shapes of the details, and return the rows."""
     compact = await compact_rows.are_on(session)
     by_event = {(each.source, each.event_id): each for each in decisions} if compact else {}
-    shaped = {t.key: shapes.shaped(_without_ref(t.details), own=_OWN) for t in touchpoints if t.details is not None}
+    shaped = {t.key: shapes.shaped(t.details, own=_OWN, without=_REF) for t in touchpoints if t.details is not None}
     await shapes.add(session, shaped.values())
     return [
         (
@@ -157,13 +158,6 @@ def details_in(row: db.Row) -> dict[str, Any] | None:
         return cast("dict[str, Any] | None", row["details"])
     details = cast("dict[str, Any]", shaping.joined(row["document"], row["own_values"] or ()))
     return {name: {**part, "id": row["ref"]} if name in _WITH_REF else part for name, part in details.items()}
-
-
-def _without_ref(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {field: value for field, value in part.items() if field != "id"} if name in _WITH_REF else part
-        for name, part in details.items()
-    }
 
 
 async def set_states(session: AsyncSession, states: Mapping[InvitationKey, TouchpointState]) -> None:

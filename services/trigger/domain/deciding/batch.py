@@ -115,7 +115,9 @@ class DecisionBatch:
             self.settings.consent_ground,
         )
         decision = decide(event, self.programs, facts, now=self.now)
-        self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]
+        for trial in decision.trail:
+            if trial.program and trial.missing:
+                self.missing += [(trial.program.id, name) for name in trial.missing]
         invitation_id = self._publish_outcome(event, decision, facts)
         if touchpoint is not None:
             self._record_touchpoint(
@@ -203,8 +205,8 @@ class DecisionBatch:
             return self._request_survey(decision.case, decision.send_at)
         touchpoint = facts.touchpoint
         if (
-            is_reversal(event.payload)
-            and decision.reason is DecisionReason.WITHDRAWN
+            decision.reason is DecisionReason.WITHDRAWN
+            and is_reversal(event.payload)
             and touchpoint
             and touchpoint.invitation_id
         ):
@@ -265,7 +267,7 @@ class DecisionBatch:
             program_version=decision.program.version if decision.program else None,
             invitation_id=invitation_id,
             trail=[_trail_entry(trial, link_key=self.settings.link_key) for trial in decision.trail],
-            ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] or None,
+            ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] if facts.ignored else None,
         )
 
 

@@ -164,7 +164,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
     @_cached
     def missing(self) -> list[str]:
-        return sorted([name for name in self.program.condition_fields if self.fields.get(name) is None])
+        return [name for name in self.program.condition_fields if self.fields.get(name) is None]
 
     @_cached
     def segments(self) -> dict[str, str]:

@@ -145,10 +145,8 @@ def request_json(request: SurveyRequest, program: CompiledProgram) -> bytes:
         fields = structs.asdict(structs.replace(request, plan=program.plan))
         shared = {name: msgspec.Raw(msgspec.json.encode(fields[name], enc_hook=vars)) for name in _OF_PROGRAM}
         program.shared_json[request.locale] = shared
-    encoded = {**structs.asdict(request), **shared}
-    if request.plan != program.plan:
-        encoded["plan"] = request.plan
-    return msgspec.json.encode(encoded, enc_hook=vars)
+    own = {} if request.plan == program.plan else {"plan": request.plan}
+    return msgspec.json.encode(structs.replace(request, **{**shared, **own}), enc_hook=vars)
 
 
 @lru_cache(maxsize=27)  # each channel: yes, no or unknown

@@ -28,19 +28,21 @@ _USUAL_PRIORITY = CallPriority()
 
 @dataclass(frozen=True, slots=True)
 class CompiledProgram:
-    """One version of a program document.
+    """One version of a program document; `ref` is how requests name it.
 
-    `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
+    `condition_fields` are the fields its conditions read, by name, `channels` the distinct channels of its plan,
     `shortest_window` the shortest contact hours of a step, `link_step` the step whose link the shop shows itself.
     `call_rules` say how soon a call is made; none in a plan without calls.
     `shared_json` caches, by locale, what all requests of the program have in common, see `requests.request_json`.
     `state` is that of the program, whatever the version.
     """
 
+    id: str
+    version: int
     ref: ProgramRef
     document: ProgramDocument
     check: ConditionCheck
-    condition_fields: frozenset[str]
+    condition_fields: Sequence[str]
     plan: Sequence[PlanStep]
     channels: Sequence[ChannelKind]
     shortest_window: Window
@@ -48,14 +50,6 @@ class CompiledProgram:
     call_rules: Sequence[tuple[ConditionCheck, CallPriority]] = ()
     state: ProgramState = ProgramState.ON
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def id(self) -> str:
-        return self.ref.id
-
-    @property
-    def version(self) -> int:
-        return self.ref.version
 
     @property
     def follows_answers(self) -> bool:
@@ -97,13 +91,14 @@ class CompiledProgram:
 
 
 def compile_program(version: int, document: ProgramDocument) -> CompiledProgram:
-    plan, ref = _plan(document), ProgramRef(id=document.id, version=version, title=document.title)
-    conditions = document.conditions
+    plan, conditions = _plan(document), document.conditions
     return CompiledProgram(
-        ref,
+        document.id,
+        version,
+        ProgramRef(id=document.id, version=version, title=document.title),
         document,
         check=(lambda _fields: None) if conditions is None else compile_check(conditions),
-        condition_fields=frozenset() if conditions is None else fields_in(conditions),
+        condition_fields=() if conditions is None else sorted(fields_in(conditions)),
         plan=plan,
         channels=list(dict.fromkeys(step.channel for step in plan)),
         shortest_window=_shortest_window(plan),
