@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -220,25 +219,3 @@ async def test_call_that_somebody_takes_later_was_not_taken_over(scoring: Scorin
     await scoring.rows("UPDATE call_tasks SET lease_until = clock_timestamp() - interval '1 second'")
     await take(client, "Boris")
     assert await holders(scoring) == [("Boris", None)]
-
-
-WAITING = 100_000
-_MANY = """INSERT INTO call_tasks (task_id, invitation_id, respondent_id, name, phone, script, time_zone, due_at,
-due_until, expires_at, max_attempts) SELECT gen_random_uuid(), $1, 'r-' || n, 'Olga Petrova', '+79161234567',
-repeat('x', 200), 'UTC', $3, $3::timestamptz + interval '9 hours', $3::timestamptz + interval '9 days', 3
-FROM generate_series(1, $2) n"""
-
-
-async def test_page_takes_less_than_100_ms_with_100_000_calls_that_wait(
-    scoring: Scoring, client: httpx2.AsyncClient
-) -> None:
-    request = await scoring.asked()
-    await scoring.rows(_MANY, request.invitation_id, WAITING, scoring.clock.moment)
-    await scoring.rows("ANALYZE call_tasks, invitations")
-    assert "Waiting now 100 000" in await shown(client)
-    taken = []
-    for _ in range(7):
-        begun = time.perf_counter()
-        await client.get("/desk-team")
-        taken.append(time.perf_counter() - begun)
-    assert min(taken) < 0.1
