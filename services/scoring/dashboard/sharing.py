@@ -24,12 +24,14 @@ from uuid_utils.compat import uuid7
 from services.scoring.dashboard import charts, query, rows
 from services.scoring.dashboard.query import DashboardData, DashboardQuery
 from services.scoring.domain.score import FEW, FEWEST_OF_A_POINT
+from services.scoring.domain.slices import split_segment
 from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, revisions, shared_views
 from services.scoring.repository.people.shared_views import SharedView
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.staff_scope import StaffScope
+from shared.contract.vocabulary import EMPLOYEE
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
@@ -80,6 +82,11 @@ class Sharing:
         ticket, asked = signed_in.get(), _query(form.view)
         if ticket is None or ticket.session is None:
             raise Conflict(mark("Only people share views"), mark("Log in with an account of your own."))
+        if (segment := split_segment(asked.segment)) and segment[0] == EMPLOYEE:
+            raise Conflict(
+                mark("Figures of single employees are not shared"),
+                mark("Go back, choose everybody or another dimension, and share that."),
+            )
         secret = secrets.token_urlsafe(32)
         async with self.sessions.begin() as session:
             data = await query.read(session, asked, now=self.clock.now())

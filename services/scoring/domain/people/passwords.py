@@ -22,6 +22,7 @@ _LEAST_WITHOUT_REPETITIONS = 12  # characters, also without years
 _REPEATED = re.compile(r"(.{4,})(?=.*\1)", re.DOTALL)
 _YEAR = re.compile(r"\W*(?:19|20)\d\d\W*")
 _RUSSIAN_KEYS = str.maketrans("йцукенгшщзхъфывапролджэячсмитьбюё", "qwertyuiop[]asdfghjkl;'zxcvbnm,.`")  # by place
+_MOST_SEPARATORS = 2  # kinds of signs
 _LEAST_GUESSES = 10**12  # two common words and a year take fewer
 
 
@@ -58,11 +59,16 @@ def check_password(password: str, *, known: Sequence[str]) -> None:
 
 
 def _is_guessed(text: str, known: Sequence[str]) -> bool:
-    beginning = text[:_ESTIMATED]
     words = ["earshot", *known, *(_by_keys(word) for word in known)]
-    texts = {beginning, _by_keys(beginning)}
+    texts = {each[:_ESTIMATED] for part in (text, _without_separators(text)) for each in (part, _by_keys(part))}
     guesses = (_estimate()(each, user_inputs=words, max_length=_ESTIMATED)["guesses"] for each in texts)
     return any(each < _LEAST_GUESSES for each in guesses)
+
+
+def _without_separators(text: str) -> str:
+    """Return a text without one or two kinds of signs between its words: those add next to nothing."""
+    signs = {each for each in text if not each.isalnum()}
+    return "".join(each for each in text if each not in signs) if len(signs) <= _MOST_SEPARATORS else text
 
 
 @cache

@@ -165,6 +165,14 @@ async def test_scope_bounds_what_is_shared_and_who_sees_the_link(
 
 
 @pytest.mark.usefixtures("asked")
+async def test_figures_of_an_employee_are_not_shared_as_those_of_all(web: httpx2.AsyncClient, scoring: Scoring) -> None:
+    await joined(web, scoring, "vera", Role.MANAGER)
+    refused = await web.post("/shares", data={"view": "program=cafe&segment=employee:e-1"})
+    assert (refused.status_code, "Figures of single employees are not shared" in refused.text) == (409, True)
+    assert await scoring.rows("SELECT FROM shared_views") == []
+
+
+@pytest.mark.usefixtures("asked")
 async def test_who_may_not_set_measures_shares_nothing(web: httpx2.AsyncClient, scoring: Scoring) -> None:
     await joined(web, scoring, "vera", Role.SUPERVISOR)
     assert (await web.post("/shares", data={"view": ""})).status_code == 403

@@ -44,6 +44,11 @@ KNOWN = ["olga", "Olga", "Petrova", "Ольга", "Riverside", "Отзыв о з
         "summerholiday2026",
         "aaaaaaaaaaaaaaaaaaaa",
         "qwertyuiop[]asdf",
+        "1-2-3-4-5-6-7-8-9",
+        "q-w-e-r-t-y-u-i-o-p",
+        "admin-password-2026",
+        "пароль-админ-2026",
+        "summer-winter-2026",
     ],
 )
 def test_password_that_many_would_try_is_refused(password: str) -> None:
