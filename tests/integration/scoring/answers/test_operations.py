@@ -33,7 +33,7 @@ from shared.contract.events import (
     SurveyWithdrawn,
 )
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome
-from tests.integration.scoring.stand import Scoring, differences, requested
+from tests.integration.scoring.stand import Scoring, differences, named, requested
 
 OPERATIONS = int(os.environ.get("EARSHOT_TEST_OPERATIONS", "6000"))
 BATCH, CHECKPOINTS = 250, 4
@@ -103,7 +103,7 @@ class World:
     async def say(self, times: int) -> None:
         """Record first, changed and late answers."""
         said_by: list[dict[str, Any]] = [
-            {"operator": "Anna"},
+            {"operator": named("Anna")},
             {"signals": BotSignals(crawler=True)},
             {"signals": BotSignals()},
             {},

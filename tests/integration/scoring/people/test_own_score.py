@@ -32,17 +32,17 @@ async def enter_as(web: httpx2.AsyncClient, scoring: Scoring, codes: str, *roles
 @pytest.mark.parametrize(
     ("codes", "shown", "hidden"),
     [
-        ("e-7", ["+100", ">30<"], ["e-8", "Fewer than"]),
-        ("e-8", ["Fewer than 30 answers"], ["+100", ">29<", "e-7"]),
-        ("e-7, e-8", [">59<"], ["Fewer than"]),
-        ("e-9", ["There are no answers"], ["+100"]),
+        ("seller-7", ["+100", ">30<"], ["seller-8", "Fewer than"]),
+        ("seller-8", ["Fewer than 30 answers"], ["+100", ">29<", "seller-7"]),
+        ("seller-7, seller-8", [">59<"], ["Fewer than"]),
+        ("seller-9", ["There are no answers"], ["+100"]),
         ("", ["no employee code yet"], ["+100"]),
     ],
 )
 async def test_employee_sees_the_own_score_and_nothing_else(
     web: httpx2.AsyncClient, scoring: Scoring, codes: str, shown: list[str], hidden: list[str]
 ) -> None:
-    await count_employees(scoring, {"e-7": FEWEST_ANSWERS, "e-8": FEWEST_ANSWERS - 1})
+    await count_employees(scoring, {"seller-7": FEWEST_ANSWERS, "seller-8": FEWEST_ANSWERS - 1})
     scoring.clock.moment = NOW + timedelta(days=30)  # the next month
     await enter_as(web, scoring, codes, Role.EMPLOYEE)
     page = (await web.get("/mine")).raise_for_status().text
@@ -52,17 +52,17 @@ async def test_employee_sees_the_own_score_and_nothing_else(
 
 
 async def test_own_score_changes_with_the_month_alone(web: httpx2.AsyncClient, scoring: Scoring) -> None:
-    await count_employees(scoring, {"e-7": FEWEST_ANSWERS})
-    await enter_as(web, scoring, "e-7", Role.EMPLOYEE)
+    await count_employees(scoring, {"seller-7": FEWEST_ANSWERS})
+    await enter_as(web, scoring, "seller-7", Role.EMPLOYEE)
     assert "There are no answers of the last three whole months" in (await web.get("/mine")).text
 
 
 @pytest.mark.parametrize("settings", [False], indirect=True)
 async def test_own_score_is_off_by_default(web: httpx2.AsyncClient, scoring: Scoring) -> None:
-    await enter_as(web, scoring, "e-7", Role.EMPLOYEE)
+    await enter_as(web, scoring, "seller-7", Role.EMPLOYEE)
     assert "Scores per employee are not counted here" in (await web.get("/mine")).text
 
 
 async def test_codes_without_the_role_open_no_page(web: httpx2.AsyncClient, scoring: Scoring) -> None:
-    await enter_as(web, scoring, "e-7", *(role for role in Role if role is not Role.EMPLOYEE))
+    await enter_as(web, scoring, "seller-7", *(role for role in Role if role is not Role.EMPLOYEE))
     assert (await web.get("/mine", headers=PROGRAM_ASKS)).status_code == 403
