@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -141,10 +140,10 @@ async def record_answer(  # noqa: PLR0913 - an answer, and by whom
     sessions: Sessions, writer: Writer, task: CallTask, said: CallAnswer, *, operator: Operator, at: datetime
 ) -> DeskAnswerOut:
     """Record what a respondent said in a call and close the call; raises a Problem if it is refused."""
-    if said.extra:
+    if said.extra or said.reasons:
         async with sessions.begin() as session:
             known = await invitations.load(session, [task.invitation_id])
-        _refuse_unasked(known.get(task.invitation_id), said.extra)
+        _refuse_unasked(known.get(task.invitation_id), said)
     entry = Entry(
         task.invitation_id,
         at,
@@ -170,11 +169,14 @@ async def record_answer(  # noqa: PLR0913 - an answer, and by whom
     )
 
 
-def _refuse_unasked(invitation: Invitation | None, extra: Mapping[str, str]) -> None:
-    """Raise Unprocessable for answers to questions that the call does not have, or that they do not offer."""
+def _refuse_unasked(invitation: Invitation | None, said: CallAnswer) -> None:
+    """Raise Unprocessable for reasons and answers to questions that the call does not have, or does not offer."""
     if invitation is None:
         return
-    for question, text in extra.items():
+    for reason in said.reasons:
+        if reason not in invitation.content.all_reasons:
+            raise Unprocessable(INVALID_REQUEST, f"`reasons`: this call offers no reason `{reason}`.")
+    for question, text in said.extra.items():
         if not invitation.content.takes(question, text):
             detail = f"`extra`: this call has no question `{question}`, or none that offers this answer."
             raise Unprocessable(INVALID_REQUEST, detail)

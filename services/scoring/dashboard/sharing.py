@@ -142,8 +142,14 @@ class Sharing:
     async def _page(self, *, link: str = "") -> Response:
         async with self.sessions.begin() as session:
             seen, titles = await self._seen(session), await programs.titles(session)
-        days = SHARED_FOR.days
-        return rendering.page("shares.html", pages=self.staff_pages, shares=seen, titles=titles, link=link, days=days)
+        return rendering.page(
+            "shares.html",
+            pages=self.staff_pages,
+            shares=[(each, _query(each.view)) for each in seen],
+            titles=titles,
+            link=link,
+            days=SHARED_FOR.days,
+        )
 
     async def _seen(self, session: AsyncSession) -> list[SharedView]:
         found = await shared_views.open_ones(session, limit=MOST_LISTED)

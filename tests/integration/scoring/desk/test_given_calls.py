@@ -56,6 +56,15 @@ async def test_extra_answer_that_the_call_does_not_ask_for_is_refused_as_a_whole
     assert await stored(scoring) == []
 
 
+async def test_reason_that_the_call_does_not_offer_is_refused(scoring: Scoring, client: httpx2.AsyncClient) -> None:
+    task_id = await on_desk_with_questions(scoring)
+    await take(client)
+    body = {"operator": "Anna", "score": 4, "reasons": ["no such reason"]}
+    refused = await client.post(f"/v1/desk/{task_id}/answer", json=body)
+    assert (refused.status_code, "offers no reason" in refused.text) == (422, True)
+    assert await stored(scoring) == []
+
+
 async def test_call_that_the_customer_asked_for_has_a_script_and_no_questions(
     scoring: Scoring, client: httpx2.AsyncClient
 ) -> None:
