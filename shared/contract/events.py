@@ -693,7 +693,8 @@ class RespondentOptedOut(InvitationPayload):
 class QuoteConsentChanged(InvitationPayload):
     """A respondent allowed that the comment of an answer is quoted, by this `name` or without one, or took that back.
 
-    The last event of an answer holds for all its versions; without one, nothing may be quoted. The name is null where
+    The last event of an answer holds for all words that its respondent wrote, not for those that an operator typed;
+    without one, nothing may be quoted. The name is null where
     no consent is given, and if it is given without a name. Of an anonymous answer all ids are made up.
     """
 

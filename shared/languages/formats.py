@@ -90,7 +90,7 @@ def price(amount: Decimal) -> str:
     return decimal(amount, "0.00##")
 
 
-def decimal(of: float | Decimal, pattern: str = "0.##") -> str:
+def decimal(of: float | Decimal, pattern: str = "0.######") -> str:
     """Write a number with the decimals of a pattern (UTS 35): `0` is always written, `#` where it is not zero."""
     return format_decimal(of, format=pattern, locale=current.get().locale)
 

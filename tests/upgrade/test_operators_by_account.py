@@ -34,8 +34,8 @@ _TAKE = """UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp
 taken_at = $3, taken_from = NULL WHERE t.task_id = $1"""
 _ATTEMPT = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at, note)
 VALUES ($1, 1, 'answered', $2, $3, '')"""
-_RELEASE = """UPDATE call_tasks SET lease_until = NULL, leased_by = leased_by, state = 'closed', outcome = 'answered'
-WHERE task_id = $1"""
+_RELEASE = """UPDATE call_tasks SET lease_until = NULL, leased_by = leased_by, state = 'closed', outcome = 'answered',
+closed_at = taken_at WHERE task_id = $1"""
 _ANSWER = """INSERT INTO answers (invitation_id, answer_id, version, score, reasons, extra, mode, step, suspect,
 answered_at, first_day, callback_wanted, operator)
 VALUES ($1, $1, 1, 9, '[]', '{}', 'operator', 4, false, $3::timestamptz, $3::timestamptz::date, false, $2)
@@ -97,6 +97,19 @@ async def of(database: Database, task_id: UUID) -> set[UUID | None]:
         task_id,
     )
     return {row["id"] for row in rows}
+
+
+async def test_pause_of_a_name_that_two_people_have_ends_and_whoever_left_takes_no_name(before: Database) -> None:
+    await run(before, _PERSON, NEW_ANNA, "Anna")
+    await run(before, _PERSON, uuid4(), "Olga")
+    await run(before, "UPDATE people SET off_at = now() WHERE name = 'Olga'")
+    olga = uuid4()
+    await run(before, _PERSON, olga, "Olga")
+    for name in ("Anna", "Olga"):
+        await run(before, _PAUSE, uuid4(), name, NOW)
+    await migrations.upgrade(before, SCORING)
+    rows = await run(before, "SELECT operator, operator_id FROM desk_pauses WHERE ended_at IS NULL")
+    assert [(row["operator"], row["operator_id"]) for row in rows] == [("Olga", olga)]
 
 
 async def test_rows_of_before_are_of_who_has_exactly_the_name_at_the_upgrade(before: Database) -> None:

@@ -77,7 +77,7 @@ async def change(session: AsyncSession, invitation_id: UUID, sent: Mapping[str, 
 
 
 def _changed(invitation: Invitation, answer: Answer, name: str | None, *, at: datetime) -> Event[Payload]:
-    """Return the event about a consent, with the name it gives, "" for none; None if there is no consent any more."""
+    """Return the event that a consent gives this name, "" for none, or that there is no consent any more: None."""
     payload = QuoteConsentChanged(
         respondent_id=invitation.respondent_id,
         invitation_id=answer.answer_id if invitation.anonymous else invitation.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from services.scoring.domain.stores.store import Store
@@ -38,12 +38,12 @@ class PersonScope:
 
     def shown(self, titles: Mapping[str, str]) -> str:
         """Say what the person sees, in words of the current language; `titles` has those of programs by id."""
-        called = frozenset(titles.get(each, each) for each in self.programs)
+        called = [titles.get(each, each) for each in self.programs]
         parts = [gettext(each, names=gettext(" and ").join(sorted(names))) for each, names in self._parts(called)]
         return ", ".join(parts) or gettext(_EVERYTHING)
 
-    def _parts(self, programs: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
-        parts = [
+    def _parts(self, programs: Collection[str]) -> list[tuple[str, Collection[str]]]:
+        parts: list[tuple[str, Collection[str]]] = [
             (mark("programs %(names)s"), programs),
             (mark("stores %(names)s"), self.stores),
             (mark("regions %(names)s"), self.regions),

@@ -1,9 +1,8 @@
 """Operators are known by their account: an id beside each name of an operator.
 
 A process of the version before reads and writes only names. Where it writes one, a trigger fills the id: that of the
-person who has exactly this name then, otherwise one made of the name alone, which no person has. Rows of before get
-their ids in the same way; of answers and attempts only those that are young enough for the figures of operators.
-A trigger leaves the id where its person has the name: then the person was renamed.
+only person at work who has exactly this name then, otherwise one made of the name alone, which no person has. A trigger
+leaves the id where its person has the name: then the person was renamed. The next revision fills the rows of before.
 """
 
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ _ID = """CREATE FUNCTION operator_id_of(called text, known uuid) RETURNS uuid LA
 SET search_path FROM CURRENT AS $$
     SELECT CASE WHEN called IS NOT NULL THEN coalesce(
         (SELECT id FROM people WHERE id = known AND name = called),
-        (SELECT (array_agg(id))[1] FROM people WHERE name = called HAVING count(*) = 1),
+        (SELECT (array_agg(id))[1] FROM people WHERE name = called AND off_at IS NULL HAVING count(*) = 1),
         encode(substr(sha256(convert_to(called, 'UTF8')), 1, 16), 'hex')::uuid) END
 $$"""
 _FILL = """CREATE FUNCTION fill_{id}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
@@ -28,21 +27,13 @@ _ON_INSERT = """CREATE TRIGGER {table}_new_operator BEFORE INSERT ON {table} FOR
 WHEN (NEW.{name} IS NOT NULL AND NEW.{id} IS NULL) EXECUTE FUNCTION fill_{id}()"""
 _ON_UPDATE = """CREATE TRIGGER {table}_other_operator BEFORE UPDATE OF {name} ON {table} FOR EACH ROW
 WHEN (NEW.{name} IS DISTINCT FROM OLD.{name} AND NEW.{id} IS NOT DISTINCT FROM OLD.{id}) EXECUTE FUNCTION fill_{id}()"""
-_IDS_OF_BEFORE = """WITH known AS MATERIALIZED (SELECT called, operator_id_of(called, NULL) AS id
-FROM (SELECT DISTINCT {name} AS called FROM {table} WHERE {wanted}) names)
-UPDATE {table} SET {id} = known.id FROM known WHERE {name} = known.called AND {wanted}"""
 _OPERATOR = {"name": "operator", "id": "operator_id"}
 _HOLDER = {"name": "leased_by", "id": "leased_by_id"}
-_WRITTEN = (  # table, its columns, the triggers that it needs, which rows of before get an id
-    ("call_tasks", _HOLDER, (_ON_UPDATE,), "leased_by IS NOT NULL"),
-    ("desk_pauses", _OPERATOR, (_ON_INSERT,), "true"),
-    ("call_attempts", _OPERATOR, (_ON_INSERT,), "at > (SELECT max(at) - interval '31 days' FROM call_attempts)"),
-    (
-        "answers",
-        _OPERATOR,
-        (_ON_INSERT, _ON_UPDATE),
-        "operator IS NOT NULL AND answered_at > (SELECT max(answered_at) - interval '31 days' FROM answers)",
-    ),
+_WRITTEN = (  # table, its columns, the triggers that it needs
+    ("call_tasks", _HOLDER, (_ON_UPDATE,)),
+    ("desk_pauses", _OPERATOR, (_ON_INSERT,)),
+    ("call_attempts", _OPERATOR, (_ON_INSERT,)),
+    ("answers", _OPERATOR, (_ON_INSERT, _ON_UPDATE)),
 )
 
 
@@ -50,9 +41,8 @@ def upgrade() -> None:
     op.execute(_ID)
     for columns in (_HOLDER, _OPERATOR):
         op.execute(_FILL.format(**columns))
-    for table, columns, triggers, wanted in _WRITTEN:
+    for table, columns, triggers in _WRITTEN:
         op.add_column(table, sa.Column(columns["id"], sa.Uuid))
-        op.execute(_IDS_OF_BEFORE.format(table=table, wanted=wanted, **columns))
         for trigger in triggers:
             op.execute(trigger.format(table=table, **columns))
     op.create_index(
@@ -67,5 +57,5 @@ def downgrade() -> None:
     op.drop_index("call_tasks_holder", "call_tasks")
     op.execute("DROP FUNCTION fill_operator_id, fill_leased_by_id CASCADE")  # with their triggers
     op.execute("DROP FUNCTION operator_id_of")
-    for table, columns, _, _ in _WRITTEN:
+    for table, columns, _ in _WRITTEN:
         op.drop_column(table, columns["id"])

@@ -41,7 +41,7 @@ async def operators(session: AsyncSession, since: datetime, *, scope: StaffScope
 _SCORES = f"""SELECT a.operator_id, {NAME.format("a.operator_id", "max(a.operator)")} AS operator,
 i.program, i.dimensions->>'store' AS store, a.score, count(*)
 FROM (SELECT * FROM answers WHERE answered_at >= $1 AND NOT suspect
-AND (mode = 'self' OR (mode = 'operator' AND operator IS NOT NULL)) ORDER BY answered_at DESC LIMIT $4) a
+AND (mode = 'self' OR (mode = 'operator' AND operator_id IS NOT NULL)) ORDER BY answered_at DESC LIMIT $4) a
 JOIN invitations i ON i.id = a.invitation_id WHERE i.counted AND {SEEN.format("$2", "$3")}
 GROUP BY a.operator_id, i.program, store, a.score"""  # noqa: S608 - constants only
 

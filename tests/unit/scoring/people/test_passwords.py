@@ -67,6 +67,7 @@ def test_password_that_many_would_try_is_refused(password: str) -> None:
         "olgas velvet harbour comet",
         "вельветовая гавань комета",
         "question of velvet harbours",
+        "ein müder Fußgänger " * 2 + "trägt viele Straußenfedern über die große Brücke nach Hause",  # ß has two keys
     ],
 )
 def test_password_of_words_that_do_not_belong_together_is_taken(password: str) -> None:
