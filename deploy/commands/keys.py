@@ -40,7 +40,9 @@ def create(
     if "" in programs:
         raise typer.BadParameter("a program has an id, as `earshot programs list` shows it")
     if programs and (whole := set(scopes) - limitable()):
-        raise typer.BadParameter(f"{', '.join(sorted(whole))} cannot be limited to programs, only {_limitable()}")
+        raise typer.BadParameter(
+            f"{', '.join(sorted(whole))} cannot be limited to programs, only {', '.join(sorted(limitable()))}"
+        )
     try:
         token, key = asyncio.run(api_keys.create(Settings(), name, scopes=scopes, lasting=lasting, programs=programs))
     except NotCreated as error:
@@ -70,10 +72,6 @@ def revoke(key: Annotated[UUID, typer.Argument(help="The id in `earshot keys lis
     if not found:
         raise typer.BadParameter("no such key; `earshot keys list` lists them")
     print(f"{key} revoked")
-
-
-def _limitable() -> str:
-    return ", ".join(sorted(limitable()))
 
 
 def _joined(away: Sequence[Away]) -> str:
