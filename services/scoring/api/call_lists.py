@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from io import StringIO
@@ -78,7 +78,7 @@ class CallListsApi:
                 made = await call_lists.load(session, list_id)
             if made is None or made.owner_id != owner_id:
                 raise Conflict("This id is taken", "Choose another id for the list, such as a random UUID.")
-            calls = await self._to_call(session, made)
+            calls = await self._to_call(session, made, now=now)
         return GivenCalls(list_id=made.id, expires_at=made.expires_at, calls=calls)
 
     async def show(self, list_id: UUID, request: Request) -> CallListOut:
@@ -93,7 +93,7 @@ class CallListsApi:
         async with self._list(list_id, request) as (session, given):
             if given.expired:
                 raise Gone("The list has expired", "Its calls went back to the desk: take a new list.")
-            calls = await self._to_call(session, given)
+            calls = await self._to_call(session, given, now=self.clock.now())
         text = StringIO()
         text.write(BOM)
         rows = [each.model_dump(mode="json", by_alias=True) for each in calls]
@@ -120,12 +120,11 @@ class CallListsApi:
         now = self.clock.now()
         return await record_outcome(self.sessions, call.task, body, operator=centre, now=now, was_given=True)
 
-    async def _to_call(self, session: AsyncSession, given: CallList) -> list[GivenCall]:
+    async def _to_call(self, session: AsyncSession, given: CallList, *, now: datetime) -> list[GivenCall]:
         """Return the calls of a list that are still to be made, each with what its caller reads.
 
         A call whose survey cannot be read, such as one written by another release, is logged and left out.
         """
-        now = self.clock.now()
         listed = await call_lists.listed(session, given.id, now=now, scope=staff_scope.get())
         due = [each for each in listed if each.state is ListedState.TO_CALL]
         surveys = await bisect_failures([each.task.invitation_id for each in due], partial(_invitations, session))
