@@ -32,7 +32,7 @@ def staff_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("programs", sa.ARRAY(sa.Text)),
         sa.Column("stores", sa.ARRAY(sa.Text)),
-        sa.Column("name", sa.Text),  # null: the person has changed nothing here
+        sa.Column("name", sa.Text),  # null until the person sends a form here
     )
 
 

@@ -13,8 +13,8 @@ class Operator(Struct, frozen=True):
     """Who makes a call or made it: a person of the staff, or somebody whom a program names.
 
     The id is that of the person's account, or made of the program's id and the name. The name says only how they are
-    called: it may change, and another may get it. `without_account` is the id of rows that have this name and were
-    written by a version that stored no ids: they are those of a program's operator, never of a person.
+    called: it may change, and another may get it. `without_account` is the id that revision 0029 gives to
+    rows of this name, written without an id, that fit no person: a program's operator owns those as well.
     """
 
     id: UUID
