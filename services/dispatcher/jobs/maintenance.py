@@ -16,6 +16,7 @@ from shared import metrics
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
+from shared.ids import first_id
 
 log = structlog.get_logger()
 
@@ -85,14 +86,16 @@ class LeaseReaper:
 class Reconciler:
     """Finds stalled invitations, for which nothing is planned, and reports them; each is the result of a fault.
 
-    One dispatcher of several looks at what has changed since its last round, and at a page of all that are open.
+    One dispatcher of several looks at what has changed since its last round, and at a page of all that are open. A
+    round looks at a page of the changes, too: what it costs is bounded, and the next one goes on from there.
     """
 
     sessions: Sessions
     _holder: UUID = field(default_factory=uuid4, init=False)
-    _since: datetime | None = field(default=None, init=False)
+    _change: UUID | None = field(default=None, init=False)  # the last one that was looked at
     _position: PagePosition = field(default=_BEFORE_ALL, init=False)
     _found: set[UUID] = field(default_factory=set, init=False)
+    _is_behind: bool = field(default=False, init=False)
 
     async def __call__(self) -> list[UUID]:
         """Return what is known to be stalled; nothing while another dispatcher looks."""
@@ -100,16 +103,22 @@ class Reconciler:
         async with self.sessions.begin() as session:
             if await stalled.take_turn(session, self._holder, lasting=_TURN):
                 page = await stalled.open_page(session, self._position, limit=_PAGE)
-                changed = await stalled.changed(session, self._since or began - _TURN)
-                found = await stalled.among(session, self._found | changed | {each.id for each in page})
-                self._since, self._position = began - _OVERLAP, page[-1] if len(page) == _PAGE else _BEFORE_ALL
+                changes = await stalled.changes(session, self._change or first_id(began - _TURN), limit=_PAGE)
+                seen = {each.id for each in page} | {each.invitation for each in changes}
+                found = await stalled.among(session, self._found | seen)
+                self._position = page[-1] if len(page) == _PAGE else _BEFORE_ALL
+                settled = first_id(began - _OVERLAP)
+                self._is_behind = len(changes) == _PAGE and changes[-1].id < settled
+                self._change = changes[-1].id if self._is_behind else settled
             else:
-                found = []
+                found, self._is_behind = [], False
         for invitation in sorted(set(found) - self._found)[:_MOST_LOGGED]:
             log.error("invitation.stalled", invitation_id=str(invitation))
         self._found = set(found)
         metrics.STALLED.labels(Service.DISPATCHER).set(len(found))
         return found
 
-    async def round(self) -> None:
+    async def round(self) -> float | None:
+        """Look once; the next round is due at once where there are older changes than this one saw."""
         await self()
+        return 0.0 if self._is_behind else None

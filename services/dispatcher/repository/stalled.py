@@ -15,21 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.steps import REACHED_ATTEMPTS
 from shared.database import db
-from shared.ids import first_id
 
-_STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open'
-AND NOT EXISTS (SELECT FROM due d WHERE d.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM held h WHERE h.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM halted h WHERE h.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM calls c WHERE c.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('planned', 'leased', 'in_flight'))
-AND (
-    (SELECT count(DISTINCT a.step) FROM attempts a WHERE a.invitation_id = i.id)
-        < (SELECT jsonb_array_length(r.request -> 'plan') FROM requests r WHERE r.id = i.id)
-    OR NOT EXISTS (SELECT FROM attempts a WHERE a.invitation_id = i.id AND a.state = ANY($1::text[]))
-)"""
-_AMONG = f"{_STALLED} AND i.id = ANY($2::uuid[]) ORDER BY i.id"
-_ALL = f"{_STALLED} ORDER BY i.id"
+# Almost every open invitation waits for something, so that is looked up first, and only then what the others sent.
+_STALLED = """WITH idle AS MATERIALIZED (
+    SELECT i.id, jsonb_array_length(coalesce(i.request->'plan', c.document->'plan')) AS planned
+    FROM invitations i LEFT JOIN contents c ON c.digest = i.content WHERE i.state = 'open' {only}
+    AND NOT EXISTS (SELECT FROM due d WHERE d.invitation_id = i.id)
+    AND NOT EXISTS (SELECT FROM held h WHERE h.invitation_id = i.id)
+    AND NOT EXISTS (SELECT FROM halted h WHERE h.invitation_id = i.id)
+    AND NOT EXISTS (SELECT FROM calls c WHERE c.invitation_id = i.id)
+    AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('planned', 'leased', 'in_flight'))
+) SELECT id FROM idle i WHERE (SELECT count(DISTINCT a.step) FROM attempts a WHERE a.invitation_id = i.id) < planned
+OR NOT EXISTS (SELECT FROM attempts a WHERE a.invitation_id = i.id AND a.state = ANY($1::text[])) ORDER BY id"""
+_AMONG = _STALLED.format(only="AND i.id = ANY($2::uuid[])")
+_ALL = _STALLED.format(only="")
 
 
 async def among(session: AsyncSession, ids: Collection[UUID]) -> list[UUID]:
@@ -42,8 +41,10 @@ async def of_all(session: AsyncSession) -> list[UUID]:
 
 
 # both ids begin with the machine time at which they were made
-_CHANGED = """SELECT invitation_id AS id FROM attempts WHERE id >= $1
-UNION SELECT id FROM invitations WHERE id >= $1"""
+_CHANGED = """SELECT * FROM (
+    (SELECT id, invitation_id FROM attempts WHERE id > $1 ORDER BY id LIMIT $2)
+    UNION ALL (SELECT id, id FROM invitations WHERE id > $1 ORDER BY id LIMIT $2)
+) AS changes ORDER BY id LIMIT $2"""
 _PAGE = """SELECT id, expires_at FROM invitations WHERE state = 'open' AND (expires_at, id) > ($1, $2)
 ORDER BY expires_at, id LIMIT $3"""
 
@@ -55,9 +56,16 @@ class PagePosition(NamedTuple):
     id: UUID
 
 
-async def changed(session: AsyncSession, since: datetime) -> set[UUID]:
-    """Return invitations that were made, or of which a step ended, since a machine time."""
-    return {row["id"] for row in await db.fetch(session, _CHANGED, first_id(since))}
+class Change(NamedTuple):
+    """An invitation that was made, or of which a step ended; the ids of changes are in the order of time."""
+
+    id: UUID
+    invitation: UUID
+
+
+async def changes(session: AsyncSession, after: UUID, *, limit: int) -> list[Change]:
+    """Return the oldest changes after this one."""
+    return [Change(*row) for row in await db.fetch(session, _CHANGED, after, limit)]
 
 
 async def open_page(session: AsyncSession, after: PagePosition, *, limit: int) -> list[PagePosition]:

@@ -39,6 +39,7 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
 from shared.database import db, embedded
+from shared.ids import new_id
 from shared.messaging import codec, parking
 from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import (
@@ -683,6 +684,18 @@ async def test_one_dispatcher_looks_for_stalled_invitations_and_another_goes_on_
     assert [await first(), await second(), await first()] == [[lost.invitation_id], [], [lost.invitation_id]]
     await chain.rows("UPDATE leases SET until = clock_timestamp() WHERE name = 'reconciler'")
     assert [await second(), await first()] == [[lost.invitation_id], []]
+
+
+async def test_many_changes_are_looked_at_page_by_page_at_once(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "_PAGE", 2)
+    monkeypatch.setattr(maintenance, "_OVERLAP", timedelta())
+    asked = [request(f"r{number}", invitation_id=new_id()) for number in range(5)]
+    await chain.take(*asked)
+    await chain.rows("DELETE FROM due WHERE invitation_id = $1", asked[4].invitation_id)
+    reconciler = Reconciler(chain.database.sessions)
+    assert [await reconciler.round() for _ in range(2)] == [0.0, 0.0]
+    assert await reconciler() == [asked[4].invitation_id]
+    assert await reconciler.round() is None
 
 
 async def test_invitation_that_stalled_long_ago_is_found_page_by_page(
