@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Locator, Page, ViewportSize
 
 from tests.browser import DESKTOP, PHONE, SCHEMES, SIDEWAYS, photograph, schemes_of
@@ -17,6 +17,7 @@ OF_STAFF = (NARROW, ZOOMED, WIDE, DESKTOP)
 OF_RESPONDENTS = (NARROWEST, PHONE, DESKTOP)
 _OFF_BY_DEFAULT = ("target-size",)  # of the rules for WCAG 2.2, A and AA, that are not deprecated
 _OF_COLOURS = ("color-contrast", "link-in-text-block")  # the only rules whose result the scheme may change
+_VIOLATIONS = "options => axe.run(options).then(found => found.violations)"
 _MISFITS = """() => {
     const faults = [];
     const say = (what, element) => faults.push(`${what}: ${element.outerHTML.slice(0, 160)}`);
@@ -49,14 +50,14 @@ async def follow(pressed: Locator) -> None:
 
 
 async def looked_at(page: Page, name: str, faults: list[str], *, sizes: Sequence[ViewportSize] = OF_STAFF) -> None:
-    """Keep pictures, and add what does not fit at any of the sizes and what axe finds at the first and the last."""
+    """Add what does not fit at any of the sizes; at the first and the last, add what axe finds and keep pictures."""
     await page.wait_for_load_state()  # a text can be seen before the style sheets are there
     for size in sizes:
         await page.set_viewport_size(size)
         place = f"{name}-{size['width']}"
         faults += await misfits_of(page, place)
-        await photograph(page, place)
         if size in (sizes[0], sizes[-1]):
+            await photograph(page, place)
             faults += await faults_of(page, place)
 
 
@@ -72,12 +73,14 @@ async def faults_of(page: Page, name: str, *, apart: Sequence[str] = ()) -> list
     """Return what axe finds: light by all rules but those `apart`, dark by those of colours."""
     faults: list[str] = []
     enabled = {rule: {"enabled": True} for rule in _OFF_BY_DEFAULT} | {rule: {"enabled": False} for rule in apart}
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE_SCRIPT)
     async for scheme in schemes_of(page):
         rules = (
             {"rules": enabled}
             if scheme == SCHEMES[0]
             else {"runOnly": [rule for rule in _OF_COLOURS if rule not in apart]}
         )
-        found = (await Axe().run(page, options={"resultTypes": ["violations"], **rules})).response["violations"]
+        found = await page.evaluate(_VIOLATIONS, {"resultTypes": ["violations"], **rules})
         faults += [f"{name}, {scheme}: {v['id']}: {node['html']}" for v in found for node in v["nodes"]]
     return faults
