@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.kafka import broker
-from deploy.kafka.cluster import Cluster
+from deploy.kafka.cluster import JVM, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def kafka_url() -> Iterator[str]:
         yield f"kafka://{address}"
         return
     require_broker()
-    with broker.Broker() as own:
+    with broker.Broker(jvm=JVM) as own:
         yield own.url
 
 
@@ -29,7 +29,7 @@ def kafka_url() -> Iterator[str]:
 def restartable_kafka() -> Iterator[broker.Broker]:
     """Give a broker the tests of one module may kill and start again."""
     require_broker()
-    with broker.Broker() as own:
+    with broker.Broker(jvm=JVM) as own:
         yield own
 
 

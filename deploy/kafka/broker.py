@@ -31,6 +31,7 @@ JARS = FetchedFolder(FOLDER / "pom.xml", FOLDER / "jars")
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 JVM = ("-Xms64m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+QUICK_START = ("-XX:TieredStopAtLevel=1",)  # compiles less: starts with half the processor time, runs slower
 CLUSTER_ID = "ZWFyc2hvdC1icm9rZXItMQ"
 
 
@@ -185,10 +186,10 @@ class Broker:
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         if not (self.log_folder / "meta.properties").exists():
-            _run([*self._java("kafka.tools.StorageTool"), *_format_arguments(properties, self._secured)])
+            _run([*self._java("kafka.tools.StorageTool", *QUICK_START), *_format_arguments(properties, self._secured)])
 
-    def _java(self, main: str) -> list[str]:
-        return ["java", *JVM, *self._jvm, "-cp", self._jars, main]
+    def _java(self, main: str, *options: str) -> list[str]:
+        return ["java", *JVM, *self._jvm, *options, "-cp", self._jars, main]
 
     def _properties(self) -> dict[str, str]:
         listeners = f"PLAINTEXT://127.0.0.1:{self.port}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
-from deploy.kafka.broker import Broker
+from deploy.kafka.broker import QUICK_START, Broker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIZE = 3
-JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1")  # starts quickly, and three fit on a small machine
+JVM = ("-Xmx256m", *QUICK_START)  # three fit on a small machine
 _SETTINGS = {  # every topic has three replicas, and two acknowledge each write
     "default.replication.factor": "3",
     "min.insync.replicas": "2",

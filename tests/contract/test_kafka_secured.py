@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from deploy.kafka.broker import Broker
+from deploy.kafka.cluster import JVM
 from deploy.kafka.security import MECHANISM, SecuredListener
 from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
@@ -37,7 +38,7 @@ SALES = "crm.sales"
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, KafkaSecurity]]:
     require_broker()
     keys = SecuredListener(tmp_path_factory.mktemp("keys"), "crm", "correct-horse")
-    with Broker(secured=keys) as broker:
+    with Broker(secured=keys, jvm=JVM) as broker:
         security = KafkaSecurity("SASL_SSL", MECHANISM, keys.username, keys.password, cafile=keys.ca_file)
         yield broker, security
 

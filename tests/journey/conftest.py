@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka.broker import Broker
+from deploy.kafka.cluster import JVM
 from tests.journey.stage import Stage, open_stage
 from tests.kafka_broker import require_broker
 
@@ -20,5 +21,5 @@ async def stage(urls: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Stage]
 def broker() -> Iterator[Broker]:
     """A broker without topics, which the test may kill."""
     require_broker()
-    with Broker() as own:
+    with Broker(jvm=JVM) as own:
         yield own
