@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 # Always the interpreter of .venv and its modules, so that a checkout is not installed and may be moved.
 PY      := .venv/bin/python
 EARSHOT := $(PY) -m deploy.cli
-PIP     := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP     := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes
 
 # Files named after the checksum of a lock say what is installed in .venv: a changed lock has another name.
 checksum = $(shell cksum < $(1) | tr ' ' '-')
@@ -51,13 +51,14 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and how to repair it
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-pythons: ## unit tests and the demo with each newer Python that is here, each in an environment of its own
+pythons: $(DEV) ## unit tests and the demo with each newer Python that is here, each in an environment of its own
 	@for python in python3.12 python3.13 "$$HOME"/.pyenv/versions/3.1[23].*/bin/python3; do \
 		version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
 		[ ! -e "build/python$$version/passed" ] || continue; \
 		echo "Python $$version"; \
-		"$$python" -m venv --clear "build/python$$version" && own="build/python$$version/bin/python" \
-		&& "$$own" -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-dev.lock \
+		"$$python" -m venv --clear --without-pip "build/python$$version" && own="build/python$$version/bin/python" \
+		&& { $(PY) -m uv pip install --quiet --python "$$own" --require-hashes -r requirements-dev.lock \
+			|| $(PY) -m pip --python "$$own" install --quiet --no-compile --require-hashes -r requirements-dev.lock; } \
 		&& "$$own" -m pytest --quiet -n $(WORKERS) --dist loadgroup tests/unit tests/journey/test_demo.py -k "unit or moves_the_score" \
 		&& touch "build/python$$version/passed" || exit 1; \
 	done; rm -f build/python*/passed
