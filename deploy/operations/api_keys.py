@@ -18,6 +18,7 @@ from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.opening import open_for_command
 from shared.web.api_keys.scopes import scopes_of
+from shared.web.audit.acts import note_unchanged_in
 
 if TYPE_CHECKING:
     from shared.web.audit.last_acts import LastAct
@@ -123,7 +124,8 @@ async def _load(session: AsyncSession) -> tuple[Sequence[ApiKey], Sequence[LastA
 async def revoke(settings: Settings, id_: UUID) -> tuple[list[Service], Sequence[Away]]:
     """Revoke a key everywhere; return the services that have it, and those that could not be asked."""
     found, away = await _in_each(settings, lambda session: api_keys.revoke(session, id_))
-    return [service for service, has_it in found.items() if has_it], away
+    note_unchanged_in(service for service, revoked in found.items() if not revoked)
+    return [service for service, revoked in found.items() if revoked is not None], away
 
 
 async def _in_each(

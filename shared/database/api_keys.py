@@ -21,7 +21,9 @@ _FIND = f"SELECT {_COLUMNS} FROM api_keys WHERE digest = $1"  # noqa: S608 - con
 
 _ALL = f"SELECT {_COLUMNS} FROM api_keys ORDER BY id"  # noqa: S608 - constants of this file
 
-_REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = $1 RETURNING id"
+_REVOKE = """WITH revoked AS (
+    UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL RETURNING id
+) SELECT EXISTS (SELECT FROM revoked) AS new FROM api_keys WHERE id = $1"""
 
 
 def api_keys_table(metadata: sa.MetaData) -> sa.Table:
@@ -54,9 +56,10 @@ async def load_all(session: AsyncSession) -> list[ApiKey]:
     return [_key(row) for row in await db.fetch(session, _ALL)]
 
 
-async def revoke(session: AsyncSession, id_: UUID) -> bool:
-    """Revoke a key, which may be repeated; return False if there is none."""
-    return bool(await db.fetch(session, _REVOKE, id_))
+async def revoke(session: AsyncSession, id_: UUID) -> bool | None:
+    """Revoke a key; return False if it was revoked before, None if there is none."""
+    rows = await db.fetch(session, _REVOKE, id_)
+    return bool(rows[0]["new"]) if rows else None
 
 
 def _key(row: db.Row) -> ApiKey:

@@ -52,7 +52,7 @@ from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.languages import formats
 from shared.languages.current import gettext, language_name
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import person_name, staff_scope
@@ -122,12 +122,14 @@ class Desk:
         if not operator.name:
             return _to_desk("name")
         async with self.sessions.begin() as session:
-            await pauses.start(session, operator, now=self.clock.now())
+            if not await pauses.start(session, operator, now=self.clock.now()):
+                note_unchanged()
         return _to("/desk")
 
     async def resume(self, request: Request) -> Response:
         async with self.sessions.begin() as session:
-            await pauses.end(session, operator_in(request), now=self.clock.now())
+            if not await pauses.end(session, operator_in(request), now=self.clock.now()):
+                note_unchanged()
         return _to("/desk")
 
     async def answer(self, request: Request, task_id: UUID) -> Response:

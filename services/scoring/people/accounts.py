@@ -27,7 +27,7 @@ from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
 from shared.languages.current import gettext
 from shared.languages.marking import mark
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 
 LINK_LASTS = timedelta(days=3)
 JOIN = "/join/"
@@ -118,7 +118,10 @@ async def change(  # noqa: PLR0913 - what a person has
     changed = replace(changed, employees=codes)
     await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
-    await accounts.change(session, changed)
+    if changed == person:
+        note_unchanged()
+    else:
+        await accounts.change(session, changed)
     note(id_, roles=sorted(changed.roles), sees=changed.scope.text, employees=sorted(changed.employees))
     note(roles_before=sorted(person.roles), sees_before=person.scope.text, employees_before=sorted(person.employees))
     note(changed=changed_contact(person, changed))
@@ -140,10 +143,13 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
     person = await accounts.by_id(session, id_)
     if person is None:
         return None
+    note(id_)
+    if person.is_off is off:
+        note_unchanged()
+        return person
     turned = replace(person, is_off=off)
     await _keep_an_administrator(session, person, turned)
     await accounts.turn(session, id_, off=off)
-    note(id_)
     if off:
         await accounts.forget_links(session, id_)
         await sessions.end_all(session, id_)

@@ -86,7 +86,7 @@ def _note(result: PeopleImport) -> None:
     people = [f"{each.id}: {', '.join(sorted(each.roles))}; sees {each.scope.text}" for each in result.people]
     contacts = [(each.after.id, actions.changed_contact(each.before, each.after)) for each in result.changed]
     people += [f"{id_}: {', '.join(what)} changed" for id_, what in contacts if what]
-    note_instead(stored=True, added=len(result.added), changed=len(result.changed), people=people)
+    note_instead(stored=bool(people), added=len(result.added), changed=len(result.changed), people=people)
 
 
 async def _apply(
