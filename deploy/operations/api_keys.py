@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -53,6 +53,11 @@ class StoredKey:
     @property
     def scopes(self) -> frozenset[str]:
         return frozenset().union(*(part.scopes for part in self.by_service.values()))
+
+    @property
+    def used_at(self) -> datetime | None:
+        """The hour of its last use, in whichever service; None if it was never used."""
+        return max((part.used_at for part in self.by_service.values() if part.used_at), default=None)
 
 
 async def create(
