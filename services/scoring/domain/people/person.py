@@ -142,6 +142,13 @@ class KnownScopes:
         """The regions of the list, each as its own title."""
         return {name: name for name in sorted({store.region for store in self.listed if store.region})}
 
+    def lacking(self, scope: PersonScope) -> list[str]:
+        """Return the programs, the codes of stores and the regions of a scope that there are not."""
+        stores = {store.code for store in self.listed}
+        return sorted(
+            scope.programs - self.programs.keys() | scope.stores - stores | scope.regions - self.regions.keys()
+        )
+
 
 def checked_scope(
     *,

@@ -147,8 +147,16 @@ async def test_limits_of_the_groups_are_what_the_person_sees(
     web: httpx2.AsyncClient, other: FakeProvider, scoring: Scoring
 ) -> None:
     other.claims = {"realm_access": {"roles": ["nps-supervisors", "east"]}}
-    await come_back(web, other.agree(await begin(web, "other")), "other")
+    with structlog.testing.capture_logs() as logs:
+        await come_back(web, other.agree(await begin(web, "other")), "other")
     assert await _scopes(scoring) == ["programs returns, regions East"]
+    [warning] = [line for line in logs if line["event"] == "log_in.scope_unknown"]
+    assert (warning["provider"], warning["unknown"]) == ("other", ["East", "returns"]), "a warning alone"
+    insert = "INSERT INTO programs (id, version, document) VALUES ('returns', 1, '{}')"
+    await scoring.rows(insert)
+    with structlog.testing.capture_logs() as logs:
+        await come_back(web, other.agree(await begin(web, "other")), "other")
+    assert [line["unknown"] for line in logs if line["event"] == "log_in.scope_unknown"] == [["East"]]
     other.claims = {"realm_access": {"roles": ["nps-supervisors"]}}
     await come_back(web, other.agree(await begin(web, "other")), "other")
     assert await _scopes(scoring) == ["everything"]
