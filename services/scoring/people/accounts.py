@@ -73,7 +73,7 @@ async def add(  # noqa: PLR0913 - what a person has
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
         raise InvalidPerson("login", gettext("somebody has this login already"))
-    note(roles=sorted(person.roles), sees=person.scope.text, employees=sorted(person.employees))
+    note(roles=sorted(person.roles), sees=person.scope.recorded, employees=sorted(person.employees))
     return await invite(session, person)
 
 
@@ -122,8 +122,10 @@ async def change(  # noqa: PLR0913 - what a person has
         note_unchanged()
     else:
         await accounts.change(session, changed)
-    note(id_, roles=sorted(changed.roles), sees=changed.scope.text, employees=sorted(changed.employees))
-    note(roles_before=sorted(person.roles), sees_before=person.scope.text, employees_before=sorted(person.employees))
+    note(id_, roles=sorted(changed.roles), sees=changed.scope.recorded, employees=sorted(changed.employees))
+    note(
+        roles_before=sorted(person.roles), sees_before=person.scope.recorded, employees_before=sorted(person.employees)
+    )
     note(changed=changed_contact(person, changed))
     return changed
 
