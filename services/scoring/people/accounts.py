@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.identity import free_login, free_name
+from services.scoring.domain.people.lookalikes import look_of
 from services.scoring.domain.people.person import (
     InvalidPerson,
     Person,
@@ -31,6 +32,10 @@ from shared.web.audit.acts import note, note_unchanged
 
 LINK_LASTS = timedelta(days=3)
 JOIN = "/join/"
+_SAME_NAME = mark("%(login)s has this name already: add a second name or a number")
+_ALIKE = mark(
+    "the name of %(login)s looks the same, but for spaces or letters of another alphabet: add a second name or a number"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,8 @@ async def change(  # noqa: PLR0913 - what a person has
     codes = person.employees if employees is None else checked_employees(employees)
     changed = replace(person, name=checked_name(name), roles=checked_roles(roles), scope=scope, email=address)
     changed = replace(changed, employees=codes)
-    await _refuse_taken_name(session, changed)
+    if changed.name != person.name:
+        await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
     if changed == person:
         note_unchanged()
@@ -159,11 +165,11 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
 
 
 async def _refuse_taken_name(session: AsyncSession, person: Person) -> None:
-    """Raise InvalidPerson if another person has the name, by which answers say who typed them."""
+    """Raise InvalidPerson if another person's name looks the same: pages show only the name of who did something."""
     for other in await accounts.load_all(session):
-        if other.id != person.id and other.name.casefold() == person.name.casefold():
-            text = mark("%(login)s has this name already: add a second name or a number")
-            raise InvalidPerson("name", gettext(text, login=other.login))
+        if other.id != person.id and look_of(other.name) == look_of(person.name):
+            is_same = other.name.casefold() == person.name.casefold()
+            raise InvalidPerson("name", gettext(_SAME_NAME if is_same else _ALIKE, login=other.login))
 
 
 async def _keep_an_administrator(session: AsyncSession, person: Person, changed: Person) -> None:

@@ -121,6 +121,17 @@ async def test_local_account_is_never_taken_for_the_same_person(
     assert (await web.get("/people", headers={"accept": "*/*"})).status_code == 403
 
 
+async def test_name_that_looks_like_that_of_another_gets_a_number(
+    web: httpx2.AsyncClient, opened: Open, fake: FakeProvider, scoring: Scoring
+) -> None:
+    async with opened() as local:
+        await joined(local, scoring, "olga", Role.ADMINISTRATOR)
+    fake.claims = {"name": "\u041elga Petrova"}
+    assert (await enter_with(web, fake)).status_code == 303
+    names = {name for name, _ in (await people(scoring)).values()}
+    assert names == {"Olga Petrova", "\u041elga Petrova 2"}
+
+
 async def test_same_subject_of_another_provider_is_another_person(
     web: httpx2.AsyncClient, fake: FakeProvider, other: FakeProvider, scoring: Scoring
 ) -> None:
