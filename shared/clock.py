@@ -20,6 +20,11 @@ class Clock(Protocol):
         """Return business time, aware and in UTC; raises ClockIsWrong."""
 
 
+def utc_now() -> datetime:
+    """Return the time of the machine, whatever the business clock says."""
+    return datetime.now(UTC)
+
+
 class ClockIsWrong(Exception):
     """The machine's clock cannot be trusted until its administrator has corrected it: try again later."""
 

@@ -29,6 +29,8 @@ from shared.messaging.relay_leadership import Republish, republish_nothing
 from shared.runtime import ServiceContext
 from shared.serving import serve
 from shared.wakeup import NotifyingRequests, Wakeup
+from shared.web.api_keys.uses import STORED_S
+from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.audit.trail import COUNTED_S, AuditTrail
 
 log = structlog.get_logger()
@@ -120,15 +122,20 @@ class Supervisor:
         self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)
         self.loop(self.health.heartbeat("audit anchors"), anchors, longest_s=audit_anchors.EVERY_S)
         trail: AuditTrail = app.state.trail
-        heartbeat = self.health.heartbeat("audit counts")
-        self._start(heartbeat.name, self._write_counts(trail, heartbeat))
+        self._write("audit counts", trail.write_counts, every_s=COUNTED_S)
+        keys: ApiKeyVerifier = app.state.keys
+        self._write("key uses", keys.uses.store, every_s=STORED_S)
 
-    async def _write_counts(self, trail: AuditTrail, heartbeat: Heartbeat) -> None:
-        """Write counted refusals to the audit log regularly, and once more at the end."""
-        await until_stopped(trail.write_counts, self.stop, heartbeat=heartbeat, pause=Pause(COUNTED_S))
+    def _write(self, name: str, write: Round, *, every_s: float) -> None:
+        heartbeat = self.health.heartbeat(name)
+        self._start(heartbeat.name, self._until_written(write, heartbeat, every_s=every_s))
+
+    async def _until_written(self, write: Round, heartbeat: Heartbeat, *, every_s: float) -> None:
+        """Write what was counted regularly, and once more at the end."""
+        await until_stopped(write, self.stop, heartbeat=heartbeat, pause=Pause(every_s))
         try:
-            await trail.write_counts()
+            await write()
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("audit.counts_lost", exc_info=error)
+            log.warning("counts.lost", loop=heartbeat.name, exc_info=error)

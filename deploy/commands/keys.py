@@ -54,10 +54,11 @@ def create(
 
 @app.command("list")
 def list_keys() -> None:
-    """List every key with its scopes, its expiry, and who made and revoked it."""
+    """List every key with its scopes, its expiry, the day of its last use, and who made and revoked it."""
     keys, away = asyncio.run(api_keys.load_all(Settings()))
     for key in keys:
-        print("\t".join([_line(key), *(f"{act.what} {act.at:%Y-%m-%d} {act.by}" for act in key.acts)]))
+        used = f"used {key.used_at:%Y-%m-%d}" if key.used_at else "never used"
+        print("\t".join([_line(key), used, *(f"{act.what} {act.at:%Y-%m-%d} {act.by}" for act in key.acts)]))
     if away:
         fail(f"{_joined(away)}{'; its scopes are missing in this list' if keys else ''}")
 

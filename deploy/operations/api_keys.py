@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.opening import open_for_command
 from shared.web.api_keys.scopes import scopes_of
+from shared.web.audit.acts import note_unchanged_in
 
 if TYPE_CHECKING:
     from shared.web.audit.last_acts import LastAct
@@ -53,6 +54,11 @@ class StoredKey:
     def scopes(self) -> frozenset[str]:
         return frozenset().union(*(part.scopes for part in self.by_service.values()))
 
+    @property
+    def used_at(self) -> datetime | None:
+        """The hour of its last use, in whichever service; None if it was never used."""
+        return max((part.used_at for part in self.by_service.values() if part.used_at), default=None)
+
 
 async def create(
     settings: Settings,
@@ -66,9 +72,12 @@ async def create(
 
     It sees these programs, or all if there are none.
 
-    Raises NotCreated. Nothing is committed before every database has accepted the key.
+    Raises NotCreated, also for a program that there is not. Nothing is committed before every database has accepted
+    the key.
     """
     by_service = {service: own for service in Service if (own := scopes_of(service) & frozenset(scopes))}
+    if programs:
+        await _refuse_unknown(settings, programs, services=by_service)
     token = new_token(by_service)
     key = NewKey(uuid7(), name, digest(token), frozenset(scopes), lasting, frozenset(programs))
     stored: dict[Service, ApiKey] = {}
@@ -83,6 +92,28 @@ async def create(
                 raise NotCreated(f"{_away(service, error)}; the key was not created, try again") from error
         await _commit(sessions, key.id)
     return token, StoredKey(key.id, name, stored)
+
+
+async def _refuse_unknown(settings: Settings, programs: Collection[str], *, services: Collection[Service]) -> None:
+    """Raise NotCreated for a program that neither a document nor, for a key of scoring, a stored answer names."""
+    from services.scoring.repository.programs import programs_by_use  # noqa: PLC0415 - only such keys need them
+    from services.trigger.repository.programs import current  # noqa: PLC0415
+
+    readers: Mapping[Service, Callable[[AsyncSession], Awaitable[Collection[str]]]] = {
+        Service.TRIGGER: current,
+        Service.SCORING: programs_by_use,
+    }
+    known = set[str]()
+    for service, read in readers.items():
+        if service is Service.TRIGGER or service in services:
+            try:
+                async with open_for_command(settings, service) as database, database.sessions() as session:
+                    known |= set(await read(session))
+            except Exception as error:
+                raise NotCreated(f"{_away(service, error, table='programs')}; the key was not created") from error
+    if unknown := set(programs) - known:
+        named = ", ".join(sorted(known)) or "none"
+        raise NotCreated(f"there is no program {', '.join(sorted(unknown))}; there are: {named}")
 
 
 async def _commit(sessions: Mapping[Service, AsyncSession], key: UUID) -> None:
@@ -123,7 +154,8 @@ async def _load(session: AsyncSession) -> tuple[Sequence[ApiKey], Sequence[LastA
 async def revoke(settings: Settings, id_: UUID) -> tuple[list[Service], Sequence[Away]]:
     """Revoke a key everywhere; return the services that have it, and those that could not be asked."""
     found, away = await _in_each(settings, lambda session: api_keys.revoke(session, id_))
-    return [service for service, has_it in found.items() if has_it], away
+    note_unchanged_in(service for service, revoked in found.items() if not revoked)
+    return [service for service, revoked in found.items() if revoked is not None], away
 
 
 async def _in_each(
@@ -143,8 +175,8 @@ async def _in_each(
     return done, away
 
 
-def _away(service: Service, error: Exception) -> Away:
+def _away(service: Service, error: Exception, *, table: str = "keys") -> Away:
     """Say why a service cannot be asked; raises an error again that an operator cannot repair."""
     from deploy.operations.error_messages import explain_away  # noqa: PLC0415 - only needed in a failure
 
-    return Away(service, explain_away(service, error, table="keys"))
+    return Away(service, explain_away(service, error, table=table))

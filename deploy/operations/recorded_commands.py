@@ -76,7 +76,8 @@ async def _ask(act: Act, services: Sequence[Service]) -> dict[Service, int]:
 async def _end(act: Act, asked: Mapping[Service, int], *, status: int) -> None:
     for service, number in asked.items():
         try:
-            await _append(service, replace(act, number=number), Stage.ENDED, status=status)
+            details = act.details | ({"stored": False} if service in act.unchanged else {})
+            await _append(service, replace(act, number=number, details=details), Stage.ENDED, status=status)
         except Exception:
             log.exception("audit.end_is_missing", service=service, number=number)
 

@@ -109,6 +109,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
         ),
         https=settings.public_url.startswith("https://"),
     )
+    app.state.keys = keys
     for router in _staff_routers(settings, database.sessions, clock, accounts):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
     add_router(

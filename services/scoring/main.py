@@ -151,6 +151,7 @@ def build_app(  # noqa: PLR0913 - a service is built from these
         max_body=MAX_BODY,
         larger={"/stores/import": MOST_UPLOADED, "/people/import": MOST_UPLOADED, "/v1/stores/import": MOST_BYTES},
     )
+    app.state.keys = keys
     staff_pages = StaffPages.of(settings, Service.SCORING)
     app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
     add_router(app, AnswerPagePreviews(sessions, clock).router())

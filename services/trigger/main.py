@@ -103,6 +103,7 @@ def build_app(
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
     )
+    app.state.keys = keys
     intake = EventIntake(database.sessions, clock, settings.installation)
     sources = load_sources(settings)
     add_router(app, SourceWebhooks(intake, sources).router())  # a vendor may add parameters

@@ -67,6 +67,7 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    used_at: datetime | None  # the beginning of the hour in which a request came with it last
     state: KeyState
 
     def seen_with(self, scope: KeyScope) -> StaffScope | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.contract.api_keys import ApiKey, KeyState, NewKey
 from shared.database import db
 
-_COLUMNS = """id, name, scopes, created_at, expires_at, revoked_at,
+_COLUMNS = """id, name, scopes, created_at, expires_at, revoked_at, used_at,
     CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= clock_timestamp() THEN 'expired' ELSE 'valid' END
     AS state"""
 
@@ -21,7 +23,12 @@ _FIND = f"SELECT {_COLUMNS} FROM api_keys WHERE digest = $1"  # noqa: S608 - con
 
 _ALL = f"SELECT {_COLUMNS} FROM api_keys ORDER BY id"  # noqa: S608 - constants of this file
 
-_REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = $1 RETURNING id"
+_REVOKE = """WITH revoked AS (
+    UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL RETURNING id
+) SELECT EXISTS (SELECT FROM revoked) AS new FROM api_keys WHERE id = $1"""
+
+_USE = """UPDATE api_keys k SET used_at = u.at FROM unnest($1::uuid[], $2::timestamptz[]) AS u (id, at)
+WHERE k.id = u.id AND (k.used_at IS NULL OR k.used_at < u.at)"""
 
 
 def api_keys_table(metadata: sa.MetaData) -> sa.Table:
@@ -36,6 +43,7 @@ def api_keys_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("created_at", moment, nullable=False, server_default=sa.func.now()),
         sa.Column("expires_at", moment),
         sa.Column("revoked_at", moment),
+        sa.Column("used_at", moment),
     )
 
 
@@ -54,9 +62,16 @@ async def load_all(session: AsyncSession) -> list[ApiKey]:
     return [_key(row) for row in await db.fetch(session, _ALL)]
 
 
-async def revoke(session: AsyncSession, id_: UUID) -> bool:
-    """Revoke a key, which may be repeated; return False if there is none."""
-    return bool(await db.fetch(session, _REVOKE, id_))
+async def revoke(session: AsyncSession, id_: UUID) -> bool | None:
+    """Revoke a key; return False if it was revoked before, None if there is none."""
+    rows = await db.fetch(session, _REVOKE, id_)
+    return bool(rows[0]["new"]) if rows else None
+
+
+async def store_uses(session: AsyncSession, uses: Mapping[UUID, datetime]) -> None:
+    """Store when keys were used last; a later time that is stored stays."""
+    keys = sorted(uses)  # one order, or writers deadlock
+    await db.fetch(session, _USE, keys, [uses[key] for key in keys])
 
 
 def _key(row: db.Row) -> ApiKey:

@@ -48,6 +48,12 @@ def paths_of(app: FastAPI) -> set[str]:
     return {str(route.path) for route in iter_route_contexts(app.routes)}
 
 
+def opened(app: FastAPI) -> httpx2.AsyncClient:
+    """Return a client of an app, signed in as staff with all roles."""
+    transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
+    return httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1")
+
+
 def for_staff(app: FastAPI, service: Service) -> set[tuple[str, str]]:
     """Return method and path of every route that is not open to everybody."""
     return {
@@ -114,6 +120,23 @@ def test_every_form_of_staff_belongs_to_a_page(apps: Mapping[Service, FastAPI]) 
     assert pages["/desk/{task_id}/outcome"] == "/desk"
     assert pages["/target"] == "/"
     assert pages["/login/code"] == "/login"
+
+
+@pytest.mark.parametrize("service", Service)
+async def test_address_of_every_form_leads_a_browser_to_its_page(
+    apps: Mapping[Service, FastAPI], service: Service
+) -> None:
+    """Also where a page of another address would match it, as `/desk/{task_id}` matches `/desk/take`."""
+    asked = for_staff(apps[service], service)
+    read = {path for method, path in asked if method == "GET"}
+    forms = {path for method, path in asked if method == "POST" and not path.startswith("/v1/")} - read
+    async with opened(apps[service]) as web:
+        for value in ("01999999-0000-7000-8000-000000000001", "42"):
+            paths = {re.sub(r"\{[^}]+\}", value, path) for path in forms}
+            answers = {path: await web.get(path, headers={"accept": "text/html"}) for path in paths}
+            led = {path: (each.status_code, each.headers.get("location")) for path, each in answers.items()}
+            assert led == {path: (303, routes.page_of(path)) for path in paths}
+    assert forms
 
 
 def test_every_act_on_a_page_for_staff_is_undone_or_asks_first(apps: Mapping[Service, FastAPI]) -> None:
@@ -232,8 +255,7 @@ def test_unknown_path_has_no_prefix_and_gets_its_404_from_scoring(path: str) -> 
 
 async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mapping[Service, FastAPI]) -> None:
     for service, app in apps.items():
-        transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
-        async with httpx2.AsyncClient(auth=STAFF, transport=transport, base_url="http://127.0.0.1") as web:
+        async with opened(app) as web:
             for prefix in (
                 p
                 for p in TABLE

@@ -33,7 +33,7 @@ from services.dispatcher.repository import addresses, chains, invitations, recei
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import ContactAttempted, RespondentReleased, Suppression
 from shared.contract.vocabulary import InvitationOutcome, SuppressionReason
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 
 BATCH = 500
 
@@ -159,7 +159,8 @@ async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime)
 async def restore(session: AsyncSession, suppression: Suppression, *, now: datetime) -> None:
     """Store a suppression again that was lifted by hand, with the addresses that it bound, and publish that."""
     note(respondent=suppression.respondent_id)
-    await close_invitations.suppress(session, [NewSuppression(suppression)], now=now)
+    if not await close_invitations.suppress(session, [NewSuppression(suppression)], now=now):
+        note_unchanged()
 
 
 async def lift_opt_outs(session: AsyncSession, respondent_id: str, *, now: datetime) -> bool:

@@ -16,6 +16,7 @@ from shared.database import staff
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.web.audit.acts import note_unchanged
 from shared.web.audit.last_acts import last_acts
 from shared.web.staff.done_acts import tell
 from shared.web.staff.menu import StaffPages
@@ -52,12 +53,18 @@ class ReplyPages:
             marked = await replies.mark_read(session, reply_id)
         if marked:
             tell(gettext("You marked the reply as read."), page=_PAGE, undo=f"{_PAGE}/{reply_id}/unread")
+        else:
+            note_unchanged()  # and say nothing, so that a second press keeps the button that undoes
         return RedirectResponse(_PAGE, status_code=303)
 
     async def mark_unread(self, reply_id: UUID) -> Response:
+        """Mark a reply as unread; a repeated request changes nothing."""
         async with self.sessions.begin() as session:
-            await replies.mark_unread(session, reply_id)
-        tell(gettext("Undone: the reply is unread again."), page=_PAGE)
+            marked = await replies.mark_unread(session, reply_id)
+        if marked:
+            tell(gettext("Undone: the reply is unread again."), page=_PAGE)
+        else:
+            note_unchanged()
         return RedirectResponse(_PAGE, status_code=303)
 
 

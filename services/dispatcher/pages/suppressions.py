@@ -24,6 +24,7 @@ from shared.database.audit import search
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.web.audit.acts import note_unchanged
 from shared.web.audit.last_acts import newest_acts
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.done_acts import require_act, tell
@@ -69,6 +70,7 @@ class SuppressionPages:
         async with self.sessions.begin() as session:
             lifted = await apply_receipts.release(session, suppression_id, now=self.clock.now())
             if lifted is None:
+                note_unchanged()
                 tell(gettext(_NOT_FOUND), page=_PAGE)
             else:
                 tell(gettext(_LIFTED), page=_PAGE, undo=_RESTORE, fields={_SEALED: self._sealed(lifted)})

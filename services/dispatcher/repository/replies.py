@@ -69,6 +69,7 @@ _NEWEST = """SELECT r.id, r.channel, r.invitation_id,
 FROM replies r LEFT JOIN invitations i ON i.id = r.invitation_id
 WHERE $2 OR r.read_at IS NULL ORDER BY r.id DESC LIMIT $1"""
 _MARK = "UPDATE replies SET read_at = clock_timestamp() WHERE id = $1 AND read_at IS NULL RETURNING id"
+_UNMARK = "UPDATE replies SET read_at = NULL WHERE id = $1 AND read_at IS NOT NULL RETURNING id"
 _FORGET = "DELETE FROM replies WHERE stored_at < clock_timestamp() - $1::interval"
 _WIPE = """DELETE FROM replies r USING invitations i WHERE i.respondent_id = ANY($1::text[]) AND (
     r.invitation_id = i.id OR r.sender = lower(trim(i.request #>> '{contact,email}'))
@@ -93,8 +94,9 @@ async def mark_read(session: AsyncSession, reply_id: UUID) -> bool:
     return bool(await db.fetch(session, _MARK, reply_id))
 
 
-async def mark_unread(session: AsyncSession, reply_id: UUID) -> None:
-    await db.fetch(session, "UPDATE replies SET read_at = NULL WHERE id = $1", reply_id)
+async def mark_unread(session: AsyncSession, reply_id: UUID) -> bool:
+    """Mark a reply as unread; returns whether it was read."""
+    return bool(await db.fetch(session, _UNMARK, reply_id))
 
 
 async def forget_old(session: AsyncSession, *, kept: timedelta) -> None:

@@ -12,6 +12,7 @@ from services.scoring.repository import answers, invitations
 from services.scoring.repository.comments import tags
 from shared.contract.staff_scope import StaffScope
 from shared.languages.current import gettext
+from shared.web.audit.acts import note_unchanged
 
 
 async def change_tags(
@@ -27,10 +28,10 @@ async def change_tags(
     await invitations.lock(session, [invitation_id])  # an erasure takes the words and the tags
     if not await tags.may_have_some(session, answer_id):
         return None
-    for tag in remove:
-        await tags.remove(session, answer_id, tag)
-    for tag in add:
-        await tags.add(session, answer_id, tag)
+    changes = [await tags.remove(session, answer_id, tag) for tag in remove]
+    changes += [await tags.add(session, answer_id, tag) for tag in add]
+    if not any(changes):
+        note_unchanged()
     given = await tags.of(session, answer_id)
     if len(given) > MOST_TAGS:
         raise InvalidTag(gettext("An answer has at most %(most)s tags: take one away first.", most=MOST_TAGS))

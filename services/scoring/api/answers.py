@@ -38,7 +38,7 @@ from services.scoring.repository import invitations, listing
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.repository.comments import search
 from services.scoring.repository.stores import listed
-from services.scoring.web.operators import operator_of
+from services.scoring.web.operators import acting_operator
 from services.scoring.web.scopes import spoken_languages
 from services.scoring.web.score_queries import AnswersQuery, answer_id_of, cursor_of
 from shared.clock import Clock
@@ -102,7 +102,7 @@ class AnswersApi:
 
     async def take(self, body: Take, request: Request) -> TaskOut | Response:
         """Lease the next call; 204 when none is due, or the operator pauses at the desk."""
-        operator, now = operator_of(request, body.operator), self.clock.now()
+        operator, now = acting_operator(request, body.operator), self.clock.now()
         async with self.sessions.begin() as session:
             task = await call_queue.take(
                 session,
@@ -120,12 +120,12 @@ class AnswersApi:
 
     async def answer(self, task_id: UUID, body: DeskAnswer, request: Request) -> DeskAnswerOut:
         """Record what the respondent said and close the call."""
-        task, operator = await self._load(task_id), operator_of(request, body.operator)
+        task, operator = await self._load(task_id), acting_operator(request, body.operator)
         return await record_answer(self.sessions, self.writer, task, body, operator=operator, at=self.clock.now())
 
     async def outcome(self, task_id: UUID, body: DeskOutcome, request: Request) -> DeskOutcomeOut:
         """Record a call that gave no answer."""
-        task, operator = await self._load(task_id), operator_of(request, body.operator)
+        task, operator = await self._load(task_id), acting_operator(request, body.operator)
         return await record_outcome(self.sessions, task, body, operator=operator, now=self.clock.now())
 
     async def _load(self, task_id: UUID) -> CallTask:

@@ -25,7 +25,7 @@ from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations
 from services.scoring.repository.calling import call_lists
-from services.scoring.web.operators import operator_of
+from services.scoring.web.operators import acting_operator
 from services.scoring.web.scopes import refuse_hidden
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
@@ -145,7 +145,7 @@ class CallListsApi:
             found = await call_lists.listed(session, list_id, now=now, task_id=task_id, scope=scope)
         if not found:
             raise NotFound("No such call in this list")
-        return operator_of(request, given.centre), found[0]
+        return acting_operator(request, given.centre), found[0]
 
     @asynccontextmanager
     async def _list(self, list_id: UUID, request: Request) -> AsyncIterator[tuple[AsyncSession, CallList]]:
@@ -175,8 +175,8 @@ async def _owner(session: AsyncSession, request: Request) -> tuple[UUID, Operato
     """
     ticket = signed_in.get()
     if ticket is not None:
-        return ticket.person, operator_of(request, ticket.name)
+        return ticket.person, acting_operator(request, ticket.name)
     name = await call_lists.key_name(session, request.state.key)
     if name is None:
         raise not_valid()
-    return request.state.key, operator_of(request, name)
+    return request.state.key, acting_operator(request, name)

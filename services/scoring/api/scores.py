@@ -48,7 +48,7 @@ from shared.clock import Clock
 from shared.contract.vocabulary import EMPLOYEE
 from shared.database.db import Sessions
 from shared.web import strict_input
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 from shared.web.problems import INVALID_REQUEST, Forbidden, NotFound, Unprocessable
 from shared.web.staff.tickets import staff_scope
 from shared.web.strict_input import ShortText, SingleValued
@@ -186,8 +186,11 @@ class ScoreApi:
 
     async def put_benchmark(self, name: ShortText, body: BenchmarkIn) -> BenchmarkOut:
         """Add a benchmark, such as a competitor's score, or change it."""
+        benchmark = Benchmark(name, body.nps, body.source)
         async with self.sessions.begin() as session:
-            await benchmarks.put(session, Benchmark(name, body.nps, body.source))
+            if await benchmarks.find(session, name) == benchmark:
+                note_unchanged()
+            await benchmarks.put(session, benchmark)
         return BenchmarkOut(name=name, nps=body.nps, source=body.source)
 
     async def erase_benchmark(self, name: str) -> Response:

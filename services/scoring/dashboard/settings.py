@@ -21,13 +21,19 @@ from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
 from shared.database.db import Sessions
 from shared.languages.current import gettext
-from shared.web.audit.acts import note
-from shared.web.staff.done_acts import refuse_changed
+from shared.web.audit.acts import note, note_unchanged
+from shared.web.staff.done_acts import UNCHANGED, refuse_changed
 from shared.web.strict_input import ScorePoints, ShortText
 
 
 class _SettingsForm(ReturningForm):
     replaces: Annotated[str, Field(max_length=500)] | None = None  # of a form that undoes: what is to be stored
+
+    def unchanged(self) -> Response:
+        """Return to the view, which says that what the form sets was so already."""
+        note_unchanged()
+        self.tell(gettext(UNCHANGED))
+        return self.redirect()
 
 
 class AnnotationForm(_SettingsForm):
@@ -82,6 +88,7 @@ class SettingsForms:
         async with self.sessions.begin() as session:
             removed = await remove_annotation(session, annotation_id)
         if removed is None:
+            note_unchanged()
             form.tell(gettext("The annotation was removed before."))
         else:
             again = {"program": removed.program, "day": removed.day, "text": removed.text}
@@ -94,6 +101,8 @@ class SettingsForms:
             refuse_changed(expected=form.replaces, stored=_text(before))
             await targets.put(session, form.program, form.nps)
         note(form.program)
+        if form.nps == before:
+            return form.unchanged()
         said = (
             gettext("You removed the target.")
             if form.nps is None
@@ -109,6 +118,8 @@ class SettingsForms:
             refuse_changed(expected=form.replaces, stored=_text(before))
             await benchmarks.put(session, benchmark)
         note(form.name)
+        if benchmark == before:
+            return form.unchanged()
         said = gettext("You saved the benchmark %(name)s.", name=form.name)
         if before is None:
             form.tell(said, undo="/benchmarks/remove", name=form.name, replaces=_text(benchmark))
@@ -123,6 +134,7 @@ class SettingsForms:
             await benchmarks.remove(session, form.name)
         note(form.name)
         if before is None:
+            note_unchanged()
             form.tell(gettext("The benchmark was removed before."))
         else:
             said = gettext("You removed the benchmark %(name)s.", name=form.name)

@@ -19,6 +19,7 @@ from services.scoring.web import rendering
 from shared.database.db import Sessions
 from shared.languages.current import gettext, ngettext
 from shared.languages.marking import mark
+from shared.web.audit.acts import note_unchanged
 from shared.web.problems import NotFound, Unprocessable
 from shared.web.staff.done_acts import REPLACES, refuse_changed, tell
 from shared.web.staff.menu import StaffPages
@@ -91,6 +92,8 @@ class TagPages:
                 return rendering.page("tags_merged.html", tag=tag, to=new, uses=of_both, pages=self.staff_pages)
             if new != tag:
                 await tags.rename(session, tag, to=new)
+            else:
+                note_unchanged()
         said = gettext("You renamed the tag %(tag)s to %(to)s.", tag=tag, to=new)
         fields = {"tag": new, "to": tag, REPLACES: of_both[0]}
         tell(said, page=_PAGE, undo="" if merge else f"{_PAGE}/rename", fields=fields)
@@ -99,6 +102,8 @@ class TagPages:
     async def drop(self, tag: Annotated[str, Form()]) -> Response:
         async with self.sessions.begin() as session:
             count = await tags.drop(session, tag)
+        if not count:
+            note_unchanged()
         said = ngettext(
             "You took the tag %(tag)s away from %(num)s comment.",
             "You took the tag %(tag)s away from %(num)s comments.",

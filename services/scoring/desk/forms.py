@@ -15,7 +15,7 @@ from services.scoring.domain.answer_form import MAX_TEXT, clean, extra_in, score
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask
-from services.scoring.web.operators import operator_of
+from services.scoring.web.operators import acting_operator
 from shared.contract.vocabulary import Category, category_of
 from shared.zones import time_zone
 
@@ -39,12 +39,12 @@ class Typed:
         return any(len(text) > MAX_TEXT for text in (self.comment, *self.extra.values()))
 
 
-def operator_in(request: Request, named: str = "") -> Operator:
+def operator_at_desk(request: Request, named: str = "") -> Operator:
     """Return who works at the desk; a program may have `named` them at present, or when it took a call.
 
     The name is "" if it did neither.
     """
-    return operator_of(request, named or name_of(unquote(request.cookies.get(COOKIE, ""))))
+    return acting_operator(request, named or name_of(unquote(request.cookies.get(COOKIE, ""))))
 
 
 def name_of(value: object) -> str:

@@ -22,7 +22,7 @@ from services.scoring.desk.forms import (
     entry_of,
     id_of,
     name_of,
-    operator_in,
+    operator_at_desk,
     typed_in,
 )
 from services.scoring.desk.page import (
@@ -52,7 +52,7 @@ from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.languages import formats
 from shared.languages.current import gettext, language_name
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import person_name, staff_scope
@@ -85,13 +85,13 @@ class Desk:
 
     async def show_call(self, request: Request, task_id: UUID) -> Response:
         task, invitation = await self._load(task_id)
-        if task is None or invitation is None or not is_of(task, operator_in(request)):
+        if task is None or invitation is None or not is_of(task, operator_at_desk(request)):
             return _to_desk("no_practice" if task_id == PRACTICE else "taken")
         return await self._page(request, task, invitation, typed=saved_in(task, invitation))
 
     async def take(self, request: Request) -> Response:
         form = await forms.read(request)
-        operator = operator_in(request, name_of(form.get("operator")))
+        operator = operator_at_desk(request, name_of(form.get("operator")))
         if not operator.name:
             return _to_desk("name")
         chosen = id_of(form.get("task_id"))
@@ -118,21 +118,23 @@ class Desk:
 
     async def pause(self, request: Request) -> Response:
         """Begin a pause, in which `take` gives no call; one that has begun goes on."""
-        operator = operator_in(request)
+        operator = operator_at_desk(request)
         if not operator.name:
             return _to_desk("name")
         async with self.sessions.begin() as session:
-            await pauses.start(session, operator, now=self.clock.now())
+            if not await pauses.start(session, operator, now=self.clock.now()):
+                note_unchanged()
         return _to("/desk")
 
     async def resume(self, request: Request) -> Response:
         async with self.sessions.begin() as session:
-            await pauses.end(session, operator_in(request), now=self.clock.now())
+            if not await pauses.end(session, operator_at_desk(request), now=self.clock.now()):
+                note_unchanged()
         return _to("/desk")
 
     async def answer(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
-        typed, operator = typed_in(form), operator_in(request)
+        typed, operator = typed_in(form), operator_at_desk(request)
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
             return await self._not_saved(request, task_id, typed, said="lost")
@@ -165,7 +167,7 @@ class Desk:
             return await self._page(
                 request, task, invitation, typed=typed, said="long_note", status=Unprocessable.status
             )
-        call = CallReport(task_id, operator_in(request), disposition, later, typed.note)
+        call = CallReport(task_id, operator_at_desk(request), disposition, later, typed.note)
         try:
             async with self.sessions.begin() as session:
                 after = await report_call(session, call, now=now)
@@ -179,7 +181,7 @@ class Desk:
 
         A call that the operator no longer sees is given back.
         """
-        operator = operator_in(request)
+        operator = operator_at_desk(request)
         task, _ = await self._load(task_id)
         held = task_id == PRACTICE
         if not held:
@@ -216,7 +218,12 @@ class Desk:
         said: str = "",
         status: int = 200,
     ) -> Response:
-        operator, query, now, scope = operator_in(request), request.query_params, self.clock.now(), staff_scope.get()
+        operator, query, now, scope = (
+            operator_at_desk(request),
+            request.query_params,
+            self.clock.now(),
+            staff_scope.get(),
+        )
         async with self.sessions.begin() as session:
             spoken = await spoken_languages(session)
             due, counts = await call_queue.queue(session, operator, now=now, scope=scope, languages=spoken)

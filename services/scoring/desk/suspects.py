@@ -23,6 +23,7 @@ from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
+from shared.web.audit.acts import note_unchanged
 from shared.web.audit.last_acts import SHOWN, LastAct, newest_acts
 from shared.web.problems import Conflict, NotFound
 from shared.web.staff.done_acts import REPLACES, refuse_changed, require_act, tell
@@ -108,6 +109,8 @@ class Suspects:
         result = await self.writer.record(entry)
         if not isinstance(result, Recorded):
             raise Conflict(mark("This answer cannot be confirmed"), mark("Its survey was withdrawn."))
+        if not result.new:
+            note_unchanged()
         return result
 
 

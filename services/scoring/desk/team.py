@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.desk.forms import id_of, operator_in
+from services.scoring.desk.forms import id_of, operator_at_desk
 from services.scoring.desk.page import LABELS, short_name
 from services.scoring.desk.promised import SOON
 from services.scoring.domain.calling.operators import Operator
@@ -109,7 +109,7 @@ class Team:
     async def take_over(self, request: Request) -> Response:
         """Lease a call to the supervisor; refused if the operator whom the page named no longer has it."""
         form = await forms.read(request)
-        task_id, of, by = id_of(form.get("task_id")), id_of(form.get("operator")), operator_in(request)
+        task_id, of, by = id_of(form.get("task_id")), id_of(form.get("operator")), operator_at_desk(request)
         if task_id is None or not by.name:
             why = gettext("Nothing was taken over: enter your name at the desk first.") if task_id else _no_call()
             return await self._page(request, refused=why)
@@ -152,7 +152,7 @@ class Team:
             today.add_held(await team.held(session, scope=scope))
             paused = await pauses.since(session, begin)
         today.add_pauses(paused, begin=begin, now=now, all_are_seen=scope.is_whole)
-        me = operator_in(request)
+        me = operator_at_desk(request)
         return rendering.page(
             "desk_team.html",
             status=Conflict.status if refused else 200,

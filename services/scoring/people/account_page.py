@@ -26,7 +26,7 @@ from shared.languages import current as languages
 from shared.languages.current import gettext, language_name, ngettext
 from shared.languages.marking import mark
 from shared.languages.zone_names import near_zones
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 from shared.web.languages import LASTING, chosen_language, chosen_zone, language_cookie
 from shared.web.problems import STAFF_ONLY, Unauthorized
 from shared.web.qr import qr_svg
@@ -136,13 +136,16 @@ class AccountPage:
         except TooManyGuesses as error:
             return await self._page(why=_too_many(error))
         async with self.log_in.sessions.begin() as session:
-            await accounts.drop_codes(session, person.id)
+            if not await accounts.drop_codes(session, person.id):
+                note_unchanged()
             await sessions.end_all(session, person.id, but=_person().session)
         return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
 
     async def end_session(self, session_id: UUID) -> Response:
         async with self.log_in.sessions.begin() as session:
-            await sessions.end(session, session_id, person=_person().person)
+            ended = await sessions.end(session, session_id, person=_person().person)
+        if not ended:
+            note_unchanged()
         return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
 
     async def choose_language(self, request: Request) -> Response:

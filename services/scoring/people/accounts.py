@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.identity import free_login, free_name
+from services.scoring.domain.people.lookalikes import look_of
 from services.scoring.domain.people.person import (
     InvalidPerson,
     Person,
@@ -27,10 +28,14 @@ from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
 from shared.languages.current import gettext
 from shared.languages.marking import mark
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 
 LINK_LASTS = timedelta(days=3)
 JOIN = "/join/"
+_SAME_NAME = mark("%(login)s has this name already: add a second name or a number")
+_ALIKE = mark(
+    "the name of %(login)s looks the same, but for spaces or letters of another alphabet: add a second name or a number"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ async def add(  # noqa: PLR0913 - what a person has
     await _refuse_taken_name(session, person)
     if not await accounts.add(session, person):
         raise InvalidPerson("login", gettext("somebody has this login already"))
-    note(roles=sorted(person.roles), sees=person.scope.text, employees=sorted(person.employees))
+    note(roles=sorted(person.roles), sees=person.scope.recorded, employees=sorted(person.employees))
     return await invite(session, person)
 
 
@@ -116,11 +121,17 @@ async def change(  # noqa: PLR0913 - what a person has
     codes = person.employees if employees is None else checked_employees(employees)
     changed = replace(person, name=checked_name(name), roles=checked_roles(roles), scope=scope, email=address)
     changed = replace(changed, employees=codes)
-    await _refuse_taken_name(session, changed)
+    if changed.name != person.name:
+        await _refuse_taken_name(session, changed)
     await _keep_an_administrator(session, person, changed)
-    await accounts.change(session, changed)
-    note(id_, roles=sorted(changed.roles), sees=changed.scope.text, employees=sorted(changed.employees))
-    note(roles_before=sorted(person.roles), sees_before=person.scope.text, employees_before=sorted(person.employees))
+    if changed == person:
+        note_unchanged()
+    else:
+        await accounts.change(session, changed)
+    note(id_, roles=sorted(changed.roles), sees=changed.scope.recorded, employees=sorted(changed.employees))
+    note(
+        roles_before=sorted(person.roles), sees_before=person.scope.recorded, employees_before=sorted(person.employees)
+    )
     note(changed=changed_contact(person, changed))
     return changed
 
@@ -140,10 +151,13 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
     person = await accounts.by_id(session, id_)
     if person is None:
         return None
+    note(id_)
+    if person.is_off is off:
+        note_unchanged()
+        return person
     turned = replace(person, is_off=off)
     await _keep_an_administrator(session, person, turned)
     await accounts.turn(session, id_, off=off)
-    note(id_)
     if off:
         await accounts.forget_links(session, id_)
         await sessions.end_all(session, id_)
@@ -151,11 +165,11 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
 
 
 async def _refuse_taken_name(session: AsyncSession, person: Person) -> None:
-    """Raise InvalidPerson if another person has the name, by which answers say who typed them."""
+    """Raise InvalidPerson if another person's name looks the same: pages show only the name of who did something."""
     for other in await accounts.load_all(session):
-        if other.id != person.id and other.name.casefold() == person.name.casefold():
-            text = mark("%(login)s has this name already: add a second name or a number")
-            raise InvalidPerson("name", gettext(text, login=other.login))
+        if other.id != person.id and look_of(other.name) == look_of(person.name):
+            is_same = other.name.casefold() == person.name.casefold()
+            raise InvalidPerson("name", gettext(_SAME_NAME if is_same else _ALIKE, login=other.login))
 
 
 async def _keep_an_administrator(session: AsyncSession, person: Person, changed: Person) -> None:

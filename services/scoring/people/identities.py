@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.identity import Identity, free_login, free_name
 from services.scoring.domain.people.person import Person
 from services.scoring.people.accounts import changed_contact
+from services.scoring.people.scope_form import known_scopes
 from services.scoring.repository.people import accounts, identities
 from shared.web.audit.acts import note
+
+log = structlog.get_logger()
 
 
 async def account_of(session: AsyncSession, identity: Identity, *, provider: str) -> Person | None:
@@ -35,6 +39,8 @@ async def account_of(session: AsyncSession, identity: Identity, *, provider: str
     others = [each.name for each in people if each.id != person.id]
     name = free_name(identity.name, otherwise=person.login, taken=others)
     person = replace(person, name=name, roles=identity.roles, scope=identity.scope)
+    if not person.scope.is_whole and (lacking := (await known_scopes(session)).lacking(person.scope)):
+        log.warning("log_in.scope_unknown", provider=provider, person=str(person.id), unknown=lacking)
     if known is None:
         await accounts.add(session, person)
         await identities.add(session, identity.issuer, identity.subject, person=person.id)

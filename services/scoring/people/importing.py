@@ -83,10 +83,17 @@ def _note(result: PeopleImport) -> None:
     if not result.stored:
         note_instead(stored=False)
         return
-    people = [f"{each.id}: {', '.join(sorted(each.roles))}; sees {each.scope.text}" for each in result.people]
-    contacts = [(each.after.id, actions.changed_contact(each.before, each.after)) for each in result.changed]
-    people += [f"{id_}: {', '.join(what)} changed" for id_, what in contacts if what]
-    note_instead(stored=True, added=len(result.added), changed=len(result.changed), people=people)
+    contacts = {each.after.id: actions.changed_contact(each.before, each.after) for each in result.changed}
+    people = [
+        {
+            "id": str(each.id),
+            "roles": sorted(each.roles),
+            "sees": each.scope.recorded,
+            "changed": contacts.get(each.id, []),
+        }
+        for each in result.people
+    ]
+    note_instead(stored=bool(people), added=len(result.added), changed=len(result.changed), people=people)
 
 
 async def _apply(

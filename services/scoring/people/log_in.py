@@ -22,13 +22,13 @@ from services.scoring.people.accounts import digest
 from services.scoring.people.hashing import PasswordHashing
 from services.scoring.repository.people import accounts, revisions, sessions
 from services.scoring.repository.programs import brands_and_titles
+from shared.clock import utc_now
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
 from shared.database.db import Sessions
 from shared.metrics import LOG_INS
 from shared.web.audit.acts import acted_by, note
 from shared.web.rate_limit import RateLimit
-from shared.web.staff.gate import utc_now
 from shared.web.staff.tickets import Device, HalfLogIn, Ticket
 
 log = structlog.get_logger()

@@ -32,11 +32,11 @@ from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.staff_mail import Delivery
 from shared.tables.opening import InvalidFile
-from shared.web.audit.acts import note_instead
+from shared.web.audit.acts import note_instead, note_unchanged
 from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import NotFound, Unprocessable
 from shared.web.qr import qr_svg
-from shared.web.staff.done_acts import tell
+from shared.web.staff.done_acts import tell, tell_unchanged
 from shared.web.staff.menu import StaffPages
 
 _CHANGES = {
@@ -148,6 +148,9 @@ class PeoplePage:
         except InvalidPerson as error:
             return await self._person(person_id, error=error, sent=sent)
         page = f"/people/{person_id}"
+        if changed == person:
+            tell_unchanged(page=page)
+            return _back(person_id)
         said = gettext("You changed %(name)s.", name=changed.name)
         tell(said, page=page, undo=page, fields={**_fields(person), "version": changed.version})
         return _back(person_id)
@@ -182,12 +185,16 @@ class PeoplePage:
         try:
             async with self.sessions.begin() as session:
                 person, titles = await accounts.by_id(session, person_id, locked=True), await programs.titles(session)
-                _refuse_stale(form, _found(person), titles)
+                before = _found(person)
+                _refuse_stale(form, before, titles)
                 person = _found(await actions.turn(session, person_id, off=off))
         except InvalidPerson as error:
             return await self._person(person_id, error=error)
-        done = mark("You turned %(name)s off.") if off else mark("You turned %(name)s on.")
         page = f"/people/{person_id}"
+        if before.is_off is off:
+            tell_unchanged(page=page)
+            return _back(person_id)
+        done = mark("You turned %(name)s off.") if off else mark("You turned %(name)s on.")
         undo, fields = f"{page}/{'on' if off else 'off'}", {"version": person.version}
         tell(gettext(done, name=person.name), page=page, undo=undo, fields=fields)
         return _back(person_id)
@@ -195,13 +202,16 @@ class PeoplePage:
     async def remove_codes(self, person_id: UUID) -> Response:
         """Take the second factor of somebody away who has lost it, and end the sessions."""
         async with self.sessions.begin() as session:
-            await accounts.drop_codes(session, person_id)
+            if not await accounts.drop_codes(session, person_id):
+                note_unchanged()
             await sessions.end_all(session, person_id)
         return _back(person_id)
 
     async def end_sessions(self, person_id: UUID) -> Response:
         async with self.sessions.begin() as session:
-            await sessions.end_all(session, person_id)
+            ended = await sessions.end_all(session, person_id)
+        if not ended:
+            note_unchanged()
         return _back(person_id)
 
     async def _list(

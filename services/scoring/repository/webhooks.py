@@ -116,7 +116,7 @@ async def summaries(session: AsyncSession) -> list[EndpointSummary]:
 
 
 _DISABLE = "UPDATE webhook_endpoints SET disabled = $2 WHERE id = $1 AND disabled IS NULL RETURNING id"
-_ENABLE = "UPDATE webhook_endpoints SET disabled = NULL WHERE id = $1 RETURNING id"
+_ENABLE = "UPDATE webhook_endpoints SET disabled = NULL WHERE id = $1 AND disabled IS NOT NULL RETURNING id"
 _ROTATE = """UPDATE webhook_endpoints SET old_secret = secret, old_until = clock_timestamp() + $3::interval, secret = $2
 WHERE id = $1 RETURNING id"""
 _REMOVE = """WITH deleted AS (DELETE FROM webhook_deliveries WHERE endpoint_id = $1)
@@ -126,11 +126,12 @@ WHERE endpoint_id = $1 AND created_at >= $2 AND (state <> 'delivered' OR $3) RET
 
 
 async def disable(session: AsyncSession, endpoint_id: UUID, *, reason: str) -> bool:
+    """Stop an endpoint; False when it does not exist or is stopped already, which keeps its reason."""
     return bool(await db.fetch(session, _DISABLE, endpoint_id, reason))
 
 
 async def enable(session: AsyncSession, endpoint_id: UUID) -> bool:
-    """Resume an endpoint; False when it does not exist."""
+    """Resume an endpoint; False when it does not exist or is not stopped."""
     return bool(await db.fetch(session, _ENABLE, endpoint_id))
 
 

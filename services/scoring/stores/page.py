@@ -32,7 +32,7 @@ from shared.languages.marking import mark
 from shared.tables.opening import InvalidFile
 from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import Conflict, Forbidden, NotFound
-from shared.web.staff.done_acts import tell
+from shared.web.staff.done_acts import tell, tell_unchanged
 from shared.web.staff.menu import StaffPages
 
 _PAGE = "/stores"
@@ -130,6 +130,8 @@ class StorePages:
             said = gettext("You added the store %(name)s.", name=store.name)
             fields = {"code": store.code, "version": store.version}
             tell(said, page=_PAGE, undo=f"{_PAGE}/delete", fields=fields)
+        elif before == store:
+            tell_unchanged(page=_PAGE)
         else:
             _tell_change(gettext("You changed the store %(name)s.", name=store.name), before, store)
         return _back(saved=store.code)
@@ -168,7 +170,10 @@ class StorePages:
                 before, store = await saving.add_spelling(session, value, named=named)
         except InvalidStore as error:
             return await self._list(refused=error)
-        _tell_change(gettext("You said that %(value)s is %(name)s.", value=value, name=store.name), before, store)
+        if before == store:
+            tell_unchanged(page=_PAGE)
+        else:
+            _tell_change(gettext("You said that %(value)s is %(name)s.", value=value, name=store.name), before, store)
         return _back(saved=store.code)
 
     async def upload(self) -> Response:

@@ -16,7 +16,7 @@ from services.scoring.repository.people import accounts, revisions
 from services.scoring.repository.stores import listed
 from shared.database.db import Sessions
 from shared.languages.current import gettext, ngettext
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 
 Expected = Callable[[Store | None], bool]
 
@@ -56,9 +56,7 @@ async def save(session: AsyncSession, store: Store, *, expected: Expected) -> St
     refuse_taken(store, known)
     if store.code not in known and len(known) >= MOST_STORES:
         raise InvalidStore("code", gettext("the list has %(most)s stores already", most=MOST_STORES))
-    await listed.put(session, [store])
-    await revisions.revise_by_stores(session)
-    note(store.code)
+    await _put(session, store, before=before)
     return before
 
 
@@ -67,11 +65,14 @@ async def remove(session: AsyncSession, code: str, *, expected: Expected) -> Sto
     await _lock(session)
     current = (await listed.read(session)).get(code)
     _check(current, expected)
+    note(code)
+    if current is None:
+        note_unchanged()
+        return None
     if people := await accounts.count_who_see(session, code):
         raise StoreInUse(people)
     await listed.remove(session, code)
     await revisions.revise_by_stores(session)
-    note(code)
     return current
 
 
@@ -89,10 +90,17 @@ async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> t
         raise InvalidStore("spellings", gettext("no store has this code or name"))
     store = checked(replace(found, spellings=(*found.spellings, spelling)))
     refuse_taken(store, known)
+    await _put(session, store, before=found)
+    return found, store
+
+
+async def _put(session: AsyncSession, store: Store, *, before: Store | None) -> None:
+    note(store.code)
+    if store == before:
+        note_unchanged()
+        return
     await listed.put(session, [store])
     await revisions.revise_by_stores(session)
-    note(store.code)
-    return found, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +127,5 @@ async def import_file(sessions: Sessions, content: bytes, *, dry_run: bool, good
         if stored and plan.stores:
             await listed.put(session, plan.stores)
             await revisions.revise_by_stores(session)
-    note(stored=stored, stores=len(plan.stores) if stored else 0)
+    note(stored=stored and bool(plan.stores), stores=len(plan.stores) if stored else 0)
     return ImportResult(plan, stored, file.layout, file.ignored)

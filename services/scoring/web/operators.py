@@ -8,7 +8,7 @@ from services.scoring.domain.calling.operators import Operator
 from shared.web.staff.tickets import signed_in
 
 
-def operator_of(request: Request, named: str) -> Operator:
+def acting_operator(request: Request, named: str) -> Operator:
     """Return the person who is signed in, or the operator whom a program with a key or a ticket has `named`."""
     ticket = signed_in.get()
     if ticket is None:

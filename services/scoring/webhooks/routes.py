@@ -28,7 +28,7 @@ from shared.database.db import Sessions
 from shared.languages.marking import mark
 from shared.web.addresses import ForbiddenAddress
 from shared.web.api_keys.page import ShownWebhook
-from shared.web.audit.acts import note
+from shared.web.audit.acts import note, note_unchanged
 from shared.web.audit.last_acts import LastAct, last_acts
 from shared.web.problems import Conflict, NotFound, Unprocessable
 
@@ -107,12 +107,17 @@ class Webhooks:
         """Stop sending; events are kept for at most seven days and sent when the endpoint is enabled again."""
         async with self.sessions.begin() as session:
             _known(await webhooks.load(session, endpoint_id))
-            await webhooks.disable(session, endpoint_id, reason=BY_HAND)
+            disabled = await webhooks.disable(session, endpoint_id, reason=BY_HAND)
+        if not disabled:
+            note_unchanged()
 
     async def enable(self, endpoint_id: UUID) -> None:
         """Resume sending, with the events kept meanwhile."""
         async with self.sessions.begin() as session:
-            _known(await webhooks.enable(session, endpoint_id))
+            _known(await webhooks.load(session, endpoint_id))
+            enabled = await webhooks.enable(session, endpoint_id)
+        if not enabled:
+            note_unchanged()
 
     async def rotate(self, endpoint_id: UUID) -> WebhookSecret:
         """Make a new secret; for 24 hours every delivery is signed with the old one as well."""
@@ -126,6 +131,8 @@ class Webhooks:
         async with self.sessions.begin() as session:
             _known(await webhooks.load(session, endpoint_id))
             count = await webhooks.replay(session, endpoint_id, since=body.since, delivered_too=body.delivered_too)
+        if not count:
+            note_unchanged()
         return Replayed(deliveries=count)
 
     async def test(self, endpoint_id: UUID) -> EndpointTest:

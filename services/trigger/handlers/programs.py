@@ -19,6 +19,7 @@ from shared.contract.vocabulary import ProgramState, Service
 from shared.database.audit.rows import Actor
 from shared.messaging import outbox
 from shared.messaging.transport import Message
+from shared.web.audit.acts import note_unchanged
 
 
 async def apply_program(
@@ -55,16 +56,22 @@ async def switch(
     """Set the state of a program, or of ALL_PROGRAMS, and publish it; return the programs whose state changed.
 
     The state of all holds beside that of each program; the stricter one counts. Switching on a program whose document
-    says `active: false` applies a version that is active. Raises UnknownProgram.
+    says `active: false` applies a version that is active. A state that holds already keeps its time and who set it.
+    Raises UnknownProgram.
     """
     await programs.lock(session)
     before = await programs.current(session)
     if program_id != ALL_PROGRAMS and program_id not in before:
         raise UnknownProgram(program_id)
-    await program_states.put(session, program_id, state, now=now, changed_by=f"{actor.kind}:{actor.id}")
+    is_new = state is not await state_of(session, program_id)
+    if is_new:
+        await program_states.put(session, program_id, state, now=now, changed_by=f"{actor.kind}:{actor.id}")
     if state is ProgramState.ON and program_id in before and not before[program_id].document.active:
         document = before[program_id].document.model_copy(update={"active": True})
         return [(await apply_program(session, document, now=now))[0]]
+    if not is_new:
+        note_unchanged()
+        return []
     after = await programs.current(session)
     switched = [program for id_, program in after.items() if program.state is not before[id_].state]
     await outbox.add(session, [_published(program, now=now) for program in switched])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,7 @@ FIRST_HASH = bytes(32)  # the hash before row 1
 COLUMNS = "number, at, stage, of, actor_kind, actor, action, subject, customer, details, status, hash"
 _JSON = msgspec.json.Encoder(order="sorted")
 
-Detail = str | int | bool | Sequence[str] | None
+Detail: TypeAlias = "str | int | bool | Sequence[Detail] | Mapping[str, Detail] | None"
 
 
 class Stage(StrEnum):

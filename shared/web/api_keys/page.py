@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.contract.api_keys import ApiKey, KeyState
+from shared.contract.api_keys import KeyState
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.db import Sessions
@@ -22,7 +22,7 @@ from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.last_acts import LastAct, Names, last_acts
 from shared.web.problems import NotFound
-from shared.web.staff.done_acts import tell
+from shared.web.staff.done_acts import tell, tell_unchanged
 from shared.web.staff.menu import StaffPages
 from shared.web.strict_input import SingleValued, refuse_unknown
 from shared.web.templates import template_environment
@@ -31,6 +31,7 @@ MADE = {"earshot keys create": mark("made")}
 REVOKED = dict.fromkeys(
     ("earshot keys revoke", *(f"POST {routes.keys_page(each)}/{{key_id}}/revoke" for each in Service)), mark("revoked")
 )
+_NO_KEY = mark("No such key"), mark("This service stores no key with this id.")
 _environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
 
 
@@ -87,23 +88,23 @@ class KeyPages:
         """Ask whether a key is to be revoked, and say what that does."""
         async with self.sessions.begin() as session:
             key = next((each for each in await api_keys.load_all(session) if each.id == key_id), None)
-        return self._render("key_revoke.html", key=_found(key))
+        if key is None:
+            raise NotFound(*_NO_KEY)
+        return self._render("key_revoke.html", key=key)
 
     async def revoke(self, key_id: UUID) -> RedirectResponse:
         """Revoke a key in this service; a repeated request changes nothing."""
         async with self.sessions.begin() as session:
-            if not await api_keys.revoke(session, key_id):
-                _found(None)
-        tell(gettext("You revoked the key in %(service)s.", service=self.service), page=self._page)
+            revoked = await api_keys.revoke(session, key_id)
+        if revoked is None:
+            raise NotFound(*_NO_KEY)
+        if revoked:
+            tell(gettext("You revoked the key in %(service)s.", service=self.service), page=self._page)
+        else:
+            tell_unchanged(page=self._page)
         return RedirectResponse(self._page, HTTPStatus.SEE_OTHER)
 
     def _render(self, template: str, **values: object) -> str:
         pages = {each: self.staff_pages.url(routes.keys_page(each)) for each in Service}
         shown = {"pages": self.staff_pages, "service": self.service, "own": self._page, "all_pages": pages}
         return _environment.get_template(template).render(**shown, State=KeyState, **values)
-
-
-def _found(key: ApiKey | None) -> ApiKey:
-    if key is None:
-        raise NotFound(mark("No such key"), mark("This service stores no key with this id."))
-    return key

@@ -8,10 +8,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.types import Scope
 
+from shared.clock import utc_now
 from shared.contract.api_keys import ApiKey, KeyScope, KeyState, digest
 from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import Service
@@ -19,6 +21,7 @@ from shared.database import api_keys
 from shared.database.db import Sessions, is_transient
 from shared.web.api_keys.refusals import Refusals
 from shared.web.api_keys.scopes import is_limited, needed_scope
+from shared.web.api_keys.uses import KeyUses
 from shared.web.client_address import ClientAddress
 
 CACHE_S = 5.0  # for this long a revoked key may still work
@@ -40,9 +43,11 @@ class ApiKeyVerifier:
         clients: ClientAddress,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._service, self._sessions, self._clients, self._monotonic = service, sessions, clients, monotonic
         self._refusals = Refusals(service, monotonic=monotonic)
+        self.uses = KeyUses(sessions, now=now)
         self._one_by_one = asyncio.Lock()
         self._cache: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
 
@@ -64,6 +69,7 @@ class ApiKeyVerifier:
             raise self._refusals.without_scope(key, path, needed=needed)
         if not (seen.is_whole or is_limited(request["method"], path)):
             raise self._refusals.limited(key, path)
+        self.uses.note(key.id)
         return seen
 
     async def _find(self, request: Scope, hashed: bytes, *, needed: KeyScope | None) -> ApiKey | None:

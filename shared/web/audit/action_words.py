@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from shared.contract.suppression_words import REASONS
 from shared.contract.vocabulary import Role
 from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
@@ -139,16 +140,22 @@ _DETAILS: Mapping[str, str] = {
     "employees_before": mark("employee codes before"),
     "good_only": mark("only good rows"),
     "hours": mark("hours"),
+    "id": mark("id"),
     "ids": mark("ids"),
+    "name": mark("name"),
     "of": mark("of"),
     "people": mark("people"),
+    "programs": mark("programs"),
     "reason": mark("reason"),
+    "regions": mark("regions"),
     "role": mark("role"),
     "roles": mark("roles"),
     "roles_before": mark("roles before"),
     "scope": mark("scope"),
     "sees": mark("sees"),
     "sees_before": mark("saw before"),
+    "sent": mark("sent"),
+    "spoken": mark("languages of calls"),
     "state": mark("state"),
     "stored": mark("stored"),
     "stores": mark("stores"),
@@ -156,13 +163,22 @@ _DETAILS: Mapping[str, str] = {
     "version": mark("version"),
     "withdraw": mark("withdraws open surveys"),
 }
-_VALUES: Mapping[str, str] = {
-    "everything": mark("everything"),
-    "on": mark("on"),
-    "off": mark("off"),
-    "stopped": mark("stopped"),
-    "withdrawn": mark("stopped, surveys withdrawn"),
-    **{role.value: role.label for role in Role},
+_ROLES = {role.value: role.label for role in Role}
+_SEES = {"everything": mark("everything")}
+_VALUES: Mapping[str, Mapping[str, str]] = {  # by detail: a store may be called `everything`
+    "changed": {"email": mark("e-mail address"), "name": mark("name")},
+    "reason": REASONS,
+    "role": _ROLES,
+    "roles": _ROLES,
+    "roles_before": _ROLES,
+    "sees": _SEES,
+    "sees_before": _SEES,
+    "state": {
+        "on": mark("on"),
+        "off": mark("off"),
+        "stopped": mark("stopped"),
+        "withdrawn": mark("stopped, surveys withdrawn"),
+    },
 }
 
 
@@ -178,17 +194,23 @@ def actions_named(typed: str) -> list[str]:
 
 def details_in_words(details: str) -> str:
     """Say what a row adds to its action, such as `roles: manager, analyst; sees: everything`."""
-    known: Mapping[str, Any] = json.loads(details)
-    return "; ".join(f"{_name(name)}: {_value(value)}" for name, value in known.items() if value != [])
+    return _in_words(json.loads(details))
+
+
+def _in_words(details: Mapping[str, Any]) -> str:
+    return "; ".join(f"{_name(name)}: {_value(name, value)}" for name, value in details.items() if value != [])
 
 
 def _name(name: str) -> str:
     return gettext(_DETAILS[name]) if name in _DETAILS else name.replace("_", " ")
 
 
-def _value(value: object) -> str:
+def _value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
-        return ", ".join(map(_value, value))
-    return lookup(_VALUES[value]) if isinstance(value, str) and value in _VALUES else str(value)
+        return ", ".join(_value(name, each) for each in value)
+    if isinstance(value, dict):
+        return f"({_in_words(value)})"
+    words = _VALUES.get(name, {}).get(str(value))
+    return lookup(words) if words else str(value)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from shared.contract.vocabulary import Service
 from shared.database.audit.rows import NOBODY, Actor, ActorKind, Detail, NewRow, Stage
 
 
@@ -23,6 +25,7 @@ class Act:
     respondent: str | None = None
     details: dict[str, Detail] = field(default_factory=dict)
     number: int | None = None
+    unchanged: set[Service] = field(default_factory=set)  # where a command of several services changed nothing
 
     def row(self, stage: Stage, *, status: int | None = None) -> NewRow:
         return NewRow(
@@ -53,6 +56,18 @@ def note(subject: UUID | str | None = None, *, respondent: str | None = None, **
         act.subject = act.subject if subject is None else str(subject)
         act.respondent = respondent or act.respondent
         act.details.update(details)
+
+
+def note_unchanged() -> None:
+    """Say that the present act changed nothing, as what it asks for was so already; lists do not name its actor."""
+    note(stored=False)
+
+
+def note_unchanged_in(services: Iterable[Service]) -> None:
+    """Say in which services the present command changed nothing."""
+    act = current.get()
+    if act is not None:
+        act.unchanged.update(services)
 
 
 def note_instead(**details: Detail) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from pathlib import Path
 
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 from shared.languages.current import lookup
@@ -18,6 +20,7 @@ from shared.web.templates import template_environment
 
 _environment = template_environment(Path(__file__).parent / "templates", lstrip_blocks=True)
 _FOR_PROGRAMS = ("/v1/", "/hooks/", "/metrics")
+_NO_PAGE = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 _WHAT_TO_DO = {
     HTTPStatus.BAD_REQUEST: mark("Go back and try again."),
     HTTPStatus.UNAUTHORIZED: mark("Log in, and open the page again."),
@@ -48,10 +51,10 @@ def error_response(scope: Scope, problem: Problem) -> Response:
     is_page = "text/html" in Headers(scope=scope).get("accept", "")
     if not is_page or scope["path"].startswith(_FOR_PROGRAMS):
         return problem_response(problem)
-    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (page := _page_of_form(scope)):
-        return RedirectResponse(page, HTTPStatus.SEE_OTHER)
     if isinstance(problem, InvalidRequest) and problem.is_about_path:
         problem = NotFound(mark("Not Found"))
+    if problem.status in _NO_PAGE and (page := _page_of_form(scope)):
+        return RedirectResponse(page, HTTPStatus.SEE_OTHER)
     status = HTTPStatus(problem.status)
     advice = _advice(problem, is_of_address=bool(problem.lines) and scope["method"] in SAFE)
     page = _environment.get_template("error.html").render(
@@ -66,10 +69,21 @@ def error_response(scope: Scope, problem: Problem) -> Response:
 
 def _page_of_form(scope: Scope) -> str:
     """Return the page for staff that has the form of this address; "" for none, and for what a form sends."""
-    path = scope["path"]
-    prefix, page = find(path), page_of(path)
+    prefix = find(scope["path"])
     is_opened = prefix is not None and prefix.is_for_staff and scope["method"] in SAFE
-    return page if is_opened and page != path else ""
+    return page_of(scope["path"]) if is_opened and _takes_only_forms(scope) else ""
+
+
+def _takes_only_forms(scope: Scope) -> bool:
+    """Say whether the app has a route for POST at this address, and none for GET with the same template.
+
+    Another route for GET may match it too, as `/desk/{task_id}` matches `/desk/take`.
+    """
+    app = scope.get("app")
+    routes = [(str(each.path), each.methods or ()) for each in iter_route_contexts(app.routes)] if app else []
+    forms = (path for path, methods in routes if "POST" in methods)
+    form = next((path for path in forms if compile_path(path)[0].match(scope["path"])), None)
+    return form is not None and all(path != form for path, methods in routes if "GET" in methods)
 
 
 def _advice(problem: Problem, *, is_of_address: bool) -> str:

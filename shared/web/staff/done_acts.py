@@ -24,9 +24,11 @@ from starlette.types import Message, Scope
 from shared.languages.current import gettext
 from shared.languages.formats import quoted
 from shared.languages.marking import mark
+from shared.web.audit.acts import note_unchanged
 from shared.web.problems import Conflict
 from shared.web.staff.tickets import UNDO_LASTS, StaffCookie, Ticket, TicketSigner
 
+UNCHANGED = mark("Nothing was changed: it was so already.")
 _MOST_BYTES = 3_500  # of a cookie; browsers keep 4,096 with its name and attributes
 _INNER_QUOTES = str.maketrans("«»“”", "„“‘’")  # noqa: RUF001 - quotation marks
 _UNDOES = "undoes="  # the query of a form that undoes, which no route sees
@@ -87,6 +89,12 @@ def tell(said: str, *, page: str, undo: str = "", fields: Mapping[str, object] |
         several = {name: value if isinstance(value, list) else [value] for name, value in (fields or {}).items()}
         given = [(name, str(each)) for name, values in several.items() for each in values if each is not None]
         acts.now = DoneAct(urlsplit(page).path, said, undo, given, undoes)
+
+
+def tell_unchanged(*, page: str) -> None:
+    """Let the page and the audit log say that this request changed nothing, as what it asks for was so already."""
+    note_unchanged()
+    tell(gettext(UNCHANGED), page=page)
 
 
 def just_done(path: str) -> DoneAct | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.clock import utc_now
 from shared.config import Settings
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
@@ -47,10 +48,6 @@ BACKGROUND = "x-earshot-background"  # of requests that no person has sent
 
 Admit = Callable[[Scope, str], Awaitable[StaffScope]]
 FindScope = Callable[[Ticket], Awaitable[StaffScope | None]]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

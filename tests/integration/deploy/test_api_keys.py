@@ -293,7 +293,7 @@ async def test_key_is_created_listed_and_revoked_in_the_databases_of_its_scopes(
     assert (await stand.ask(SCORING, "/v1/nps", key)).status_code == 200
     assert [len(await stand.rows(service, "SELECT FROM api_keys")) for service in Service] == [1, 0, 1]
     assert made.stdout.strip() not in str(await stand.rows(SCORING, "SELECT k::text FROM api_keys AS k"))
-    assert (await earshot("list")).output == made.stderr
+    assert (await earshot("list")).output == f"{made.stderr.rstrip()}\tnever used\n"
     for _ in range(2):
         again = await earshot("revoke", id_)
         assert (again.exit_code, again.output) == (0, f"{id_} revoked\n")
@@ -342,7 +342,7 @@ async def test_key_is_revoked_where_it_can_be_and_then_everywhere(
     elsewhere = await earshot("revoke", str(uuid4()))
     assert (elsewhere.exit_code, "not found elsewhere" in elsewhere.stderr) == (1, True)
     monkeypatch.setenv("EARSHOT_SCORING_DATABASE_URL", urls[SCORING])
-    assert (await earshot("list")).stdout.endswith(" in trigger, never expires in scoring\n")
+    assert (await earshot("list")).stdout.endswith(" in trigger, never expires in scoring\tnever used\n")
     assert (await stand.ask(SCORING, "/v1/nps", key)).status_code == 200
     assert (await earshot("revoke", str(id_))).output == f"{id_} revoked\n"
     assert (await stand.ask(SCORING, "/v1/nps", key)).status_code == 401

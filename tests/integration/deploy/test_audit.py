@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -92,6 +93,25 @@ async def test_command_of_several_services_is_recorded_in_each_that_answers(
     for database in (scoring_db, trigger_db):
         details = '{"days":30,"name":"till","scope":["events:write"]}'
         assert await ended(database) == [("earshot keys create", str(key.id), details, 0)]
+
+
+@pytest.mark.usefixtures("dispatcher_db")
+async def test_key_that_is_revoked_in_one_service_is_recorded_as_revoked_in_the_other(
+    earshot: Earshot, scoring_db: Database, trigger_db: Database
+) -> None:
+    """Whoever revokes it everywhere has not revoked it where it was revoked before."""
+    made = await earshot("keys", "create", "bi", "--scope", "scores:read", "--scope", "decisions:read")
+    key = UUID(made.stderr.split("\t")[0])
+    async with trigger_db.sessions.begin() as session:
+        assert await api_keys.revoke(session, key)
+        [before] = await api_keys.load_all(session)
+    assert (await earshot("keys", "revoke", str(key))).exit_code == 0
+    assert (await ended(trigger_db))[-1] == ("earshot keys revoke", str(key), '{"stored":false}', 0)
+    assert (await ended(scoring_db))[-1] == ("earshot keys revoke", str(key), "{}", 0)
+    assert (await earshot("keys", "revoke", str(key))).exit_code == 0
+    assert (await ended(scoring_db))[-1] == ("earshot keys revoke", str(key), '{"stored":false}', 0)
+    async with trigger_db.sessions.begin() as session:
+        assert await api_keys.load_all(session) == [before]
 
 
 @pytest.mark.usefixtures("scoring_db", "trigger_db", "dispatcher_db")

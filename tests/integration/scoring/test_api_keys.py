@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,13 +12,14 @@ from uuid_utils.compat import uuid7
 from shared.contract.api_keys import KeyScope, NewKey, digest
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
-from shared.database.db import Database, is_transient
+from shared.database.db import Database, fetch, is_transient
 from shared.web.api_keys import refusals, verifier
 from shared.web.api_keys.verifier import ApiKeyVerifier
 from shared.web.client_address import ClientAddress
 from shared.web.problems import Forbidden, TooManyRequests, Unauthorized
+from tests.integration.scoring.people.conftest import MachineClock
 
-TOKEN = "esk_s_of-a-test"
+TOKEN, OTHER = "esk_s_of-a-test", "esk_s_of-another"
 BOTH = frozenset({KeyScope.SCORES_READ, KeyScope.METRICS_READ})
 
 
@@ -35,8 +36,13 @@ def machine() -> Machine:
 
 
 @pytest.fixture
-def checking(scoring_db: Database, machine: Machine) -> ApiKeyVerifier:
-    return ApiKeyVerifier(Service.SCORING, scoring_db.sessions, ClientAddress(), monotonic=machine)
+def today() -> MachineClock:
+    return MachineClock()
+
+
+@pytest.fixture
+def checking(scoring_db: Database, machine: Machine, today: MachineClock) -> ApiKeyVerifier:
+    return ApiKeyVerifier(Service.SCORING, scoring_db.sessions, ClientAddress(), monotonic=machine, now=today.now)
 
 
 @pytest.fixture
@@ -53,6 +59,45 @@ async def add(database: Database, token: str = TOKEN, lasting: timedelta | None 
 
 def request(path: str, client: str = "8.8.8.8") -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": path, "headers": [], "client": (client, 1)}
+
+
+async def test_hour_of_the_last_use_is_stored_once_an_hour_and_key_and_off_the_path_of_requests(
+    checking: ApiKeyVerifier, scoring_db: Database, today: MachineClock
+) -> None:
+    key, other = await add(scoring_db), await add(scoring_db, OTHER)
+
+    async def used_at() -> list[datetime | None]:
+        async with scoring_db.sessions.begin() as session:
+            known = {each.id: each.used_at for each in await api_keys.load_all(session)}
+        return [known[key.id], known[other.id]]
+
+    today.at = at = datetime(2026, 11, 17, 9, 15, tzinfo=UTC)
+    for _ in range(3):
+        await checking.admit(request("/v1/nps"), TOKEN)
+    with pytest.raises(Forbidden):
+        await checking.admit(request("/v1/nps") | {"method": "DELETE"}, OTHER)
+    assert await used_at() == [None, None]
+    await checking.uses.store()
+    assert await used_at() == [at.replace(minute=0), None], "what is refused is no use"
+    async with scoring_db.sessions.begin() as session:
+        await fetch(session, "UPDATE api_keys SET used_at = NULL")
+    today.after(minutes=44)
+    await checking.admit(request("/v1/nps"), TOKEN)
+    await checking.uses.store()
+    assert await used_at() == [None, None], "a second write in the hour"
+    today.after(minutes=1)
+    await checking.admit(request("/v1/nps"), TOKEN)
+    async with scoring_db.sessions.begin() as session:
+        await fetch(session, "ALTER TABLE api_keys RENAME TO away")
+    with pytest.raises(Exception, match="api_keys"):
+        await checking.uses.store()
+    async with scoring_db.sessions.begin() as session:
+        await fetch(session, "ALTER TABLE away RENAME TO api_keys")
+    await checking.uses.store()
+    assert await used_at() == [at.replace(hour=10, minute=0), None]
+    async with scoring_db.sessions.begin() as session:
+        await api_keys.store_uses(session, {key.id: at})
+    assert await used_at() == [at.replace(hour=10, minute=0), None], "another process was slower"
 
 
 async def test_revoked_key_works_for_five_seconds_at_most(

@@ -16,8 +16,9 @@ from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.web import routes
 from shared.web.api_keys.scopes import is_limited, limitable, needed_scope
-from tests.integration.deploy.test_api_keys import SCORING, Stand, earshot, stand
+from tests.integration.deploy.test_api_keys import NOWHERE, SCORING, TRIGGER, Stand, earshot, stand
 from tests.integration.scoring.stand import Scoring, call_for
+from tests.integration.trigger.test_programs import apply
 
 __all__ = ["stand"]  # the fixture
 
@@ -60,6 +61,7 @@ async def two(scoring: Scoring) -> Two:
 
 @pytest.mark.parametrize("service", Service)
 async def test_limited_key_is_refused_where_a_route_is_for_all_programs(stand: Stand, service: Service) -> None:
+    await applied(stand, OWN.id)
     whole, _ = await stand.key(*KeyScope)
     limited, _ = await stand.key(*KeyScope, programs=[OWN.id])
     for method, path in stand.requests(service):
@@ -141,7 +143,33 @@ async def test_process_of_a_version_that_knows_no_limits_finds_no_scope_in_a_lim
     assert json.dumps(sorted(row["scopes"])).count("@cafe") == len(limitable())
 
 
+async def applied(stand: Stand, *programs: str) -> None:
+    for program in programs:
+        await apply(stand.databases[TRIGGER], program)
+
+
+async def test_command_refuses_a_program_that_there_is_not_and_names_those_that_there_are(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = ("--scope", "calls:work", "--program")
+    refused = await earshot("create", "Shop", *limit, "nosuch")
+    assert (refused.exit_code, refused.stderr) == (1, "earshot: there is no program nosuch; there are: none\n")
+    await applied(stand, "cafe", "bar")
+    refused = await earshot("create", "Shop", *limit, "Cafe", "--program", "bar", "--program", "nosuch")
+    assert refused.stderr == "earshot: there is no program Cafe, nosuch; there are: bar, cafe\n"
+    assert await stand.rows(SCORING, "SELECT FROM api_keys") == []
+    known_by_answers = "INSERT INTO programs (id, version, document) VALUES ('closed', 1, '{}')"
+    await stand.rows(SCORING, known_by_answers)
+    assert (await earshot("create", "Shop", *limit, "closed")).exit_code == 0
+    monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", NOWHERE)
+    away = await earshot("create", "Shop", *limit, "cafe")
+    assert (away.exit_code, away.stderr.startswith("earshot: trigger: PostgreSQL at ")) == (1, True)
+    assert away.stderr.endswith("; the key was not created\n")
+    assert len(await stand.rows(SCORING, "SELECT FROM api_keys")) == 1
+
+
 async def test_command_limits_a_key_and_refuses_scopes_that_are_for_all_programs(stand: Stand) -> None:
+    await applied(stand, "cafe", "bar")
     made = await earshot("create", "Cafe Calls", "--scope", "calls:work", "--program", "cafe", "--program", "bar")
     assert "calls:work@bar calls:work@cafe" in made.output
     assert "calls:work@bar calls:work@cafe" in (await earshot("list")).output

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import httpx2
+from uuid_utils.compat import uuid7
 
 from services.scoring.config import ScoringSettings
 from services.scoring.main import run
 from shared import runtime
 from shared.clock import ManualClock
 from shared.contract import cloudevents
+from shared.contract.api_keys import KeyScope, NewKey, digest, new_token
 from shared.contract.events import NpsUpdated, Payload, SurveyAnswered
 from shared.contract.vocabulary import Service
+from shared.database import api_keys
+from shared.database.db import Database
 from shared.messaging import codec
 from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext
@@ -38,6 +43,27 @@ async def test_request_becomes_an_answer_and_a_published_score(urls: Mapping[str
         stop.set()
     await log.close()
     assert {payload.type for payload in seen} == {"survey.answered", "nps.updated"}
+
+
+async def test_use_of_a_key_is_stored_also_when_the_service_stops_soon(
+    urls: Mapping[str, str], scoring_db: Database
+) -> None:
+    log, stop, token = open_log(urls["transport"]), asyncio.Event(), new_token([Service.SCORING])
+    async with scoring_db.sessions.begin() as session:
+        await api_keys.add(session, NewKey(uuid7(), "bi", digest(token), frozenset([KeyScope.SCORES_READ]), None))
+    listener = runtime.listen("127.0.0.1", 0, setting="EARSHOT_SCORING_PORT")
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = ScoringSettings.model_validate({"link_keys": "k1:a secret"})
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(run(settings, ServiceContext(urls["scoring"], log, ManualClock(NOW), stop, listener)))
+        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, base_url=address) as machine:
+            assert (await machine.get("/v1/nps")).status_code == 200
+        stop.set()
+    await log.close()
+    async with scoring_db.sessions.begin() as session:
+        [key] = await api_keys.load_all(session)
+    assert key.used_at is not None
+    assert timedelta(0) <= datetime.now(UTC) - key.used_at < timedelta(hours=2)
 
 
 async def read_until_scored(url: str) -> list[Payload]:

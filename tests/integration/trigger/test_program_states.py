@@ -18,6 +18,7 @@ from shared.contract.events import ContactAttempted, ProgramPublished
 from shared.contract.vocabulary import AttemptState, ChannelKind, ProgramState, Service
 from shared.database.audit.rows import Actor, ActorKind
 from shared.database.db import Database
+from tests.audit import ended
 from tests.integration.trigger.samples import NOW, SETTINGS, body, decide, decided, later, published, purchase, reasons
 from tests.integration.trigger.test_feedback import handle
 from tests.integration.trigger.test_programs import apply, requests
@@ -167,7 +168,13 @@ async def test_messages_that_left_after_the_stop_are_counted_once(trigger_db: Da
     assert (await states(trigger_db))["shop"].handed_over == 0
 
 
-async def test_the_api_says_and_sets_the_state(client: httpx2.AsyncClient) -> None:
+async def test_program_that_was_never_switched_is_on_and_is_not_switched_on(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    assert await turn(trigger_db, "shop", ProgramState.ON) == []
+    assert await states(trigger_db) == {}
+
+
+async def test_the_api_says_and_sets_the_state(client: httpx2.AsyncClient, installed: Database) -> None:
     (program,) = (await client.get("/v1/programs")).json()["programs"]
     assert program["state"] == "on"
     pressed = await client.post("/v1/programs/after-purchase/state", json={"state": "off"})
@@ -175,6 +182,9 @@ async def test_the_api_says_and_sets_the_state(client: httpx2.AsyncClient) -> No
     assert (await client.get("/v1/programs/after-purchase")).json()["state"] == "off"
     everything = await client.post("/v1/programs/*/state", json={"state": "stopped"})
     assert [each["state"] for each in everything.json()["programs"]] == ["stopped"]
+    again = await client.post("/v1/programs/*/state", json={"state": "stopped"})
+    assert again.json() == {"programs": []}
+    assert '"stored":false' in (await ended(installed))[-1][2]
     assert (await client.post("/v1/programs/none/state", json={"state": "off"})).status_code == 404
     assert (await client.post("/v1/programs/after-purchase/state", json={"state": "sleeping"})).status_code == 422
     assert (await client.post("/v1/programs/after-purchase/state", json={})).status_code == 422

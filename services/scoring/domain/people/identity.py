@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from services.scoring.domain.people.lookalikes import look_of
 from services.scoring.domain.people.person import LONGEST, InvalidPerson, checked_login, checked_name
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from shared.contract.vocabulary import Role
@@ -40,21 +41,22 @@ def free_login(wanted: str, *, otherwise: str, taken: Iterable[str]) -> str:
         wanted = checked_login(wanted if wanted.isprintable() else "")
     except InvalidPerson:
         wanted = otherwise
-    return _free(wanted, "-", frozenset(taken))
+    return _free(wanted, "-", frozenset(taken), form=str.casefold)
 
 
 def free_name(wanted: str, *, otherwise: str, taken: Iterable[str]) -> str:
-    """Return a name that nobody has in any case: the wanted one, or with a number after it."""
+    """Return a name that looks like nobody's: the wanted one, or with a number after it."""
     try:
         wanted = checked_name(wanted)
     except InvalidPerson:
         wanted = otherwise
-    return _free(wanted, " ", frozenset(each.casefold() for each in taken))
+    return _free(wanted, " ", frozenset(map(look_of, taken)), form=look_of)
 
 
-def _free(wanted: str, separator: str, taken: frozenset[str]) -> str:
-    if wanted.casefold() not in taken:
+def _free(wanted: str, separator: str, taken: frozenset[str], *, form: Callable[[str], str]) -> str:
+    """Return the wanted text, or the first numbered one, whose form is not taken."""
+    if form(wanted) not in taken:
         return wanted
     short = wanted[: LONGEST - 6]
     numbered = (f"{short}{separator}{number}" for number in count(2))
-    return next(each for each in numbered if each.casefold() not in taken)
+    return next(each for each in numbered if form(each) not in taken)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from services.scoring.domain.people.lookalikes import look_of
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.domain.stores.store import Store
 from shared.contract.vocabulary import EMPLOYEE_CODE, Role
@@ -85,7 +86,7 @@ def checked_login(login: str) -> str:
 def checked_name(name: str) -> str:
     """Return a name without outer spaces; raises InvalidPerson."""
     stored = " ".join(unicodedata.normalize("NFC", name).split())
-    if not stored or len(stored) > LONGEST or not stored.isprintable():
+    if not look_of(stored) or len(stored) > LONGEST or not stored.isprintable():
         raise InvalidPerson("name", gettext("a name has 1 to %(most)s characters", most=LONGEST))
     return stored
 
@@ -141,6 +142,13 @@ class KnownScopes:
     def regions(self) -> Mapping[str, str]:
         """The regions of the list, each as its own title."""
         return {name: name for name in sorted({store.region for store in self.listed if store.region})}
+
+    def lacking(self, scope: PersonScope) -> list[str]:
+        """Return the programs, the codes of stores and the regions of a scope that there are not."""
+        stores = {store.code for store in self.listed}
+        return sorted(
+            scope.programs - self.programs.keys() | scope.stores - stores | scope.regions - self.regions.keys()
+        )
 
 
 def checked_scope(

@@ -36,6 +36,12 @@ class PersonScope:
         parts = [each % {"names": " and ".join(sorted(names))} for each, names in self._parts(self.programs)]
         return ", ".join(parts) or _EVERYTHING
 
+    @property
+    def recorded(self) -> str | Mapping[str, list[str]]:
+        """What the person sees, for the audit log: the names by kind, or `everything`."""
+        kinds = {"programs": self.programs, "stores": self.stores, "regions": self.regions}
+        return {kind: sorted(names) for kind, names in kinds.items() if names} or _EVERYTHING
+
     def shown(self, titles: Mapping[str, str]) -> str:
         """Say what the person sees, in words of the current language; `titles` has those of programs by id."""
         called = [titles.get(each, each) for each in self.programs]

@@ -18,21 +18,24 @@ _START = """INSERT INTO desk_pauses (pause_id, operator, operator_id, started_at
 SELECT $1::uuid, CASE WHEN EXISTS (SELECT FROM desk_pauses WHERE operator = $2 AND ended_at IS NULL)
 THEN $2 || ' ' || $1::uuid ELSE $2 END, ($3::uuid[])[1], $4::timestamptz
 WHERE NOT EXISTS (SELECT FROM desk_pauses WHERE operator_id = ANY($3) AND ended_at IS NULL)
-ON CONFLICT DO NOTHING"""
+ON CONFLICT DO NOTHING RETURNING pause_id"""
 _DROP_OLD = "DELETE FROM desk_pauses WHERE ended_at < $1"
 
 
-async def start(session: AsyncSession, operator: Operator, *, now: datetime) -> None:
-    """Begin a pause, unless the operator pauses already, and delete all pauses that ended before `KEPT`."""
-    await db.fetch(session, _START, uuid7(), operator.name, operator.ids, now)
+async def start(session: AsyncSession, operator: Operator, *, now: datetime) -> bool:
+    """Begin a pause, and delete all pauses that ended before `KEPT`; returns False if the operator pauses already."""
+    begun = await db.fetch(session, _START, uuid7(), operator.name, operator.ids, now)
     await db.fetch(session, _DROP_OLD, now - KEPT)
+    return bool(begun)
 
 
-_END = "UPDATE desk_pauses SET ended_at = $2 WHERE operator_id = ANY($1::uuid[]) AND ended_at IS NULL"
+_END = """UPDATE desk_pauses SET ended_at = $2 WHERE operator_id = ANY($1::uuid[]) AND ended_at IS NULL
+RETURNING pause_id"""
 
 
-async def end(session: AsyncSession, operator: Operator, *, now: datetime) -> None:
-    await db.fetch(session, _END, operator.ids, now)
+async def end(session: AsyncSession, operator: Operator, *, now: datetime) -> bool:
+    """End the pause of an operator; returns False if there is none."""
+    return bool(await db.fetch(session, _END, operator.ids, now))
 
 
 _OPEN = "SELECT started_at FROM desk_pauses WHERE operator_id = ANY($1::uuid[]) AND ended_at IS NULL"

@@ -41,7 +41,8 @@ _TURN = """UPDATE people SET off_at = CASE WHEN $2 THEN coalesce(off_at, clock_t
 _STATE = "SELECT password, code_secret, revision FROM people WHERE id = $1 FOR UPDATE"
 _SET_CODES = """UPDATE people SET code_secret = $2, code_step = $3, recovery = $4::bytea[]
 WHERE id = $1 AND code_secret IS NULL RETURNING id"""
-_DROP_CODES = "UPDATE people SET code_secret = NULL, code_step = NULL, recovery = '{}' WHERE id = $1"
+_DROP_CODES = """UPDATE people SET code_secret = NULL, code_step = NULL, recovery = '{}'
+WHERE id = $1 AND code_secret IS NOT NULL RETURNING id"""
 _USE_CODE = """UPDATE people SET code_step = $2 WHERE id = $1 AND code_secret IS NOT NULL
 AND coalesce(code_step, 0) < $2 RETURNING id"""
 _USE_RECOVERY = """UPDATE people SET recovery = array_remove(recovery, $2) WHERE id = $1 AND code_secret IS NOT NULL
@@ -138,9 +139,9 @@ async def set_codes(session: AsyncSession, id_: UUID, secret: str, *, step: int,
     return bool(await db.fetch(session, _SET_CODES, id_, secret, step, list(recovery)))
 
 
-async def drop_codes(session: AsyncSession, id_: UUID) -> None:
-    """Take the second factor of a person away."""
-    await db.fetch(session, _DROP_CODES, id_)
+async def drop_codes(session: AsyncSession, id_: UUID) -> bool:
+    """Take the second factor of a person away; returns False if there is none."""
+    return bool(await db.fetch(session, _DROP_CODES, id_))
 
 
 async def use_code(session: AsyncSession, id_: UUID, step: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,15 +36,20 @@ async def of_person(session: AsyncSession, person: UUID) -> list[StaffSession]:
     return [_session(row) for row in await db.fetch(session, _OF_PERSON, person)]
 
 
-async def end(session: AsyncSession, id_: UUID, *, person: UUID) -> None:
-    if await db.fetch(session, _END, id_, person):
-        await revisions.revise(session, person)
+async def end(session: AsyncSession, id_: UUID, *, person: UUID) -> bool:
+    """End a session of a person; returns False if it has ended before."""
+    return await _ended(session, person, await db.fetch(session, _END, id_, person))
 
 
-async def end_all(session: AsyncSession, person: UUID, *, but: UUID | None = None) -> None:
-    """End all sessions of a person, `but` one."""
-    if await db.fetch(session, _END_ALL, person, but):
+async def end_all(session: AsyncSession, person: UUID, *, but: UUID | None = None) -> bool:
+    """End all sessions of a person, `but` one; returns False if there are none."""
+    return await _ended(session, person, await db.fetch(session, _END_ALL, person, but))
+
+
+async def _ended(session: AsyncSession, person: UUID, rows: Sequence[db.Row]) -> bool:
+    if rows:
         await revisions.revise(session, person)
+    return bool(rows)
 
 
 async def forget_ended(session: AsyncSession) -> int:

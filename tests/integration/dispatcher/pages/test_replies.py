@@ -15,6 +15,7 @@ from services.dispatcher.jobs.receipts import BounceReader
 from shared import metrics
 from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import ChannelKind, Service
+from tests.audit import ended
 from tests.fakes import Imap, imap
 from tests.integration.dispatcher.channels.test_bounces import reader, reference_of, report
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
@@ -75,10 +76,13 @@ async def test_reply_marked_as_read_is_shown_only_on_request(
     for _ in range(2):
         assert (await client.post(f"/replies/{kept['id']}/read")).status_code == 303
     assert (await client.post(f"/replies/{uuid4()}/read")).status_code == 303
+    assert [row[2] for row in await ended(chain.database)] == ["{}", *['{"stored":false}'] * 2]
     assert "Where is my parcel?" not in (await client.get("/replies")).text
     assert "Where is my parcel?" in (await client.get("/replies?read=true")).text
     await undo(client, (await client.get("/replies")).text)
     assert "Where is my parcel?" in (await client.get("/replies")).text
+    await client.post(f"/replies/{kept['id']}/unread")
+    assert [row[2] for row in await ended(chain.database)][-2:] == ["{}", '{"stored":false}']
 
 
 async def test_request_to_unsubscribe_by_mail_suppresses_mails(chain: Chain, server: Imap) -> None:

@@ -14,6 +14,7 @@ from services.dispatcher.domain.receipts import ReceiptKind
 from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import fetch
+from tests.audit import ended
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
 from tests.integration.dispatcher.test_stopped_programs import publish
@@ -55,7 +56,10 @@ async def test_staff_release_a_suppression_on_its_page(chain: Chain, client: htt
     (row,) = await chain.rows("SELECT id FROM suppressions")
     lifted = await client.post(f"/suppressions/{row['id']}/release")
     assert "Nobody yet" in lifted.text
+    assert (await client.post(f"/suppressions/{row['id']}/release")).status_code == 200
     assert len(await chain.published("respondent.released")) == 1
+    assert [act[2] for act in await ended(chain.database)] == ["{}", '{"stored":false}']
+    assert (await client.get("/suppressions")).text.count("a suppression was lifted") == 1
 
 
 async def test_page_says_the_title_of_the_program_and_its_id_where_it_has_none(

@@ -72,10 +72,10 @@ async def test_import_names_everybody_of_the_file_and_a_check_of_it_nobody(
     assert check == ("POST /people/import", None, '{"stored":false}', 200)
     details = json.loads(import_[2])
     assert (import_[1], details["added"], details["changed"], details["stored"]) == (None, 2, 1, True)
-    assert [each.partition(": ")[2] for each in details["people"]] == [
-        "manager; sees everything",
-        "operator; sees everything",
-        "administrator, supervisor; sees everything",
+    assert [(each["roles"], each["sees"], each["changed"]) for each in details["people"]] == [
+        (["manager"], "everything", []),
+        (["operator"], "everything", []),
+        (["administrator", "supervisor"], "everything", []),
     ]
 
 

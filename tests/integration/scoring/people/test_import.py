@@ -89,6 +89,7 @@ boris,Boris,astronaut
 carl,Admin Petrova,operator
 admin,Admin Petrova,operator
 dora,Dora,operator
+dina,D\u043era,operator
 """
 
 
@@ -105,6 +106,7 @@ async def test_bad_lines_are_named_and_nothing_is_stored_unless_the_good_ones_ar
         "6": f"astronaut is no role; roles are {', '.join(Role)}",
         "7": "admin has this name already",
         "8": "nobody else who can log in is an administrator",
+        "10": "the name of dora looks the same, but for spaces or letters of another alphabet",
     }
     assert "because lines are bad" in await stored(admin, BAD.encode())
     assert "Dora" not in (await admin.get("/people")).text

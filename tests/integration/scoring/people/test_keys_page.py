@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from playwright.async_api import Browser
 from uuid_utils.compat import uuid7
 
@@ -41,7 +42,7 @@ async def key_of(scoring: Scoring, name: str) -> tuple[UUID, str]:
 
 
 async def test_administrator_sees_who_made_a_key_and_revokes_it_after_a_question(
-    web: httpx2.AsyncClient, scoring: Scoring
+    web: httpx2.AsyncClient, scoring: Scoring, app: FastAPI
 ) -> None:
     id_, token = await key_of(scoring, "bi")
     await joined(web, scoring, "admin", Role.ADMINISTRATOR)
@@ -53,6 +54,9 @@ async def test_administrator_sees_who_made_a_key_and_revokes_it_after_a_question
     assert ("Revoke the key “bi”?" in asked, f"earshot keys revoke {id_}" in asked) == (True, True)
     with_key = {"authorization": f"Bearer {token}"}
     assert (await web.get("/v1/nps", headers=with_key)).status_code == 200
+    assert page.count('<time datetime="') == 1
+    await app.state.keys.uses.store()
+    assert (await web.get(PAGE)).text.count('<time datetime="') == 2, "when it was made, and when it was used last"
     pressed = await web.post(f"{PAGE}/{id_}/revoke")
     assert (pressed.status_code, pressed.headers["location"]) == (303, PAGE)
     page = (await web.get(PAGE)).text

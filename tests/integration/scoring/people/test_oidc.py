@@ -121,6 +121,17 @@ async def test_local_account_is_never_taken_for_the_same_person(
     assert (await web.get("/people", headers={"accept": "*/*"})).status_code == 403
 
 
+async def test_name_that_looks_like_that_of_another_gets_a_number(
+    web: httpx2.AsyncClient, opened: Open, fake: FakeProvider, scoring: Scoring
+) -> None:
+    async with opened() as local:
+        await joined(local, scoring, "olga", Role.ADMINISTRATOR)
+    fake.claims = {"name": "\u041elga Petrova"}
+    assert (await enter_with(web, fake)).status_code == 303
+    names = {name for name, _ in (await people(scoring)).values()}
+    assert names == {"Olga Petrova", "\u041elga Petrova 2"}
+
+
 async def test_same_subject_of_another_provider_is_another_person(
     web: httpx2.AsyncClient, fake: FakeProvider, other: FakeProvider, scoring: Scoring
 ) -> None:
@@ -147,8 +158,16 @@ async def test_limits_of_the_groups_are_what_the_person_sees(
     web: httpx2.AsyncClient, other: FakeProvider, scoring: Scoring
 ) -> None:
     other.claims = {"realm_access": {"roles": ["nps-supervisors", "east"]}}
-    await come_back(web, other.agree(await begin(web, "other")), "other")
+    with structlog.testing.capture_logs() as logs:
+        await come_back(web, other.agree(await begin(web, "other")), "other")
     assert await _scopes(scoring) == ["programs returns, regions East"]
+    [warning] = [line for line in logs if line["event"] == "log_in.scope_unknown"]
+    assert (warning["provider"], warning["unknown"]) == ("other", ["East", "returns"]), "a warning alone"
+    insert = "INSERT INTO programs (id, version, document) VALUES ('returns', 1, '{}')"
+    await scoring.rows(insert)
+    with structlog.testing.capture_logs() as logs:
+        await come_back(web, other.agree(await begin(web, "other")), "other")
+    assert [line["unknown"] for line in logs if line["event"] == "log_in.scope_unknown"] == [["East"]]
     other.claims = {"realm_access": {"roles": ["nps-supervisors"]}}
     await come_back(web, other.agree(await begin(web, "other")), "other")
     assert await _scopes(scoring) == ["everything"]

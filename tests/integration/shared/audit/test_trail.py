@@ -15,6 +15,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.types import Scope
 
+from shared.clock import utc_now
 from shared.config import Settings
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
@@ -29,7 +30,7 @@ from shared.web.audit import trail
 from shared.web.audit.acts import acted_by, note
 from shared.web.audit.trail import AuditTrail
 from shared.web.problems import Conflict, Forbidden, Problem, TooManyRequests, Unauthorized
-from shared.web.staff.gate import StaffAccess, utc_now
+from shared.web.staff.gate import StaffAccess
 from shared.web.staff.tickets import Ticket
 from tests.audit import audit_rows
 from tests.staff import sees_everything
