@@ -109,9 +109,8 @@ WHERE t.task_id = $1 AND {SEEN.format("$2", "$3")}"""  # noqa: S608 - constants 
 
 
 async def load(session: AsyncSession, task_id: UUID, *, scope: StaffScope = WHOLE) -> CallTask | None:
-    """Return a task, None where there is none in the scope."""
-    rows = await db.fetch(session, _LOAD, task_id, *scope.arguments)
-    return of_row(rows[0]) if rows else None
+    """Return a task, None where there is none in the scope that can be read."""
+    return next(iter(of_rows(await db.fetch(session, _LOAD, task_id, *scope.arguments))), None)
 
 
 _ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, operator_id, at, note)
@@ -186,13 +185,17 @@ async def keep(session: AsyncSession, task_id: UUID, operator: Operator, *, leas
     return bool(await db.fetch(session, _KEEP, task_id, operator.ids, lease))
 
 
-_GIVE_BACK = """UPDATE call_tasks SET leased_by = NULL, leased_by_id = NULL, lease_until = NULL, taken_from = NULL
-WHERE task_id = $1 AND leased_by_id = ANY($2::uuid[]) AND lease_until IS NOT NULL"""
+_GIVE_BACK = f"""UPDATE call_tasks t SET leased_by = NULL, leased_by_id = NULL, lease_until = NULL, taken_from = NULL
+FROM invitations i WHERE t.leased_by_id = ANY($1::uuid[]) AND t.lease_until IS NOT NULL AND i.id = t.invitation_id
+AND ({SEEN.format("$2", "$3")}) IS NOT TRUE RETURNING t.task_id"""  # noqa: S608 - constants only
 
 
-async def give_back(session: AsyncSession, task_id: UUID, operator: Operator) -> None:
-    """End the lease of a call, if the operator holds it: another may take it at once."""
-    await db.fetch(session, _GIVE_BACK, task_id, operator.ids)
+async def give_back_unseen(session: AsyncSession, operator_ids: Sequence[UUID], *, scope: StaffScope) -> list[UUID]:
+    """End the leases of the calls that an operator holds and that are not in the scope: others may take them at once.
+
+    Returns the ids of the calls.
+    """
+    return [row["task_id"] for row in await db.fetch(session, _GIVE_BACK, list(operator_ids), *scope.arguments)]
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until
