@@ -55,9 +55,10 @@ from shared.database.db import Sessions
 from shared.languages import formats
 from shared.languages.current import gettext, language_name
 from shared.web.audit.acts import note
+from shared.web.audit.trail import actor_of
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
-from shared.web.staff.tickets import person_name, staff_scope
+from shared.web.staff.tickets import person_name, signed_in, staff_scope
 from shared.zones import current_zone
 
 
@@ -191,7 +192,9 @@ class Desk:
             task = await calls.load(session, task_id, scope=scope)
             held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
             if task is None:
-                await calls.give_back_unseen(session, operator.ids, scope=scope)
+                await calls.give_back_unseen(
+                    session, operator.ids, scope=scope, of=actor_of(request.scope, signed_in.get())
+                )
         holder = task.held_by.name if task and task.held_by else None
         return {"held": held, "holder": holder, "there": task and there(task, now)}
 

@@ -55,3 +55,4 @@ _EVERYTHING = mark("everything")
 
 
 EVERYTHING = PersonScope()
+NOTHING = StaffScope(programs=frozenset())

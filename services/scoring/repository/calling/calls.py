@@ -15,6 +15,8 @@ from shared.contract.events import CallRequested, CallRetry, CallWithdrawn
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import CallOutcome, Service, UnansweredCall
 from shared.database import db
+from shared.database.audit import chain
+from shared.database.audit.rows import Actor, NewRow, Stage
 from shared.database.isolated import isolated
 from shared.locales import primary_language
 
@@ -190,12 +192,17 @@ FROM invitations i WHERE t.leased_by_id = ANY($1::uuid[]) AND t.lease_until IS N
 AND ({SEEN.format("$2", "$3")}) IS NOT TRUE RETURNING t.task_id"""  # noqa: S608 - constants only
 
 
-async def give_back_unseen(session: AsyncSession, operator_ids: Sequence[UUID], *, scope: StaffScope) -> list[UUID]:
+async def give_back_unseen(
+    session: AsyncSession, operator_ids: Sequence[UUID], *, scope: StaffScope, of: Actor
+) -> None:
     """End the leases of the calls that an operator holds and that are not in the scope: others may take them at once.
 
-    Returns the ids of the calls.
+    The audit log gets a row for each, as the operator's.
     """
-    return [row["task_id"] for row in await db.fetch(session, _GIVE_BACK, list(operator_ids), *scope.arguments)]
+    given_back = await db.fetch(session, _GIVE_BACK, list(operator_ids), *scope.arguments)
+    if given_back:
+        rows = [NewRow(Stage.ENDED, of, "POST /desk/{task_id}/keep", str(each["task_id"])) for each in given_back]
+        await chain.append(session, rows)
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until
