@@ -132,6 +132,9 @@ async def record_answer(  # noqa: PLR0913 - an answer, and by whom
     sessions: Sessions, writer: Writer, task: CallTask, said: CallAnswer, *, operator: Operator, at: datetime
 ) -> DeskAnswerOut:
     """Record what a respondent said in a call and close the call; raises a Problem if it is refused."""
+    if task.kind is TaskKind.CALLBACK and (said.extra or said.reasons):
+        detail = "The customer asked for this call, which asks for no reasons and no answers to questions."
+        raise Unprocessable(INVALID_REQUEST, f"`{'extra' if said.extra else 'reasons'}`: {detail}")
     if said.extra or said.reasons:
         async with sessions.begin() as session:
             known = await invitations.load(session, [task.invitation_id])
