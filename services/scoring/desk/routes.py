@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
@@ -53,7 +54,7 @@ from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.languages import formats
-from shared.languages.current import gettext, language_name
+from shared.languages.current import current, gettext, language_name
 from shared.web.audit.acts import note
 from shared.web.audit.trail import actor_of
 from shared.web.problems import Conflict, Unprocessable
@@ -187,7 +188,7 @@ class Desk:
         operator, now, scope = operator_in(request), self.clock.now(), staff_scope.get()
         async with self.sessions.begin() as session:
             if task_id == PRACTICE:
-                made_up = await practice_call(session, within=scope.arguments[0], now=now)
+                made_up = await self._made_up(session)
                 return {"held": True, "holder": None, "there": made_up and there(made_up[0], now)}
             task = await calls.load(session, task_id, scope=scope)
             held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
@@ -202,11 +203,17 @@ class Desk:
         scope = staff_scope.get()
         async with self.sessions.begin() as session:
             if task_id == PRACTICE:
-                made_up = await practice_call(session, within=scope.arguments[0], now=self.clock.now())
-                return made_up or (None, None)
+                return await self._made_up(session) or (None, None)
             task = await calls.load(session, task_id, scope=scope)
             known = await invitations.load_readable(session, [task.invitation_id]) if task else {}
         return task, known.get(task.invitation_id) if task else None
+
+    async def _made_up(self, session: AsyncSession) -> tuple[CallTask, Invitation] | None:
+        """Make up a call to practise with, in the languages in which the person takes calls: first that of the page."""
+        own, page = await spoken_languages(session), current.get().locale.language
+        languages = [page] if own is None else sorted(own, key=lambda language: language != page)
+        within, now = staff_scope.get().arguments[0], self.clock.now()
+        return await practice_call(session, within=within, languages=languages, now=now)
 
     async def _not_saved(self, request: Request, task_id: UUID, typed: Typed, *, said: str) -> Response:
         """Respond 409 with what was typed, so that it can be copied, and with who has the call."""
