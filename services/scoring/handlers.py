@@ -15,13 +15,14 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.answers import calls
+from services.scoring.answers import calls, quote_consents
 from services.scoring.answers.record import answered_series, invited_series
 from services.scoring.domain.dimensions import BucketKey, DimensionValue, counted_dimensions, segment_values
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.score import Tally
 from services.scoring.domain.webhooks import FORWARDED, LINK_READY
 from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
+from services.scoring.repository.comments import quotes
 from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.retention import limits
 from services.scoring.repository.scores import buckets, dimensions, journeys
@@ -270,10 +271,12 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     respondents = [each.respondent_id for each in erased]
     confirmed = [await customer_data.confirm_erasure(session, each) for each in respondents]
     ids = await erasure.lock_invitations(session, respondents)
+    quoted = await quotes.quotable(session, ids)
     await calls.erase(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     answered = await erasure.answers_of(session, ids)
     await webhooks.delete_deliveries(session, invitations=[*ids, *answered], respondents=respondents)
+    await quote_consents.end(session, quoted.values(), at=now)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])
     await chain.forget(session, respondents)
     await outbox.add(session, [cloudevents.new(each, service=Service.SCORING, at=now) for each in confirmed])

@@ -694,8 +694,9 @@ class QuoteConsentChanged(InvitationPayload):
     """A respondent allowed that the comment of an answer is quoted, by this `name` or without one, or took that back.
 
     The last event of an answer holds for all words that its respondent wrote, not for those that an operator typed;
-    without one, nothing may be quoted. The name is null where
-    no consent is given, and if it is given without a name. Of an anonymous answer all ids are made up.
+    without one, nothing may be quoted. There is one, too, when the answer is deleted, erased or found suspect (`given`
+    is false), and when a suspect one with a consent counts again. The name is null where no consent is given, and if
+    it is given without a name. Of an anonymous answer all ids are made up.
     """
 
     type = "quote.consent_changed"

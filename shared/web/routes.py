@@ -215,7 +215,7 @@ _BY_PATH = {prefix.path: prefix for prefix in TABLE}
 # What staff and keys change is written to the audit log, but for this:
 UNRECORDED = {
     "/v1/events": "every event is stored with what was decided",
-    "/desk/{task_id}/keep": "keeps a call reserved while its page is open",
+    "/desk/{task_id}/keep": "keeps a call reserved while its page is open; a call that it gives back is recorded",
     "/login/renew": "sends a form again, to a path that is recorded",
 }
 # What is read and yet written there, because many rows leave at once:

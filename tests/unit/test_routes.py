@@ -153,7 +153,8 @@ def test_every_act_on_a_page_for_staff_is_undone_or_asks_first(apps: Mapping[Ser
 
 
 def test_every_act_of_the_audit_log_is_said_in_words(apps: Mapping[Service, FastAPI]) -> None:
-    assert ACTIONS.keys() == {each.action for app in apps.values() for each in RecordedRoutes(app).all}
+    recorded = {each.action for app in apps.values() for each in RecordedRoutes(app).all}
+    assert ACTIONS.keys() == recorded | {"POST /desk/{task_id}/keep"}, "which is recorded where it gives a call back"
 
 
 def test_every_export_is_recorded(apps: Mapping[Service, FastAPI]) -> None:

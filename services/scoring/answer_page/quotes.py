@@ -10,15 +10,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import publishing
-from services.scoring.domain.comments.quotes import NamedBy, first_name, has_quotable_words, name_of
-from services.scoring.domain.invitations import Answer, Invitation
+from services.scoring.answers.quote_consents import changed
+from services.scoring.domain.comments.quotes import NamedBy, QuotedAnswer, first_name, has_quotable_words, name_of
+from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations
 from services.scoring.repository.comments import quotes
 from services.scoring.web import texts
-from shared.contract import cloudevents
-from shared.contract.cloudevents import Event
-from shared.contract.events import Payload, ProgramRef, QuoteConsentChanged
-from shared.contract.vocabulary import Service
 
 
 class NothingToQuote(Exception):
@@ -73,22 +70,7 @@ async def change(session: AsyncSession, invitation_id: UUID, sent: Mapping[str, 
     elif answer is not None:
         await quotes.withdraw(session, answer.answer_id, at=at)
     if invitation is not None and answer is not None and name != before:
-        await publishing.publish(session, [_changed(invitation, answer, name, at=at)])
-
-
-def _changed(invitation: Invitation, answer: Answer, name: str | None, *, at: datetime) -> Event[Payload]:
-    """Return the event that a consent gives this name, "" for none, or that there is no consent any more: None."""
-    payload = QuoteConsentChanged(
-        respondent_id=invitation.respondent_id,
-        invitation_id=answer.answer_id if invitation.anonymous else invitation.id,
-        customer_id=invitation.customer_id,
-        answer_id=answer.answer_id,
-        program=ProgramRef(id=invitation.program, version=invitation.program_version, title=invitation.program_title),
-        given=name is not None,
-        name=name or None,
-        at=at,
-    )
-    return cloudevents.new(payload, service=Service.SCORING, at=at)
+        await publishing.publish(session, [changed(QuotedAnswer.of(invitation, answer), name, at=at)])
 
 
 def _wording(invitation: Invitation) -> str:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring.answers import callbacks, calls, publishing
+from services.scoring.answers import callbacks, calls, publishing, quote_consents
 from services.scoring.domain.alerts import is_reported
 from services.scoring.domain.answer_form import Submission, read_form
 from services.scoring.domain.answers import AnswerVersion, Entry, Refusal, amended, suspicion
@@ -106,7 +106,10 @@ async def _record(
         answers.add_statement(batch.versions),
         _counters_statement([version for version in batch.versions if version.invitation.counted]),
         *publishing.publish_statements(
-            [_event(version) for version in batch.versions] + _anonymous(batch.versions) + _alerts(batch.versions)
+            [_event(version) for version in batch.versions]
+            + _anonymous(batch.versions)
+            + _alerts(batch.versions)
+            + await quote_consents.of_versions(session, batch.versions)
         ),
     )
     await calls.close_answered(session, batch.attempts)

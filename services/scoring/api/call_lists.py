@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 from io import StringIO
 from typing import Any
@@ -22,15 +21,12 @@ from services.scoring.api.answers import record_answer, record_outcome
 from services.scoring.api.call_list_schemas import CallListIn, CallListOut, GivenCall, GivenCalls
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
 from services.scoring.domain.calling.operators import Operator
-from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations
 from services.scoring.repository.calling import call_lists
 from services.scoring.web.operators import acting_operator
 from services.scoring.web.scopes import refuse_hidden
 from shared.clock import Clock
-from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
-from shared.database.isolated import bisect_failures, report_refused
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import strict_input
 from shared.web.api_keys.refusals import not_valid
@@ -127,15 +123,12 @@ class CallListsApi:
         """
         listed = await call_lists.listed(session, given.id, now=now, scope=staff_scope.get())
         due = [each for each in listed if each.state is ListedState.TO_CALL]
-        surveys = await bisect_failures([each.task.invitation_id for each in due], partial(_invitations, session))
-        calls: list[GivenCall] = []
-        for each, survey in zip(due, surveys, strict=True):
-            if isinstance(survey, Exception):
-                report_refused("stored_invitation", survey, service=Service.SCORING, task_id=str(each.task.task_id))
-                continue
-            more = {"program": each.program, "until": each.until}
-            calls.append(GivenCall.of(each.task, survey, operator=given.centre, now=now, **more))
-        return calls
+        surveys = await invitations.load_readable(session, [each.task.invitation_id for each in due])
+        return [
+            GivenCall.of(each.task, survey, operator=given.centre, now=now, program=each.program, until=each.until)
+            for each in due
+            if (survey := surveys.get(each.task.invitation_id))
+        ]
 
     async def _call(self, list_id: UUID, task_id: UUID, request: Request) -> tuple[Operator, ListedCall]:
         """Return the centre, and a call of its list."""
@@ -156,11 +149,6 @@ class CallListsApi:
             if given is None or given.owner_id != owner_id:
                 raise NotFound("No such list")
             yield session, given
-
-
-async def _invitations(session: AsyncSession, ids: Sequence[UUID]) -> list[Invitation]:
-    known = await invitations.load(session, ids)
-    return [known[each] for each in ids]
 
 
 def _cell(value: Any) -> Any:

@@ -17,8 +17,9 @@ from services.scoring.domain.journeys import SILENT
 from services.scoring.domain.score import FEW, Figure, ScoreInterval, Tally
 from services.scoring.domain.stores.names import STORE
 from services.scoring.repository.benchmarks import Benchmark
+from services.scoring.repository.programs import read_reasons
 from services.scoring.web import rendering
-from shared.contract.events import PlanStep, Reasons
+from shared.contract.events import PlanStep
 from shared.contract.vocabulary import Category, ChannelKind, category_of
 from shared.languages import formats
 from shared.languages.current import gettext
@@ -275,7 +276,7 @@ def comments_row(score: ScoreData, query: DashboardQuery, *, now: datetime) -> C
 
 def _comment(row: asyncpg.Record, score: ScoreData, now: datetime) -> CommentRow:
     store, texts = row["segments"].get(STORE), score.reason_texts
-    category, own = category_of(row["score"]), Reasons.model_validate(row["texts"])
+    category, own = category_of(row["score"]), read_reasons(row["texts"], of=str(row["answer_id"]))
     praise = category is Category.PROMOTER
     return CommentRow(
         score=row["score"],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.desk.page import LABELS
+from services.scoring.desk.page import label_of
 from services.scoring.repository import customers
 from services.scoring.web.customer_data import places
 from services.scoring.web.dimension_names import dimension_name
@@ -50,7 +50,7 @@ def _entries(rows: Mapping[str, Sequence[Row]]) -> Iterator[Entry]:
         due = gettext("A call back is due") if row["kind"] == "callback" else gettext("A call is due")
         yield Entry(row["due_at"], Kind.CALL, due, dict(row))
     for row in rows["call_attempts"]:
-        result = lookup(LABELS[row["disposition"]])
+        result = lookup(label_of(row["disposition"]))
         called = gettext("Called by %(operator)s: %(result)s", operator=row["operator"], result=result)
         called += f", {quoted(row['note'])}" if row["note"] else ""
         yield Entry(row["at"], Kind.CALL, called, dict(row))

@@ -52,6 +52,9 @@ DELAYS = [
 NOTICES = {
     "none": mark("No call is due at the moment."),
     "taken": mark("Another operator has this call, or it is over. Take the next one."),
+    "unreadable": mark(
+        "This call is due, but this release of Earshot cannot read it. It waits: tell whoever runs Earshot."
+    ),
     "lost": mark("Not saved: another operator has this call, or it is over. What you typed is below."),
     "over": mark("Not saved: the survey was withdrawn or is over. What you typed is below."),
     "long": mark("Not saved: the text is too long, there is room for 4000 characters. Shorten it and save again."),
@@ -63,6 +66,11 @@ NOTICES = {
     "name": mark("Enter your name first."),
     "paused": mark("You pause: end the pause to take a call."),
 }
+
+
+def label_of(disposition: str) -> str:
+    """Return the label of an outcome; one of another release is shown as it is stored."""
+    return LABELS.get(disposition, disposition)
 
 
 def done_notice(
@@ -183,7 +191,7 @@ def _summary(task: CallTask, invitation: Invitation) -> str:
 def attempt_line(attempt: Row, now: datetime) -> dict[str, Any]:
     return {
         "at": rendering.moment(attempt["at"], current_zone.get(), now=now),
-        "outcome": LABELS[attempt["disposition"]],
+        "outcome": label_of(attempt["disposition"]),
         "operator": attempt["operator"],
         "note": attempt["note"],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.scoring.desk.page import LABELS
+from services.scoring.desk.page import label_of
 from services.scoring.domain.calls import masked
 from services.scoring.repository.calling import promised_calls
 from services.scoring.web import rendering
@@ -24,7 +25,7 @@ from shared.zones import current_zone, time_zone
 SHOWN_FOR = timedelta(days=30)
 LIMIT = 300
 SOON = timedelta(hours=1)  # a call that is due for less is not late
-_ENDED = {
+_ENDED: Mapping[str, str] = {
     CallOutcome.ANSWERED: mark("called"),
     CallOutcome.REFUSED: mark("they did not want to talk"),
     CallOutcome.UNREACHABLE: mark("nobody was reached"),
@@ -96,8 +97,8 @@ def _line(row: Row, now: datetime) -> dict[str, Any]:
         "ends_before": row["due_at"] >= row["expires_at"],
         "until": rendering.moment(row["expires_at"], zone, now=now),
         "holder": row["holder"] if is_open else None,
-        "state": _ENDED[CallOutcome(row["outcome"])] if row["outcome"] else _HELD,
-        "last": row["disposition"] and LABELS[row["disposition"]],
+        "state": _ENDED.get(row["outcome"], row["outcome"]) if row["outcome"] else _HELD,
+        "last": row["disposition"] and label_of(row["disposition"]),
         "operator": row["operator"],
         "at": row["at"] and rendering.moment(row["at"], current_zone.get(), now=now),
         "note": row["note"],

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
@@ -41,21 +42,24 @@ from services.scoring.desk.page import (
 )
 from services.scoring.desk.practice import PRACTICE, practice_call
 from services.scoring.domain.answers import Refusal
+from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations, programs
 from services.scoring.repository.calling import call_queue, calls, pauses
 from services.scoring.web import forms, rendering
 from services.scoring.web.scopes import spoken_languages
+from services.scoring.web.taking import NoCall, TakenCall, take_call
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.languages import formats
-from shared.languages.current import gettext, language_name
+from shared.languages.current import current, gettext, language_name
 from shared.web.audit.acts import note, note_unchanged
+from shared.web.audit.trail import actor_of
 from shared.web.problems import Conflict, Unprocessable
 from shared.web.staff.menu import StaffPages
-from shared.web.staff.tickets import person_name, staff_scope
+from shared.web.staff.tickets import person_name, signed_in, staff_scope
 from shared.zones import current_zone
 
 
@@ -85,8 +89,10 @@ class Desk:
 
     async def show_call(self, request: Request, task_id: UUID) -> Response:
         task, invitation = await self._load(task_id)
-        if task is None or invitation is None or not is_of(task, operator_at_desk(request)):
+        if task is None or not is_of(task, operator_at_desk(request)):
             return _to_desk("no_practice" if task_id == PRACTICE else "taken")
+        if invitation is None:
+            return _to_desk("unreadable")
         return await self._page(request, task, invitation, typed=saved_in(task, invitation))
 
     async def take(self, request: Request) -> Response:
@@ -95,26 +101,26 @@ class Desk:
         if not operator.name:
             return _to_desk("name")
         chosen = id_of(form.get("task_id"))
-        async with self.sessions.begin() as session:
-            task = await call_queue.take(
-                session,
-                operator,
-                now=self.clock.now(),
-                lease=self.lease,
-                task_id=chosen,
-                scope=staff_scope.get(),
-                languages=await spoken_languages(session),
-            )
-            paused_at = await pauses.paused_since(session, operator) if task is None else None
-        note(task.task_id if task else None)
-        refused = "paused" if paused_at else "taken" if chosen else "none"
-        response = _to_desk(refused) if task is None else _to(f"/desk/{task.task_id}")
+        taken = await take_call(self.sessions, operator, now=self.clock.now(), lease=self.lease, task_id=chosen)
+        if isinstance(taken, TakenCall):
+            note(taken.task.task_id)
+            response = _to(f"/desk/{taken.task.task_id}")
+        else:
+            response = _to_desk(await self._why_none(taken, operator, chosen))
         if person_name() is None:
             secure = self.staff_pages.dashboard.startswith("https://")
             response.set_cookie(
                 COOKIE, quote(operator.name), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
             )
         return response
+
+    async def _why_none(self, found: NoCall, operator: Operator, chosen: UUID | None) -> str:
+        """Return which notice says why no call was taken."""
+        if found.unreadable:
+            return "unreadable"
+        async with self.sessions.begin() as session:
+            paused_at = await pauses.paused_since(session, operator)
+        return "paused" if paused_at else "taken" if chosen else "none"
 
     async def pause(self, request: Request) -> Response:
         """Begin a pause, in which `take` gives no call; one that has begun goes on."""
@@ -181,31 +187,40 @@ class Desk:
 
         A call that the operator no longer sees is given back.
         """
-        operator = operator_at_desk(request)
-        task, _ = await self._load(task_id)
-        held = task_id == PRACTICE
-        if not held:
-            async with self.sessions.begin() as session:
-                if task is None:
-                    await calls.give_back(session, task_id, operator)
-                else:
-                    held = await calls.keep(session, task_id, operator, lease=self.lease)
+        operator, now, scope = operator_at_desk(request), self.clock.now(), staff_scope.get()
+        async with self.sessions.begin() as session:
+            if task_id == PRACTICE:
+                made_up = await self._made_up(session)
+                return {"held": True, "holder": None, "there": made_up and there(made_up[0], now)}
+            task = await calls.load(session, task_id, scope=scope)
+            held = task is not None and await calls.keep(session, task_id, operator, lease=self.lease)
+            if task is None:
+                await calls.give_back_unseen(
+                    session, operator.ids, scope=scope, of=actor_of(request.scope, signed_in.get())
+                )
         holder = task.held_by.name if task and task.held_by else None
-        return {"held": held, "holder": holder, "there": task and there(task, self.clock.now())}
+        return {"held": held, "holder": holder, "there": task and there(task, now)}
 
     async def _load(self, task_id: UUID) -> tuple[CallTask | None, Invitation | None]:
         scope = staff_scope.get()
         async with self.sessions.begin() as session:
             if task_id == PRACTICE:
-                made_up = await practice_call(session, within=scope.arguments[0], now=self.clock.now())
-                return made_up or (None, None)
+                return await self._made_up(session) or (None, None)
             task = await calls.load(session, task_id, scope=scope)
-            known = await invitations.load(session, [task.invitation_id]) if task else {}
+            known = await invitations.load_readable(session, [task.invitation_id]) if task else {}
         return task, known.get(task.invitation_id) if task else None
+
+    async def _made_up(self, session: AsyncSession) -> tuple[CallTask, Invitation] | None:
+        """Make up a call to practise with, in the languages in which the person takes calls: first that of the page."""
+        own, page = await spoken_languages(session), current.get().locale.language
+        languages = [page] if own is None else sorted(own, key=lambda language: language != page)
+        within, now = staff_scope.get().arguments[0], self.clock.now()
+        return await practice_call(session, within=within, languages=languages, now=now)
 
     async def _not_saved(self, request: Request, task_id: UUID, typed: Typed, *, said: str) -> Response:
         """Respond 409 with what was typed, so that it can be copied, and with who has the call."""
         task, invitation = await self._load(task_id)
+        said = said if task is None or invitation else "unreadable"
         return await self._page(request, task, invitation, typed=typed, said=said, status=Conflict.status)
 
     async def _page(  # noqa: PLR0913 - the parts of the page
@@ -235,10 +250,9 @@ class Desk:
             stopped = await programs.stopped(session, within=scope.arguments[0])
             paused_at = await pauses.paused_since(session, operator)
         done, answered = await self._load(id_) if (id_ := id_of(query.get("task"))) else (None, None)
-        is_own = task is not None and is_of(task, operator)
         shown = (
             call_values(task, invitation, before, operator=operator, link=self.call_link, now=now)
-            if task and invitation
+            if task and invitation and is_of(task, operator)
             else None
         )
         return rendering.page(
@@ -253,8 +267,8 @@ class Desk:
             due=count_shown(counts["due"]),
             later=counts["later"] and count_shown(counts["later"]),
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], current_zone.get(), now=now),
-            call=shown if is_own else None,
-            lost=lost_values(task, invitation, typed) if not is_own and typed else None,
+            call=shown,
+            lost=lost_values(task, invitation, typed) if typed and not shown else None,
             typed=typed or Typed(),
             made=made,
             paused=paused_at and rendering.moment(paused_at, current_zone.get(), now=now),

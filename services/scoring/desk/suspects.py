@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
@@ -21,7 +22,7 @@ from services.scoring.repository.people import accounts
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.database.db import Sessions
-from shared.languages.current import gettext
+from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.web.audit.acts import note_unchanged
 from shared.web.audit.last_acts import SHOWN, LastAct, newest_acts
@@ -33,7 +34,7 @@ from shared.zones import current_zone
 
 _PAGE = "/suspects"
 LIMIT = 200
-WHY = {
+WHY: Mapping[str, str] = {
     Suspicion.CRAWLER: mark("sent by a known crawler"),
     Suspicion.TRAP: mark("an invisible button was pressed"),
     Suspicion.NO_PAGE: mark("sent without the page being shown"),
@@ -131,7 +132,8 @@ def _about(row: asyncpg.Record) -> str:
 
 
 def _why(row: dict[str, str | None]) -> str:
-    return gettext(WHY[Suspicion(row["suspicion"])]) if row["suspicion"] else gettext("not known")
+    why = WHY.get(row["suspicion"] or "")
+    return lookup(why) if why else gettext("not known")
 
 
 class ConfirmedOut(BaseModel):

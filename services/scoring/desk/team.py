@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.desk.forms import id_of, operator_at_desk
-from services.scoring.desk.page import LABELS, short_name
+from services.scoring.desk.page import label_of, short_name
 from services.scoring.desk.promised import SOON
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import masked
@@ -138,7 +138,7 @@ class Team:
         return gettext(
             "Not taken over: this call has just ended. %(name)s noted: %(outcome)s, %(time)s.",
             name=last["operator"],
-            outcome=lookup(LABELS[last["disposition"]]).lower(),
+            outcome=lookup(label_of(last["disposition"])).lower(),
             time=rendering.moment(last["at"], current_zone.get(), now=now),
         )
 

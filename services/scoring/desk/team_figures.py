@@ -19,8 +19,9 @@ from services.scoring.domain.score import FEW, adjusted_wald, nps
 from services.scoring.repository.calling import team_figures
 from services.scoring.web import rendering
 from shared.clock import Clock
-from shared.contract.vocabulary import CallDisposition, CallOutcome
+from shared.contract.vocabulary import CallDisposition, CallOutcome, Service
 from shared.database.db import Row, Sessions
+from shared.database.isolated import isolated
 from shared.languages.formats import decimal
 from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages
@@ -101,13 +102,14 @@ class TeamFigures:
 
 
 def _codes(rows: Sequence[Row]) -> tuple[Counter[Code], Counter[Code]]:
-    """Count the final and the interim codes."""
+    """Count the final and the interim codes; outcomes that cannot be read, as of another release, are left out."""
     final, interim = Counter[Code](), Counter[Code]()
     for row in rows:
-        outcome = CallOutcome(row["outcome"]) if row["outcome"] else None
-        code = code_of(outcome, {CallDisposition(each) for each in row["made"]})
-        if code is not None:
-            (final if outcome else interim)[code] += row["count"]
+        with isolated("stored_outcome", service=Service.SCORING, outcome=row["outcome"], made=row["made"]):
+            outcome = CallOutcome(row["outcome"]) if row["outcome"] else None
+            code = code_of(outcome, {CallDisposition(each) for each in row["made"]})
+            if code is not None:
+                (final if outcome else interim)[code] += row["count"]
     return final, interim
 
 

@@ -12,7 +12,9 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.answers import quote_consents
 from services.scoring.repository import withdrawals
+from services.scoring.repository.comments import quotes
 from services.scoring.repository.retention import dropping, limits
 from services.scoring.repository.retention.dropping import Page
 from services.scoring.repository.retention.limits import NIL, RetentionLimit
@@ -71,7 +73,10 @@ class AnswerRetention:
             async with self.sessions.begin() as session:
                 await self._exclude_others(session, limit)
                 page = await read(session, limit, after=after, most=BATCH)
-                deleted += await dropping.drop(session, page, are_imported=are_imported)
+                quoted = await quotes.quotable(session, page.answers)
+                dropped = await dropping.drop(session, page, are_imported=are_imported)
+                await quote_consents.end(session, [quoted[id_] for id_ in dropped if id_ in quoted], at=limit.now)
+            deleted += len(dropped)
             self.heartbeat.beat()
             after = page.last
             is_last = len(page.answers) < BATCH

@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
+from services.scoring.domain.people.person import CALL_ROLES
 from services.scoring.people.log_in import LogIn, TooManyGuesses, WrongLogIn
 from services.scoring.people.oidc.settings import ProviderSettings, issuer_label
 from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
-from shared.contract.vocabulary import Role
 from shared.database.audit.search import refusals
 from shared.languages import current as languages
 from shared.languages.current import gettext, language_name, ngettext
@@ -36,7 +36,6 @@ from shared.web.staff.tickets import Ticket, signed_in
 from shared.web.staff.zones import ZoneCookies, cookie_text
 from shared.zones import is_time_zone, time_zone_names
 
-CALL_ROLES = (Role.OPERATOR, Role.SUPERVISOR)
 _WRONG_CODE = mark("the code is another; look whether the clocks of the phone and of this machine are right")
 
 _TOLD_FOR = timedelta(days=30)  # about wrong codes

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
 from shared.database.compact_rows import COMPACT
+from shared.database.isolated import isolated
 from shared.messaging import codec
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document, program_version, program_title, locale, time_zone,
@@ -134,6 +135,16 @@ async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
     return {each.id: each for each in of_rows(rows)}
 
 
+async def load_readable(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+    """Load invitations; one that cannot be read, such as one written by another release, is logged and left out."""
+    rows = await db.fetch(session, _LOAD, list(set(ids)))
+    documents, found = _documents(rows), dict[UUID, Invitation]()
+    for row in rows:
+        with isolated("stored_invitation", service=Service.SCORING, invitation_id=str(row["id"])):
+            found[row["id"]] = _invitation(row, _content(documents[row["content"]]))
+    return found
+
+
 class _Unnamed(TriggerEvent, frozen=True, array_like=True):
     """A trigger event as it is stored: an array of its fields. Rows that are not compact have an object."""
 
@@ -157,9 +168,13 @@ _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.load
 
 
 def of_rows(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
-    new = [row for row in rows if row["document"]]  # selected only where it differs from the row before
-    contents = {row["content"]: _content(row["document"]) for row in new}
+    contents = {digest: _content(document) for digest, document in _documents(rows).items()}
     return [_invitation(row, contents[row["content"]]) for row in rows]
+
+
+def _documents(rows: Sequence[asyncpg.Record]) -> dict[bytes, str]:
+    """Return the documents of the rows' contents; they are selected only where they differ from the row before."""
+    return {row["content"]: row["document"] for row in rows if row["document"]}
 
 
 def _invitation(row: asyncpg.Record, content: Content) -> Invitation:

@@ -19,8 +19,9 @@ from services.scoring.domain.stores.names import NO_STORES, STORE, StoreNames
 from services.scoring.repository.comments import search
 from services.scoring.repository.scores.counting import Arguments
 from shared.contract.staff_scope import WHOLE, StaffScope
-from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service
 from shared.database import db
+from shared.database.isolated import isolated
 
 ANSWER_COLUMNS = (
     "answer_id, invitation_id, customer_id, program, program_version, version, score, category, reasons, comment, "
@@ -98,10 +99,11 @@ async def count_answers(session: AsyncSession, answer_filter: AnswerFilter) -> i
 
 
 async def by_tag(session: AsyncSession, answer_filter: AnswerFilter) -> dict[str, Tally]:
-    """Count answers by their tags; one with several counts under each."""
+    """Count answers by their tags; one with several counts under each. An unknown mode is logged and left out."""
     of, found = Arguments(), defaultdict[str, Tally](Tally)
     for row in await db.fetch(session, _BY_TAG.format(which=_which(answer_filter, of)), *of):
-        found[row["tag"]] += Tally.of_one(row["score"], mode=AnswerMode(row["mode"])) * row["n"]
+        with isolated("stored_answer", service=Service.SCORING, mode=row["mode"]):
+            found[row["tag"]] += Tally.of_one(row["score"], mode=AnswerMode(row["mode"])) * row["n"]
     return dict(found)
 
 

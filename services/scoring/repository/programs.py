@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.history import PublishedProgram
 from shared.contract.events import PlanStep, Reasons
-from shared.contract.vocabulary import ProgramState
+from shared.contract.vocabulary import ProgramState, Service
 from shared.database import db
+from shared.database.isolated import isolated
 from shared.locales import primary_language
 
 _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
@@ -124,9 +125,11 @@ WHERE digest = (SELECT content FROM invitations WHERE program = $1 ORDER BY id D
 
 
 async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
-    """Read the escalation plan of the program's newest invitation."""
-    rows = await db.fetch(session, _PLAN, program)
-    return TypeAdapter(list[PlanStep]).validate_python(rows[0]["plan"]) if rows else []
+    """Read the escalation plan of the program's newest invitation; one that cannot be read is logged: []."""
+    for row in await db.fetch(session, _PLAN, program):
+        with isolated("stored_plan", service=Service.SCORING, program=program):
+            return TypeAdapter(list[PlanStep]).validate_python(row["plan"])
+    return []
 
 
 # of a document, the locale of the language $2, else the default one
@@ -144,4 +147,11 @@ _REASON_TEXTS = """SELECT coalesce(
 async def reason_texts(session: AsyncSession, program: str, *, language: str) -> Reasons:
     """Read the texts of reasons from the program, or from its newest invitations: in a language, `ru`, if it has it."""
     [found] = await db.fetch(session, _REASON_TEXTS, program, language)
-    return Reasons.model_validate(found["texts"] or {})
+    return read_reasons(found["texts"], of=program)
+
+
+def read_reasons(stored: Any, *, of: str) -> Reasons:
+    """Read the reasons of a program or answer; those of another release that cannot be read are logged: none."""
+    with isolated("stored_reasons", service=Service.SCORING, of=of):
+        return Reasons.model_validate(stored or {})
+    return Reasons()

@@ -43,6 +43,7 @@ ACTIONS: Mapping[str, str] = {
     "POST /desk/take": mark("take a call"),
     "POST /v1/desk/take": mark("take a call"),
     "POST /desk/{task_id}/answer": mark("save an answer given in a call"),
+    "POST /desk/{task_id}/keep": mark("give a call back that may not be seen any more"),
     "POST /v1/desk/{task_id}/answer": mark("save an answer given in a call"),
     "POST /desk/{task_id}/outcome": mark("note how a call ended"),
     "POST /v1/desk/{task_id}/outcome": mark("note how a call ended"),

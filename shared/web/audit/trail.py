@@ -68,7 +68,7 @@ class AuditTrail:
             return None
         is_stranger = routes.is_log_in(path)  # who may name any subject, and fill the counts with them
         subject = None if is_stranger else route.subject_in(path)
-        act = Act(_actor(request, ticket), route.action, subject)
+        act = Act(actor_of(request, ticket), route.action, subject)
         act.details |= {} if employees is None else {"of": employees[:LONGEST]}
         return act
 
@@ -133,7 +133,8 @@ class AuditTrail:
             raise Unavailable(mark("Try again shortly"), _NOT_WRITTEN, headers={"retry-after": "5"}) from error
 
 
-def _actor(request: Scope, ticket: Ticket | None) -> Actor:
+def actor_of(request: Scope, ticket: Ticket | None) -> Actor:
+    """Return who sent a request, by its API key or the ticket."""
     if key := request.get("state", {}).get("key"):
         return Actor(ActorKind.KEY, str(key))
     if ticket is None:

@@ -99,7 +99,7 @@ async def _retention(url: str, stage: Stage) -> None:
     database = db.Database(url, schema="scoring", pool_size=1)
     async with database.sessions() as session:
         page = await dropping.asked(session, limit, after=NIL, most=5)
-        assert await dropping.drop(session, page, are_imported=False) == 5
+        assert len(await dropping.drop(session, page, are_imported=False)) == 5
         await dropping.drop(session, await dropping.imported(session, rest, after=NIL, most=5), are_imported=True)
         await dropping.sweep(session, rest)
         await dropping.drop_purchases(session, rest, most=5)

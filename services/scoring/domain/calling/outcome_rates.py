@@ -2,7 +2,8 @@
 
 American Association for Public Opinion Research, "Standard Definitions: Final Dispositions of Case Codes and Outcome
 Rates for Surveys", 10th edition, 2023. A case is the call task of a survey. Eligible is a number at which the customer
-is reached who bought: until somebody says so, its eligibility is unknown.
+is reached who bought: until somebody says so, its eligibility is unknown:
+`unknown` are the UH, UR and UO of that edition, for which there is one `e`.
 """
 
 from __future__ import annotations

@@ -5,14 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Self
+from uuid import UUID
+
+from msgspec import Struct
 
 from services.scoring.domain.answer_form import clean
-from services.scoring.domain.invitations import Invitation, InvitationState
+from services.scoring.domain.invitations import Answer, Invitation, InvitationState
+from shared.contract.events import ProgramRef
 from shared.contract.vocabulary import AnswerMode
 
 LONGEST = 60  # characters of a name
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .,'’()-])*")  # noqa: RUF001 - an apostrophe, too. No digits: a street or a telephone number has some
 _SITE = re.compile(r"\w{2}\.\w{2}")
+
+
+class QuotedAnswer(Struct, frozen=True):
+    """An answer with a consent to be quoted, as events name it; of an anonymous one all ids are made up."""
+
+    respondent_id: str
+    invitation_id: UUID
+    customer_id: str
+    answer_id: UUID
+    program: ProgramRef
+
+    @classmethod
+    def of(cls, invitation: Invitation, answer: Answer) -> Self:
+        return cls(
+            invitation.respondent_id,
+            answer.answer_id if invitation.anonymous else invitation.id,
+            invitation.customer_id,
+            answer.answer_id,
+            ProgramRef(id=invitation.program, version=invitation.program_version, title=invitation.program_title),
+        )
 
 
 class NamedBy(StrEnum):

@@ -75,6 +75,9 @@ def folded(login: str) -> str:
     return unicodedata.normalize("NFKC", login).strip().casefold()
 
 
+CALL_ROLES = (Role.OPERATOR, Role.SUPERVISOR)  # of those who take calls
+
+
 def checked_login(login: str) -> str:
     """Return a login in its stored form; raises InvalidPerson."""
     stored = folded(login)

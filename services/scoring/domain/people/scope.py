@@ -61,3 +61,4 @@ _EVERYTHING = mark("everything")
 
 
 EVERYTHING = PersonScope()
+NOTHING = StaffScope(programs=frozenset())

@@ -33,14 +33,15 @@ lease_until = clock_timestamp() + $3::interval,
 taken_at = CASE WHEN {_STILL_THEIRS} THEN coalesce(t.taken_at, $1) ELSE $1 END,
 taken_from = CASE WHEN {_STILL_THEIRS} THEN t.taken_from END
 WHERE t.task_id IN ({{}}) RETURNING t.*, {HELD}"""  # noqa: S608 - constants only
-_ONE = "LIMIT 1 FOR UPDATE OF t SKIP LOCKED"
+_ONE = "AND t.task_id <> ALL($8::uuid[]) {} LIMIT 1 FOR UPDATE OF t SKIP LOCKED"
+_NEXT_ONE = _ONE.format(_ORDER)
 _SEEN = SEEN.format("$4", "$5")
-_NEXT = f"""WITH own AS (SELECT t.task_id {_DUE} AND {_OWN} AND {_SEEN} {_ORDER} {_ONE}),
+_NEXT = f"""WITH own AS (SELECT t.task_id {_DUE} AND {_OWN} AND {_SEEN} {_NEXT_ONE}),
 free AS (SELECT t.task_id {_DUE} AND {_FREE} AND {_SEEN} AND {_IN_LANGUAGE.format("$6")}
-AND NOT EXISTS (SELECT FROM own) AND {_WORKING} {_ORDER} {_ONE})
+AND NOT EXISTS (SELECT FROM own) AND {_WORKING} {_NEXT_ONE})
 {_LEASE.format("SELECT task_id FROM own UNION ALL SELECT task_id FROM free")}"""  # noqa: S608 - constants only
 _CHOSEN = f"""WITH chosen AS (SELECT t.task_id {_DUE} AND ({_OWN} OR ({_FREE} AND ({_THEIRS} OR {_WORKING})))
-AND {_SEEN} AND t.task_id = $6 {_ONE})
+AND {_SEEN} AND t.task_id = $6 {_ONE.format("")})
 {_LEASE.format("SELECT task_id FROM chosen")}"""  # noqa: S608 - constants only
 
 
@@ -53,16 +54,17 @@ async def take(  # noqa: PLR0913 - which task, and for whom
     task_id: UUID | None = None,
     scope: StaffScope = WHOLE,
     languages: Sequence[str] | None = None,
-) -> CallTask | None:
-    """Lease the task with `task_id`, or the next one in `scope` without it; None when no such task is due.
+    besides: Sequence[UUID] = (),
+) -> list[db.Row]:
+    """Lease the task with `task_id`, or the next one in `scope` without it, and return its row; [] if none is due.
 
-    The next one is in one of the `languages`, or in any if they are None; a task that is named may be in any. First
-    comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due, asked
-    for earlier. Who pauses gets no other than those that they already have.
+    It is none of the tasks `besides`. The next one is in one of the `languages`, or in any if they are None; a task
+    that is named may be in any. First comes the task that the operator already leases, then callbacks, appointments,
+    higher priority, longer due, asked for earlier. Who pauses gets no other than those that they already have.
     """
     statement, last = (_NEXT, languages) if task_id is None else (_CHOSEN, task_id)
-    rows = await db.fetch(session, statement, now, operator.ids, lease, *scope.arguments, last, operator.name)
-    return calls.of_row(rows[0]) if rows else None
+    given = now, operator.ids, lease, *scope.arguments, last, operator.name, list(besides)
+    return await db.fetch(session, statement, *given)
 
 
 MOST_COUNTED = 1000  # with more calls than this, the desk says that there are more

@@ -15,6 +15,8 @@ from shared.contract.events import CallRequested, CallRetry, CallWithdrawn
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import CallOutcome, Service, UnansweredCall
 from shared.database import db
+from shared.database.audit import chain
+from shared.database.audit.rows import Actor, NewRow, Stage
 from shared.database.isolated import isolated
 from shared.locales import primary_language
 
@@ -109,9 +111,8 @@ WHERE t.task_id = $1 AND {SEEN.format("$2", "$3")}"""  # noqa: S608 - constants 
 
 
 async def load(session: AsyncSession, task_id: UUID, *, scope: StaffScope = WHOLE) -> CallTask | None:
-    """Return a task, None where there is none in the scope."""
-    rows = await db.fetch(session, _LOAD, task_id, *scope.arguments)
-    return of_row(rows[0]) if rows else None
+    """Return a task, None where there is none in the scope that can be read."""
+    return next(iter(of_rows(await db.fetch(session, _LOAD, task_id, *scope.arguments))), None)
 
 
 _ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, operator_id, at, note)
@@ -186,13 +187,22 @@ async def keep(session: AsyncSession, task_id: UUID, operator: Operator, *, leas
     return bool(await db.fetch(session, _KEEP, task_id, operator.ids, lease))
 
 
-_GIVE_BACK = """UPDATE call_tasks SET leased_by = NULL, leased_by_id = NULL, lease_until = NULL, taken_from = NULL
-WHERE task_id = $1 AND leased_by_id = ANY($2::uuid[]) AND lease_until IS NOT NULL"""
+_GIVE_BACK = f"""UPDATE call_tasks t SET leased_by = NULL, leased_by_id = NULL, lease_until = NULL, taken_from = NULL
+FROM invitations i WHERE t.leased_by_id = ANY($1::uuid[]) AND t.lease_until IS NOT NULL AND i.id = t.invitation_id
+AND ({SEEN.format("$2", "$3")}) IS NOT TRUE RETURNING t.task_id"""  # noqa: S608 - constants only
 
 
-async def give_back(session: AsyncSession, task_id: UUID, operator: Operator) -> None:
-    """End the lease of a call, if the operator holds it: another may take it at once."""
-    await db.fetch(session, _GIVE_BACK, task_id, operator.ids)
+async def give_back_unseen(
+    session: AsyncSession, operator_ids: Sequence[UUID], *, scope: StaffScope, of: Actor
+) -> None:
+    """End the leases of the calls that an operator holds and that are not in the scope: others may take them at once.
+
+    The audit log gets a row for each, as the operator's.
+    """
+    given_back = await db.fetch(session, _GIVE_BACK, list(operator_ids), *scope.arguments)
+    if given_back:
+        rows = [NewRow(Stage.ENDED, of, "POST /desk/{task_id}/keep", str(each["task_id"])) for each in given_back]
+        await chain.append(session, rows)
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until

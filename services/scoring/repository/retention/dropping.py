@@ -70,8 +70,8 @@ DELETE FROM invitations WHERE id = ANY($1::uuid[])"""
 _KEEP_IDS = "INSERT INTO dropped_imports SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 
 
-async def drop(session: AsyncSession, page: Page, *, are_imported: bool) -> int:
-    """Delete the invitations of a page and keep their sums; return how many.
+async def drop(session: AsyncSession, page: Page, *, are_imported: bool) -> list[UUID]:
+    """Delete the invitations of a page and keep their sums; return the ids of those that were deleted.
 
     An invitation whose stored parts of the funnel cannot be read stays, because its sums are not known. No other
     process may count journeys meanwhile.
@@ -82,7 +82,7 @@ async def drop(session: AsyncSession, page: Page, *, are_imported: bool) -> int:
     if are_imported:
         await db.fetch(session, _KEEP_IDS, ids)
     await db.fetch(session, _DELETE, ids, [answer for answer in page.answers.values() if answer])
-    return len(ids)
+    return ids
 
 
 # OFFSET 0: one look-up for each of these few rows, and no scan of all invitations

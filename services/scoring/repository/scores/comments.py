@@ -14,8 +14,9 @@ from shared.database import db
 
 MOST_SCANNED = 10_000
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
-_COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted, a.answered_at, i.segments,
-i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
+_COLUMNS = """a.answer_id, a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted,
+a.answered_at, i.segments, i.program_zone,
+(SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
 # for many invitations an index on the time gives the newest answers; for few, all of them are read and sorted
 _BY_TIME = """SELECT {columns} FROM (SELECT * FROM answers a WHERE {answers} ORDER BY a.answered_at DESC LIMIT {most}) a
 JOIN LATERAL (SELECT * FROM invitation_details i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true

@@ -16,8 +16,9 @@ from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Tally
 from services.scoring.domain.slices import Slice
 from services.scoring.domain.stores.names import STORE
-from shared.contract.vocabulary import AnswerMode
+from shared.contract.vocabulary import AnswerMode, Service
 from shared.database import db
+from shared.database.isolated import isolated
 
 _ANSWER_EXPRESSIONS = {
     "all": "''",
@@ -75,8 +76,10 @@ GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, a.label, sc
     )
     sums: defaultdict[tuple[str, ...], Tally] = defaultdict(Tally)
     for row in rows:
-        one = Tally.of_one(row["score"], mode=AnswerMode(row["mode"]), suspect=row["suspect"])
-        if None not in (key := row[: len(values)]):
+        if None in (key := row[: len(values)]):
+            continue
+        with isolated("stored_answer", service=Service.SCORING, mode=row["mode"]):
+            one = Tally.of_one(row["score"], mode=AnswerMode(row["mode"]), suspect=row["suspect"])
             sums[(*key, row["label"])] += one * row["n"]
     return dict(sums)
 

@@ -19,6 +19,7 @@ from tests.journey.looking import NARROW, looked_at
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 SIZES = (NARROW, PHONE, DESKTOP)
+KEYS = {"en": "Band around it: its 95 % interval", "ru": "Полоса вокруг неё — интервал 95 %"}
 NOTED = "window.print = () => { document.body.dataset.printed = 'yes' }"
 
 
@@ -73,6 +74,7 @@ async def test_view_is_shared_opened_without_a_log_in_and_revoked(
         await looked_at(page, f"shares-none-{language}", faults, sizes=SIZES)
         await page.set_viewport_size(DESKTOP)
         await page.goto(f"{url}/?days=14")
+        await expect(page.get_by_text(KEYS[language])).to_be_visible()
         await printed_on_one_page(page, print_, f"dashboard-{language}")
         await tabbed_to(page, share)
         shown = page.get_by_role("textbox")
@@ -82,6 +84,7 @@ async def test_view_is_shared_opened_without_a_log_in_and_revoked(
         await looked_at(page, f"shares-made-{language}", faults, sizes=SIZES)
         await stranger.goto(link)
         await expect(stranger.locator(".score")).to_be_visible()
+        await expect(stranger.get_by_text(KEYS[language])).to_be_visible()
         await looked_at(stranger, f"shared-{language}", faults, sizes=SIZES)
         await stranger.set_viewport_size(DESKTOP)
         await printed_on_one_page(stranger, print_, f"shared-{language}")

@@ -75,6 +75,12 @@ async def test_call_that_the_customer_asked_for_has_a_script_and_no_questions(
     given = await take(client) or {}
     assert (given["kind"], given["script"]) == ("callback", "Olga, it is Anna.")
     assert given["extra_questions"] == given["other_reasons"] == []
+    for unasked in ({"extra": {"wish": "Oat milk"}}, {"reasons": ["wait"]}):
+        body = {"operator": "Anna", "score": 4, **unasked}
+        refused = await client.post(f"/v1/desk/{given['task_id']}/answer", json=body)
+        assert (refused.status_code, "The customer asked for this call" in refused.text) == (422, True)
+        assert f"`{next(iter(unasked))}`" in refused.text
+    assert await stored(scoring) == [{}]
 
 
 async def test_outside_centre_is_given_the_same_and_returns_the_answers(
