@@ -119,7 +119,7 @@ class Composer:
         }
         values |= {"subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
         body = mime.head(headers) + template.body.fill(values)
-        return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
+        return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body, dotted=False)
 
     def _template_of(self, request: SurveyRequested, step: int) -> _Template:
         brand = request.brand
