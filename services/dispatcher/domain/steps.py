@@ -85,7 +85,8 @@ class SendResult(StrEnum):
 class OutgoingMessage(msgspec.Struct, frozen=True, gc=False):
     """A rendered message; `body` is a mail with its headers, or the text of a text message.
 
-    `sender` is that of a text message; empty for the sender of the gateway's account.
+    `sender` is that of a text message; empty for the sender of the gateway's account. `dotted` is whether a line of a
+    mail may begin with a dot.
     """
 
     invitation_id: UUID
@@ -95,6 +96,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True, gc=False):
     subject: str
     body: bytes
     sender: str = ""
+    dotted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from pydantic import BeforeValidator, create_model
+from pydantic import BeforeValidator, ValidationInfo, create_model
 
-from shared.contract.events import Consent, EventRef, Instant, Money, Part, SurveyRequested
+from shared.contract.events import Consent, EventRef, Instant, Part, SurveyRequested
 
 _SECOND = timedelta(seconds=1)
 _COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their own in `invitations`
@@ -42,22 +42,16 @@ _event_values, _own_event_values = attrgetter(*_EVENT_FIELDS), attrgetter(*_OWN_
 _Content = _part("_Content", _SHARED, event=(dict[str, str], {}), lifetime_s=(int, 0))
 
 
-class _OwnEvent(Part):
-    """What only this event has; the content has the rest."""
+def _named(event: Any, reading: ValidationInfo) -> Any:
+    """Return the fields of an event by name; those it lacks are in the content, which is the context of reading.
 
-    id: str
-    time: Instant
-    subject: str | None
-    number: str | None
-    amount: Money | None
-
-
-def _named(event: Any) -> Any:
-    """Return the fields of an event by name; versions before stored them so, or all in an array."""
+    Versions before stored them by name, or all in an array.
+    """
     if not isinstance(event, list):
         return event
-    names = _OWN_EVENT_FIELDS if len(event) == len(_OWN_EVENT_FIELDS) else _EVENT_FIELDS
-    return dict(zip(names, event, strict=False))
+    if len(event) == len(_OWN_EVENT_FIELDS):
+        return {**(reading.context or {}), **dict(zip(_OWN_EVENT_FIELDS, event, strict=True))}
+    return dict(zip(_EVENT_FIELDS, event, strict=False))
 
 
 _Own = _part(
@@ -66,7 +60,7 @@ _Own = _part(
     consent=(Consent | None, None),
     customer_id=(str | None, None),
     send_at=(Instant | None, None),
-    event=(Annotated[EventRef | _OwnEvent, BeforeValidator(_named)], ...),
+    event=(Annotated[EventRef, BeforeValidator(_named)], ...),
 )
 
 
@@ -128,15 +122,14 @@ class RequestReader:
         if stored.digest is None:
             return SurveyRequested.model_validate_json(stored.own)
         content = self._content(stored.digest)
-        values = vars(_Own.model_validate_json(stored.own)) | {name: getattr(stored, name) for name in _COLUMNS}
+        own = vars(_Own.model_validate_json(stored.own, context=content.event))
+        values = own | {name: getattr(stored, name) for name in _COLUMNS}
         if values["consent"] is None:
             del values["consent"]
         if values["customer_id"] is None:
             values["customer_id"] = stored.respondent_id
         if values["send_at"] is None:
             values["send_at"] = stored.expires_at - content.lifetime
-        if type(values["event"]) is _OwnEvent:
-            values["event"] = EventRef.model_construct(**content.event, **vars(values["event"]))
         # a copy is not validated again: the values are valid already
         return content.template.model_copy(update=values)
 

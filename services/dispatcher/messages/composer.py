@@ -118,8 +118,8 @@ class Composer:
             "X-PM-Metadata-attempt": reference,  # comes back in Postmark's webhooks
         }
         values |= {"subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
-        body = mime.head(headers) + template.body.fill(values)
-        return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
+        body = template.body.fill(mime.head(headers), values)
+        return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body, dotted=False)
 
     def _template_of(self, request: SurveyRequested, step: int) -> _Template:
         brand = request.brand

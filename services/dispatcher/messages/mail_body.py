@@ -58,14 +58,14 @@ class MailBody:
         self._text_gaps, self._html_gaps = text.gaps, html.gaps
         self.names = frozenset((*text.gaps, *html.gaps))
 
-    def fill(self, values: Mapping[str, str]) -> bytes:
-        """Return both parts with their MIME headers; the values are plain text by `names`."""
+    def fill(self, head: bytes, values: Mapping[str, str]) -> bytes:
+        """Return the whole mail: `head` with its headers, and both parts; the values are plain text by `names`."""
         plain = {name: mime.quoted(values[name]) for name in self.names}
         escaped = {name: self._escaped(values[name], plain[name]) for name in self.names}
         whole = [b""] * (2 * len(self._pieces))
         whole[::2] = self._pieces
         whole[1::2] = [*map(plain.__getitem__, self._text_gaps), *map(escaped.__getitem__, self._html_gaps)]
-        return b"".join([*whole, *self._last])
+        return b"".join([head, *whole, *self._last])
 
     @staticmethod
     def _escaped(value: str, plain: bytes) -> bytes:

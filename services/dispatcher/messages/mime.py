@@ -71,7 +71,10 @@ _LINE = 76  # characters, with the soft break that joins the last line to the ne
 
 
 def quoted(text: str) -> bytes:
-    """Encode text as quoted-printable, RFC 2045, 6.7; encoded parts may be joined by a soft line break."""
+    """Encode text as quoted-printable, RFC 2045, 6.7; encoded parts may be joined by a soft line break.
+
+    No line begins with a dot, which SMTP would have to double.
+    """
     if _AS_IS.fullmatch(text):
         return text.encode()
     normalized = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -81,11 +84,16 @@ def quoted(text: str) -> bytes:
 
 
 def _folded(line: bytes, most: int) -> bytes:
-    """Break a line that is too long: `b2a_qp` does not count the encoding of white space at its end."""
+    """Encode a dot at the start of a line, and break a line that has become too long.
+
+    `b2a_qp` does not count the encoding of white space at its end either.
+    """
+    if line.startswith(b"."):
+        line = b"=2E" + line[1:]
     if len(line) <= most:
         return line
     cut = next(at for at in (73, 72, 71) if b"=" not in line[at - 2 : at])  # not inside an escape
-    return line[:cut] + b"=\r\n" + line[cut:]
+    return line[:cut] + b"=\r\n" + _folded(line[cut:], most)
 
 
 def head(headers: Mapping[str, str]) -> bytes:

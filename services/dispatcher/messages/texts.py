@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from shared.contract.events import SurveyRequested
@@ -152,7 +153,12 @@ def texts_of(locale: str) -> MailTexts:
 
 
 def texts_for(request: SurveyRequested) -> MailTexts:
-    return worded(texts_of(request.locale), request.labels)
+    return _texts_with(request.locale, tuple(request.labels.items()))
+
+
+@lru_cache(maxsize=512)  # a program words its messages the same for everybody
+def _texts_with(locale: str, labels: tuple[tuple[str, str], ...]) -> MailTexts:
+    return worded(texts_of(locale), dict(labels))
 
 
 def worded(texts: MailTexts, labels: Mapping[str, str]) -> MailTexts:

@@ -6,7 +6,7 @@ under which they were made, since the address itself may be gone: they are found
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -229,39 +229,33 @@ async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
 # --- which of claimed steps go to a bound address
 
 
-class TargetAddress(NamedTuple):
-    """The address that a claimed step would be sent to."""
-
-    invitation_id: UUID
-    respondent_id: str
-    program: str
-    address: str
-
-
 # an address that is not wrapped yet stands in the suppression itself; without OFFSET 0, a join might read them all
 _TO_BOUND = """SELECT DISTINCT c.id
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS c (id, respondent_id, program, fingerprint),
+FROM unnest($1::uuid[], $2::bytea[]) AS c (id, fingerprint),
 LATERAL (
     SELECT suppression_id AS id FROM bound_addresses b WHERE b.fingerprint = c.fingerprint
     UNION ALL SELECT s.id FROM suppressions s WHERE s.address = c.fingerprint
 ) AS bound, LATERAL (SELECT * FROM suppressions s WHERE s.id = bound.id OFFSET 0) AS s
-WHERE (s.channel IS NULL OR s.channel = $5) AND (s.program IS NULL OR s.program = c.program)
-  AND (s.until IS NULL OR s.until > $6) AND (s.reason <> $7 OR s.respondent_id = c.respondent_id)"""
+WHERE (s.channel IS NULL OR s.channel = $3)
+  AND (s.program IS NULL OR s.program = (SELECT i.program FROM invitations i WHERE i.id = c.id))
+  AND (s.until IS NULL OR s.until > $4)
+  AND (s.reason <> $5 OR s.respondent_id = (SELECT i.respondent_id FROM invitations i WHERE i.id = c.id))"""
 
 
 async def among_bound(
-    session: AsyncSession, targets: Sequence[TargetAddress], channel: ChannelKind, keys: AddressKeys, *, now: datetime
+    session: AsyncSession, targets: Mapping[UUID, str], channel: ChannelKind, keys: AddressKeys, *, now: datetime
 ) -> set[UUID]:
-    """Return the invitations whose address over this channel is suppressed, whatever respondent it was stored for."""
-    forms = [(each, form) for each in targets for form in keys.matching(each.address)]
+    """Return the invitations whose address over this channel is suppressed, whatever respondent it was stored for.
+
+    `targets` has the address of each.
+    """
+    forms = [(invitation, form) for invitation, address in targets.items() for form in keys.matching(address)]
     if not forms:
         return set()
     rows = await db.fetch(
         session,
         _TO_BOUND,
-        [each.invitation_id for each, _ in forms],
-        [each.respondent_id for each, _ in forms],
-        [each.program for each, _ in forms],
+        [invitation for invitation, _ in forms],
         [form for _, form in forms],
         channel,
         now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -37,14 +38,19 @@ def add_statement(entries: Sequence[LedgerEntry]) -> db.Write | None:
         [event.channel for event in events],
         [event.provider for event in events],
         [event.state for event in events],
-        [event.reason for event in events],
-        [entry.message_id for entry in entries],
+        _short([event.reason for event in events]),
+        _short([entry.message_id for entry in entries]),
         [event.at for event in events],
-        [bill.segments for bill in bills],
-        [bill.cost for bill in bills],
-        [bill.currency for bill in bills],
+        _short([bill.segments for bill in bills]),
+        _short([bill.cost for bill in bills]),
+        _short([bill.currency for bill in bills]),
     )
     return db.Write(_ADD, columns)
+
+
+def _short(values: list[Any]) -> list[Any]:
+    """Leave out values that are all None: `unnest` fills a column that is shorter than the others with nulls."""
+    return values if any(value is not None for value in values) else []
 
 
 _NO_BILL = Bill()

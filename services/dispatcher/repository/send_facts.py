@@ -13,7 +13,6 @@ from services.dispatcher.domain.addresses import OF_ADDRESS
 from services.dispatcher.domain.steps import REACHED_ATTEMPTS, LeasedStep
 from services.dispatcher.domain.stored_requests import RequestReader, SendFacts, StoredRequest
 from services.dispatcher.repository import addresses
-from services.dispatcher.repository.addresses import TargetAddress
 from services.dispatcher.repository.programs.states import STOPPED
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
@@ -50,9 +49,7 @@ async def read(
     path = ["contact", "email" if channel is ChannelKind.EMAIL else "phone"]
     ids = [step.invitation_id for step in leased]
     rows = await db.fetch(session, _FACTS, ids, channel, now, list(OF_ADDRESS), path, REACHED_ATTEMPTS)
-    targets = [
-        TargetAddress(row["id"], row["respondent_id"], row["program"], row["address"]) for row in rows if row["address"]
-    ]
+    targets = {row["id"]: row["address"] for row in rows if row["address"]}
     bound = await addresses.among_bound(session, targets, channel, address_keys, now=now)
     contents = await db.fetch(session, _CONTENTS, list({row["content"] for row in rows} - {None}))
     reader = RequestReader({row["digest"]: row["document"] for row in contents})

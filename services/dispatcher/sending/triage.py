@@ -33,11 +33,13 @@ class ReadyStep(msgspec.Struct, frozen=True):
 
     leased: LeasedStep
     request: SurveyRequested
+    plan_step: PlanStep
     sent_before: int
 
-    @property
-    def plan_step(self) -> PlanStep:
-        return next(step for step in self.request.plan if step.step == self.leased.step)
+    @classmethod
+    def of(cls, leased: LeasedStep, request: SurveyRequested, sent_before: int) -> ReadyStep:
+        planned = next(step for step in request.plan if step.step == leased.step)
+        return cls(leased, request, planned, sent_before)
 
     def next_opening(self, now: datetime) -> datetime | None:
         """Return when its contact hours allow it: now or later, None for never."""
@@ -97,7 +99,7 @@ def triage_steps(
 
 def _place(triaged: TriagedSteps, step: LeasedStep, facts: SendFacts, *, channel: ChannelKind, now: datetime) -> None:
     request = facts.request()
-    ready = ReadyStep(step, request, facts.sent_before)
+    ready = ReadyStep.of(step, request, facts.sent_before)
     reason = skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
     opening = ready.next_opening(now)
     if reason is not None:

@@ -94,7 +94,7 @@ def test_step_postponed_to_the_expiry_is_skipped_and_one_before_it_postponed() -
     found = TriagedSteps([], [], [])
     before = asked.expires_at - timedelta(seconds=1)
     for until in (asked.expires_at, before):
-        found.postpone(ReadyStep(held, asked, 0), until, MoveReason.CONTACT_CAP)
+        found.postpone(ReadyStep.of(held, asked, 0), until, MoveReason.CONTACT_CAP)
     assert [each.result.state for each in found.finished] == [StepState.SKIPPED]
     assert [until for _, until, _ in found.postponed] == [before]
 

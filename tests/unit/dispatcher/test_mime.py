@@ -60,11 +60,13 @@ def test_names_are_decoded_as_they_were_given() -> None:
 @example(["a" * 76, "b"])
 @example(["a" * 72 + "é", "b"])
 @example(["a" * 75 + " \nb"])
+@example(["." * 300, ".a"])
+@example(["a" * 73 + ".b é", "\n.\n.."])
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
 def test_quoted_parts_joined_by_soft_breaks_are_one_text_on_short_lines(parts: list[str]) -> None:
     texts = [part.encode(errors="ignore").decode() for part in parts]
     encoded = b"=\r\n".join(mime.quoted(text) for text in texts)
-    assert all(len(line) <= 76 for line in encoded.split(b"\r\n"))
+    assert all(len(line) <= 76 and not line.startswith(b".") for line in encoded.split(b"\r\n"))
     assert not {b"\r", b"\n"} & {bytes([byte]) for byte in encoded.replace(b"\r\n", b"")}
     expected = "".join(text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
     assert quopri.decodestring(encoded).decode().replace("\r\n", "\n") == expected

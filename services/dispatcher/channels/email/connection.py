@@ -115,7 +115,7 @@ class SmtpConnection:
     async def _transact(self, message: OutgoingMessage, deadline: float) -> Disposition:
         dialogue = await self._begin(message, deadline)
         await self._envelope(dialogue, message, deadline)
-        reply = await self._content(dialogue, message.body, deadline)
+        reply = await self._content(dialogue, message, deadline)
         if 400 <= reply.code < 600:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if not 200 <= reply.code < 300:
@@ -165,10 +165,10 @@ class SmtpConnection:
             pass
         self._drop()
 
-    async def _content(self, dialogue: Dialogue, body: bytes, deadline: float) -> aiosmtplib.SMTPResponse:
+    async def _content(self, dialogue: Dialogue, message: OutgoingMessage, deadline: float) -> aiosmtplib.SMTPResponse:
         """Write the message; the final dot only after everything before it has left this process."""
         transport = dialogue.transport
-        dialogue.write(_dot_stuffed(body))
+        dialogue.write(_dot_stuffed(message.body) if message.dotted else message.body)
         await asyncio.sleep(0)  # notice before the dot that the server has closed the connection
         while transport.get_write_buffer_size() and not transport.is_closing():
             _check_time(deadline)

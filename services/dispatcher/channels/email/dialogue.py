@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import lru_cache
 from typing import cast
 
 from aiosmtplib import SMTP, SMTPResponse, SMTPResponseException, SMTPServerDisconnected, SMTPStatus
@@ -85,15 +86,12 @@ class Dialogue(asyncio.Protocol):
             self._wake()
 
     def _read(self, line: bytes) -> None:
-        if len(self._text) < _MOST_TEXT:
-            self._text += b" " + line[4:].strip()
-        if not line[:3].isdigit() or len(line) > _LONGEST_LINE:
-            self._replies.append(_UNREADABLE)
-        elif line[3:4] != b"-":
-            self._replies.append(SMTPResponse(int(line[:3]), self._text[:_MOST_TEXT].strip().decode(errors="replace")))
+        if line[3:4] == b"-" and _is_reply(line):
+            if len(self._text) < _MOST_TEXT:
+                self._text += line[4:].strip() + b" "
         else:
-            return
-        self._text = b""
+            self._replies.append(_reply_of(self._text, line))
+            self._text = b""
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -101,6 +99,19 @@ class Dialogue(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self._ended = True
         self._wake()
+
+
+@lru_cache(maxsize=100)  # most lines of a server are the same for every mail
+def _reply_of(before: bytes, line: bytes) -> SMTPResponse:
+    """Return the reply that ends with this line, with the text of the lines before it."""
+    if not _is_reply(line):
+        return _UNREADABLE
+    text = before + line[4:].strip()
+    return SMTPResponse(int(line[:3]), text[:_MOST_TEXT].strip().decode(errors="replace"))
+
+
+def _is_reply(line: bytes) -> bool:
+    return line[:3].isdigit() and len(line) <= _LONGEST_LINE
 
 
 def _time_out(waiter: asyncio.Future[None]) -> None:

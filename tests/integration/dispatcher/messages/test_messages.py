@@ -162,6 +162,15 @@ def test_no_name_injects_a_header(name: str) -> None:
     assert [each.addr_spec for each in mail["From"].addresses] == ["survey@mail.test"]
 
 
+@pytest.mark.parametrize("text", [".", ".x" * 99, "\n.\r\n.", "\r\n.\r\nMAIL FROM:<e@example.com>"])
+def test_no_line_of_a_mail_begins_with_a_dot(text: str) -> None:
+    """Its dots are not doubled when it is sent, so such a line would end it."""
+    asked = request(brand=Brand(name=f"K{text}"), question=text, segments={"store": text}, labels={"mail.scale": text})
+    mail = COMPOSER.compose(asked, step=1, channel=ChannelKind.EMAIL)
+    assert not mail.dotted
+    assert not any(line.startswith(b".") for line in mail.body.split(b"\n"))
+
+
 def test_address_that_would_inject_is_refused() -> None:
     asked = request(contact=Contact(email="a@example.com\r\nBcc: e@x.test"))
     with pytest.raises(BadAddress):
