@@ -123,7 +123,7 @@ async def _rows(
     """Store the shapes of the details, and return the rows."""
     compact = await compact_rows.are_on(session)
     by_event = {(each.source, each.event_id): each for each in decisions} if compact else {}
-    shaped = [t.details and shapes.shaped(t.details, own=_OWN, without=_REF) for t in touchpoints]
+    shaped = [None if t.details is None else shapes.shaped(t.details, own=_OWN, without=_REF) for t in touchpoints]
     await shapes.add(session, [each for each in shaped if each])
     return [
         (
