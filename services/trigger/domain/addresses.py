@@ -122,9 +122,8 @@ class KnownAddresses:
             self._put(record.with_respondent(after.id, most=self.most_ids + 1))
         if before.email == after.email and before.phone == after.phone:
             return
-        kept = addresses_of(after)
         for address in addresses_of(before):
-            if address not in kept:
+            if address not in addresses_of(after):
                 for record in self._records_at(address):
                     self._put(record.without_respondent(after.id))
 

@@ -39,11 +39,13 @@ def _shape(
 ) -> Any:
     if isinstance(part, list):
         return [_shape(each, own, without, values) if type(each) in _NESTED else each for each in part]
-    shape: dict[str, Any] = {}
+    shape = dict(part)  # most values are plain, and copying each by itself would cost more than everything else
     for name, value in part.items():
         if name in own:
             shape[name] = {_PLACE: len(values)}
             values.append(value)
-        elif name not in without:  # most values are plain, and a call for each would cost more than everything else
-            shape[name] = _shape(value, own, without, values) if type(value) in _NESTED else value
+        elif name in without:
+            del shape[name]
+        elif type(value) in _NESTED:
+            shape[name] = _shape(value, own, without, values)
     return shape

@@ -87,11 +87,11 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
     """Store new decisions and the keys of their events; raises Raced."""
     keys = sorted((each.key.hash for each in decisions), key=_AS_NUMBER)  # in every transaction, to avoid deadlocks
     await new_rows.add(session, "event_keys", ("key",), [(key,) for key in keys])
-    trails = {d.id: shapes.shaped(_shared_part(d), own=_OWN) for d in decisions}
-    await shapes.add(session, trails.values())
+    trails = [shapes.shaped(_shared_part(d), own=_OWN) for d in decisions]
+    await shapes.add(session, trails)
     compact = bool(decisions) and await compact_rows.are_on(session)
     # in the order of their ids: pages of the index become full
-    rows = [_row(d, trails[d.id], compact=compact) for d in decisions]
+    rows = [_row(d, trail, compact=compact) for d, trail in zip(decisions, trails, strict=True)]
     try:
         await new_rows.add(session, "decisions", _COLUMNS, rows)
     except asyncpg.CheckViolationError as error:

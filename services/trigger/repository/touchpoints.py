@@ -123,8 +123,8 @@ async def _rows(
     """Store the shapes of the details, and return the rows."""
     compact = await compact_rows.are_on(session)
     by_event = {(each.source, each.event_id): each for each in decisions} if compact else {}
-    shaped = {t.key: shapes.shaped(t.details, own=_OWN, without=_REF) for t in touchpoints if t.details is not None}
-    await shapes.add(session, shaped.values())
+    shaped = [None if t.details is None else shapes.shaped(t.details, own=_OWN, without=_REF) for t in touchpoints]
+    await shapes.add(session, [each for each in shaped if each])
     return [
         (
             *t.key,
@@ -133,12 +133,11 @@ async def _rows(
             t.reversed_at,
             t.delivered_at,
             None,
-            shaped[t.key].digest if t.key in shaped else None,
-            shaped[t.key].values if t.key in shaped else None,
+            *((details.digest, details.values) if details else (None, None)),
             decision_id,
             number if (number := number_of(t.details)) != t.key.ref else None,
         )
-        for t in touchpoints
+        for t, details in zip(touchpoints, shaped, strict=True)
         for decision_id in (_decision_of(t, by_event),)
     ]
 

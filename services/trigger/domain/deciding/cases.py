@@ -162,7 +162,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     def fields(self) -> Fields:
         return EventFields(self.payload, self.event.source, self.facts.respondent, self.now)
 
-    @_cached
+    @property
     def missing(self) -> list[str]:
         return [name for name in self.program.condition_fields if self.fields.get(name) is None]
 

@@ -43,7 +43,7 @@ def decide(
         case = Case(event, program, facts, now)
         trail.append(_try(case))
         if trail[-1].reason is DecisionReason.ASKED:
-            return Decision(DecisionReason.ASKED, trail, program, case, send_at(case)[0])
+            return Decision(DecisionReason.ASKED, trail, program, case, trail[-1].facts["send_at"])
     if not trail:
         return Decision(DecisionReason.NO_PROGRAM)
     furthest = max(trail, key=lambda trial: _RANK[trial.reason])

@@ -118,6 +118,8 @@ def _quarantined(case: Case) -> TrialFacts | None:
 
 
 def _capped(case: Case, contacts: LastContacts) -> TrialFacts | None:
+    if not contacts:
+        return None
     last, quarantine = last_asked(contacts), case.program.document.quarantine
     if last is not None and quarantine and case.planned_at < last + quarantine:
         return {"cap": "quarantine", "last_asked_at": last, "until": last + quarantine}
@@ -157,6 +159,8 @@ def _over_quota(case: Case) -> TrialFacts | None:
 def send_at(case: Case) -> tuple[datetime, str | None]:
     """Return when a survey goes out and the name of the cap that delays it, if one does."""
     latest, delayed_by = case.planned_at, None
+    if not case.last_contacts:
+        return latest, delayed_by
     for cap in case.program.document.caps:
         if cap.then == "skip":
             continue

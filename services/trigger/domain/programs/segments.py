@@ -41,6 +41,8 @@ class Segment(BaseModel):
 
     def value(self, fields: Fields) -> str | None:
         found = fields.get(self.field)
+        if found is None:
+            return None
         if self.ranges is None:
             return _plain(found)
         if isinstance(found, bool) or not isinstance(found, int | float | Decimal):
@@ -54,8 +56,7 @@ def default_segments() -> list[Segment]:
 
 
 def segments_of(segments: Sequence[Segment], fields: Fields) -> dict[str, str]:
-    values = {segment.name: segment.value(fields) for segment in segments}
-    return {name: value for name, value in values.items() if value is not None}
+    return {each.name: value for each in segments if (value := each.value(fields)) is not None}
 
 
 def reported_segments(segments: Sequence[Segment], values: Mapping[str, str]) -> dict[str, str]:
@@ -69,7 +70,7 @@ def reported_segments(segments: Sequence[Segment], values: Mapping[str, str]) ->
 
 
 def _plain(found: FieldValue) -> str | None:
-    if found is None or isinstance(found, tuple):
+    if isinstance(found, tuple):
         return None
     text = str(found).lower() if isinstance(found, bool) else str(found).strip()
     return text[:200] or None
