@@ -191,20 +191,22 @@ async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut
     )
 
 
+# a wrong number is somebody else's, who wants no text messages either
 _SUPPRESSING = {
-    CallOutcome.WRONG_NUMBER: SuppressionReason.WRONG_NUMBER,
-    CallOutcome.DO_NOT_CALL: SuppressionReason.DO_NOT_CALL,
+    CallOutcome.WRONG_NUMBER: (SuppressionReason.WRONG_NUMBER, (ChannelKind.CALL, ChannelKind.SMS)),
+    CallOutcome.DO_NOT_CALL: (SuppressionReason.DO_NOT_CALL, (ChannelKind.CALL,)),
 }
 
 
 async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, now: datetime) -> None:
     suppressing = [
         NewSuppression(
-            Suppression(respondent_id=each.respondent_id, channel=ChannelKind.CALL, reason=_SUPPRESSING[each.outcome]),
-            each.invitation_id,
+            Suppression(respondent_id=each.respondent_id, channel=channel, reason=reason), each.invitation_id
         )
         for each in found
-        if each.outcome in _SUPPRESSING
+        for reason, channels in [_SUPPRESSING.get(each.outcome, (None, ()))]
+        for channel in channels
+        if reason
     ]
     locked = await invitations.lock(session, {each.invitation_id for each in found})
     await open_calls.close(session, [each.task_id for each in found])

@@ -153,6 +153,8 @@ class Model:
         invitation.steps[number].call = False
         if outcome in ("do_not_call", "wrong_number"):
             self.suppress(invitation.respondent, "call", outcome)
+        if outcome == "wrong_number":
+            self.suppress(invitation.respondent, "sms", outcome)
         ends = {"answered": "answered", "refused": "declined", "do_not_call": "declined"}
         if outcome in ends:
             self.end(invitation, ends[outcome])

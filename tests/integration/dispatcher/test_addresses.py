@@ -132,8 +132,9 @@ async def test_a_lifted_suppression_releases_the_address_too(chain: Chain) -> No
     assert await is_asked(chain, olga("c-2"))
 
 
-async def test_a_wrong_number_is_not_called_under_another_id(chain: Chain) -> None:
-    first, second = (request(each, plan=plan((ChannelKind.CALL, 0))) for each in ("c-1", "c-2"))
+@pytest.mark.parametrize("channel", [ChannelKind.CALL, ChannelKind.SMS])
+async def test_a_wrong_number_is_not_contacted_under_another_id(chain: Chain, channel: ChannelKind) -> None:
+    first, second = request("c-1", plan=plan((ChannelKind.CALL, 0))), request("c-2", plan=plan((channel, 0)))
     await chain.take(first)
     await chain.tick()
     (call,) = await chain.published("call.requested")

@@ -230,18 +230,20 @@ async def test_late_answer_leaves_a_withdrawn_one_withdrawn(chain: Chain) -> Non
     [
         (CallOutcome.REFUSED, "declined", []),
         (CallOutcome.UNREACHABLE, "exhausted", []),
-        (CallOutcome.WRONG_NUMBER, "exhausted", ["wrong_number"]),
-        (CallOutcome.DO_NOT_CALL, "declined", ["do_not_call"]),
+        (CallOutcome.WRONG_NUMBER, "exhausted", [CALL, SMS]),
+        (CallOutcome.DO_NOT_CALL, "declined", [CALL]),
         (CallOutcome.ANSWERED, "answered", []),
     ],
 )
-async def test_closed_call_ends_the_chain(chain: Chain, call: CallOutcome, outcome: str, suppressed: list[str]) -> None:
+async def test_closed_call_ends_the_chain(
+    chain: Chain, call: CallOutcome, outcome: str, suppressed: list[ChannelKind]
+) -> None:
     asked = request()
     await reach_the_desk(chain, asked)
     await close_call(chain, asked, call)
     assert await outcomes(chain) == [outcome]
     found = await chain.published("respondent.suppressed")
-    assert [(each.reason, each.channel) for each in found] == [(reason, CALL) for reason in suppressed]
+    assert [(each.reason, each.channel) for each in found] == [(call, channel) for channel in suppressed]
     assert await chain.published("call.withdrawn") == []
 
 
