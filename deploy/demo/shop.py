@@ -38,7 +38,7 @@ FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
 STARTS_BEFORE = timedelta(days=60)
 CUSTOMERS = 100_000
-PURCHASES_A_SECOND, PURCHASES_A_SECOND_TODAY = 10, 0.1
+PURCHASES_A_SECOND, PURCHASES_A_SECOND_TODAY = 20, 0.1
 READING_TIME_S = 4.0
 CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
 STORE_QUALITY = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}

@@ -42,7 +42,7 @@ _PAGE = "/programs"
 _DONE = {
     ProgramState.ON: mark("You switched it on."),
     ProgramState.OFF: mark("You switched it off: it asks nobody new."),
-    ProgramState.STOPPED: mark("You stopped it: nothing of it leaves."),
+    ProgramState.STOPPED: mark("You stopped it: nothing of it leaves, and calls that were due do not come back."),
     ProgramState.WITHDRAWN: mark("You withdrew its open surveys. That cannot be undone."),
 }
 _Id = Annotated[str, PathParameter(max_length=200)]

@@ -18,6 +18,7 @@ from shared.config import Settings
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import KEY_PREFIX, Role, Service
 from shared.languages.catalogue import ENGLISH
+from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.trail import AuditTrail
@@ -171,13 +172,14 @@ class Gate:
             raise Unauthorized(STAFF_ONLY, "Log in, or send an API key.", headers={"www-authenticate": "Bearer"})
         prefix = routes.find(scope["path"])
         if prefix is not None and not ticket.has_any(allowed := prefix.roles(scope["method"])):
-            detail = f"It needs one of: {_labels(allowed)}." if allowed else mark("Nothing is changed at this address.")
+            needed = gettext("It needs one of: %(roles)s.", roles=_labels(allowed))
+            detail = needed if allowed else mark("Nothing is changed at this address.")
             raise _NotAllowed(mark("Your roles do not allow this"), detail)
         if prefix is not None and not (seen.is_whole or prefix.is_scoped(scope["method"])):
             raise _NotScoped(
                 mark("You see only some stores or programs"), mark("This path shows or changes all of them.")
             )
-        if self._access.remember is not None and scope["method"] not in routes.SAFE:
+        if self._access.remember is not None and routes.is_recorded(scope["method"], scope["path"]):
             await self._access.remember(ticket)
         return held, ticket, seen
 
@@ -226,7 +228,7 @@ def _key_in(headers: Headers) -> str | None:
 
 
 def _labels(roles: frozenset[Role]) -> str:
-    return ", ".join(role.label for role in Role if role in roles)
+    return ", ".join(lookup(role.label) for role in Role if role in roles)
 
 
 def _is_cross_site(headers: Headers) -> bool:

@@ -122,7 +122,7 @@ async def test_one_answer_is_compared_with_nothing(scoring: Scoring, client: htt
 async def test_many_answers_of_one_day_are_compared_with_nothing(scoring: Scoring, client: httpx2.AsyncClient) -> None:
     for _ in range(30):
         await scoring.score(await scoring.asked(), 9)
-    assert "There is nothing to compare yet" in card((await client.get("/")).text)
+    assert "These days cannot be compared with earlier ones" in card((await client.get("/")).text)
 
 
 @pytest.mark.parametrize("sort", ["zzz", "-", "--nps", "change;drop"])
