@@ -39,7 +39,7 @@ const refill = () => {
 // No outcome of a call stores the answer that was typed: what would be lost is asked first, in the same way as what
 // cannot be taken back.
 const hasAnswer = () => [...document.querySelectorAll("#answer :is(textarea, :checked)")].some((field) => field.value.trim());
-const warn = () => document.querySelectorAll("[data-lost]").forEach((words) => (words.hidden = !hasAnswer()));
+const warn = () => document.querySelectorAll("[data-drops]").forEach((words) => (words.hidden = !hasAnswer()));
 for (const kind of ["input", "change"]) document.addEventListener(kind, warn);
 const ask = (button) => {
   const asked = button.nextElementSibling;
@@ -49,8 +49,8 @@ const ask = (button) => {
   asked.querySelector("button").focus();
 };
 document.addEventListener("toggle", ({ target }) => {
-  const button = target.matches("details.sure:not([open])") && target.previousElementSibling;
-  if (!button?.matches?.("button[hidden]")) return;
+  if (!target.matches("button[hidden] + details.sure:not([open])")) return;
+  const button = target.previousElementSibling;
   target.hidden = true;
   button.hidden = false;
   button.focus();
@@ -65,7 +65,7 @@ const tell = (about, name = "") => {
   place.hidden = !about;
 };
 
-let waiting; // the form that is on its way to Earshot, and its button
+let waiting; // the form that is on its way to Earshot, its button and address
 const show = async (response) => {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   document.querySelector("main").replaceWith(page.querySelector("main") ?? page.body);
@@ -73,15 +73,13 @@ const show = async (response) => {
   window.scrollTo(0, 0);
   document.querySelector("main [autofocus]")?.focus();
 };
-const send = async ({ form, button }) => {
+const send = async ({ form, button, address }) => {
   const options = {
     method: "POST",
     body: new URLSearchParams(new FormData(form, button)),
     headers: { accept: "text/html" },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   };
-  const address = new URL(button?.formAction || form.action);
-  if (button?.closest(".sure")) address.searchParams.set("lost", "1"); // it was said beside the button
   const response = await fetch(address, options);
   if (response.status >= 500 || response.status === 429) throw new Error("to be sent again");
   const isOurs = new URL(response.url).pathname.startsWith("/desk");
@@ -116,7 +114,9 @@ document.addEventListener("submit", (event) => {
     ask(button);
     return;
   }
-  waiting = { form, button };
+  const address = new URL(button?.formAction || form.action);
+  if (hasAnswer() && button?.closest(".sure")) address.searchParams.set("lost", "1"); // as is said beside the button
+  waiting = { form, button, address };
   deliver(waiting);
 });
 

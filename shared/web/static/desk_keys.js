@@ -26,8 +26,8 @@ document.addEventListener("keydown", (event) => {
     else answer?.requestSubmit();
     return;
   }
-  if (event.key === "Enter" && event.target.matches(".later input")) {
-    event.target.closest(".later").querySelector("button").click();
+  if (event.key === "Enter" && field?.matches(".later input")) {
+    field.closest(".later").querySelector("button").click();
     event.preventDefault();
     return;
   }
@@ -46,7 +46,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (!document.querySelector("[data-keys]")) return;
-  if (event.key === " " && event.target.matches(".sure button")) {
+  if (event.key === " " && event.target.closest?.(".sure button")) {
     event.preventDefault(); // words that are typed without looking confirm nothing: Enter says yes
     return;
   }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -14,7 +15,15 @@ from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.people import accounts
 from shared.contract.vocabulary import Role
 from tests.integration.scoring.desk.test_callbacks import complained
-from tests.integration.scoring.desk.test_operators_day import LATIN, RUSSIAN, at_desk, keyboard, next_call, saved
+from tests.integration.scoring.desk.test_operators_day import (
+    LATIN,
+    RUSSIAN,
+    Keyboard,
+    at_desk,
+    keyboard,
+    next_call,
+    saved,
+)
 from tests.integration.scoring.people.conftest import PASSWORD, invited
 from tests.integration.scoring.people.test_looks import join
 from tests.integration.scoring.stand import Scoring, on_desk
@@ -115,6 +124,18 @@ STORED = """SELECT a.disposition, v.score, v.comment FROM call_attempts a JOIN c
     LEFT JOIN answers v USING (invitation_id)"""
 
 
+@asynccontextmanager
+async def on_a_call(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str], letters: str = RUSSIAN
+) -> AsyncIterator[tuple[Page, Keyboard]]:
+    """Open the page of a call that its operator has taken with the key."""
+    await on_desk(scoring)
+    async with at_desk(browser, scoring, urls) as (page, _):
+        keys = await keyboard(page, letters)
+        await next_call(page, keys)
+        yield page, keys
+
+
 def in_layout(keys: str, letters: str) -> str:
     return "".join(letters[LATIN.index(key)] for key in keys)
 
@@ -123,10 +144,7 @@ def in_layout(keys: str, letters: str) -> str:
 async def test_after_a_reload_words_are_added_to_those_that_were_typed(
     browser: Browser, scoring: Scoring, urls: Mapping[str, str], letters: str
 ) -> None:
-    await on_desk(scoring)
-    async with at_desk(browser, scoring, urls) as (page, _):
-        keys = await keyboard(page, letters)
-        await next_call(page, keys)
+    async with on_a_call(browser, scoring, urls, letters) as (page, keys):
         await keys.write("7FIRSTPART")
         await page.reload()
         await expect(page.get_by_label("In the customer")).to_be_focused()
@@ -151,16 +169,14 @@ async def test_after_a_reload_words_are_added_to_those_that_were_typed(
 async def test_outcome_that_would_drop_an_answer_is_asked_first(  # noqa: PLR0917 - pytest passes them by name
     action: Action, label: str, browser: Browser, scoring: Scoring, urls: Mapping[str, str], letters: str
 ) -> None:
-    await on_desk(scoring)
-    async with at_desk(browser, scoring, urls) as (page, _):
-        keys = await keyboard(page, letters)
-        await next_call(page, keys)
+    async with on_a_call(browser, scoring, urls, letters) as (page, keys):
         await keys.write("7LONGWAIT")
         await page.keyboard.press("Escape")
         sure, pressed = page.get_by_role("button", name=f"Yes: {label}"), page.get_by_role("button", name=label)
         await keys.press(action)
         await expect(sure).to_be_focused()
         await expect(page.get_by_text("the words that you typed are not saved").locator("visible=true")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_be_hidden()
         await page.keyboard.press("Space")
         await page.keyboard.press("Escape")
         await expect(sure).to_be_hidden()
@@ -180,10 +196,7 @@ async def test_outcome_that_would_drop_an_answer_is_asked_first(  # noqa: PLR091
 async def test_sentence_that_is_typed_outside_the_comment_ends_no_call(
     browser: Browser, scoring: Scoring, urls: Mapping[str, str]
 ) -> None:
-    await on_desk(scoring)
-    async with at_desk(browser, scoring, urls) as (page, _):
-        keys = await keyboard(page, RUSSIAN)
-        await next_call(page, keys)
+    async with on_a_call(browser, scoring, urls) as (page, keys):
         await page.get_by_role("radio", name="4").check()
         for word in ("AND", "A", "LARGE", "MEAL"):
             await keys.write(word)
@@ -215,10 +228,7 @@ async def test_what_was_agreed_is_kept_by_each_outcome(
 async def test_note_for_whoever_calls_then_is_kept_when_nobody_answers(
     browser: Browser, scoring: Scoring, urls: Mapping[str, str]
 ) -> None:
-    await on_desk(scoring)
-    async with at_desk(browser, scoring, urls) as (page, _):
-        keys = await keyboard(page, RUSSIAN)
-        await next_call(page, keys)
+    async with on_a_call(browser, scoring, urls) as (page, keys):
         await page.get_by_label("Note for whoever").fill(WORDS)
         await page.keyboard.press("Escape")
         await keys.press(Action.BUSY)
@@ -233,13 +243,28 @@ async def test_note_for_whoever_calls_then_is_kept_when_nobody_answers(
     assert [(row["disposition"], row["note"]) for row in noted] == [("busy", WORDS), ("call_later", WORDS)]
 
 
+async def test_answer_that_is_typed_while_an_outcome_waits_for_the_net_is_not_dropped(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str]
+) -> None:
+    async with on_a_call(browser, scoring, urls) as (page, keys):
+        await page.context.set_offline(True)
+        await keys.press(Action.REFUSED)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("Not saved yet")
+        await keys.write("4WAITED")
+        await page.context.set_offline(False)
+        await expect(page.get_by_role("status")).to_contain_text("the answer that you typed would be lost")
+        await expect(page.get_by_label("In the customer")).to_have_value(in_layout("WAITED", RUSSIAN))
+        await expect(page.get_by_role("button", name="Yes: Refused")).to_be_visible()
+        await keys.write("5")
+        await page.keyboard.press("Control+Enter")
+        await saved(page, "Saved: 5 of 10.")
+
+
 async def test_correction_goes_on_after_the_stored_comment(
     browser: Browser, scoring: Scoring, urls: Mapping[str, str]
 ) -> None:
-    await on_desk(scoring)
-    async with at_desk(browser, scoring, urls) as (page, _):
-        keys = await keyboard(page, RUSSIAN)
-        await next_call(page, keys)
+    async with on_a_call(browser, scoring, urls) as (page, keys):
         await keys.write("4WAIT")
         await page.keyboard.press("Control+Enter")
         await saved(page, "Saved: 4 of 10.")
