@@ -38,6 +38,11 @@ class Typed:
     def too_long(self) -> bool:
         return any(len(text) > MAX_TEXT for text in (self.comment, *self.extra.values()))
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is a score or text of an answer, which no outcome of a call stores."""
+        return self.score is not None or bool(self.comment) or any(self.extra.values())
+
 
 def operator_at_desk(request: Request, named: str = "") -> Operator:
     """Return who works at the desk; a program may have `named` them at present, or when it took a call.

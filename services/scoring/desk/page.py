@@ -61,6 +61,7 @@ NOTICES = {
     "long_note": mark("Not saved: the note is too long, there is room for 1000 characters. Shorten it and save again."),
     "score": mark("Not saved: choose a score from 0 to 10."),
     "when": mark("Not saved: choose a time from five minutes to two weeks ahead."),
+    "typed": mark("Nothing is noted yet: the answer that you typed would be lost. Save it, or confirm the outcome."),
     "practised": mark("Practice: this would have been saved. Nothing is stored or counted."),
     "no_practice": mark("There is nothing to practise with before a program is published."),
     "name": mark("Enter your name first."),

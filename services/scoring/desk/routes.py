@@ -28,6 +28,7 @@ from services.scoring.desk.forms import (
 )
 from services.scoring.desk.page import (
     DELAYS,
+    LABELS,
     NOTICES,
     OUTCOMES,
     SURE,
@@ -157,23 +158,24 @@ class Desk:
 
     async def outcome(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
-        now, typed = self.clock.now(), typed_in(form)
+        now, typed, operator = self.clock.now(), typed_in(form), operator_at_desk(request)
         task, invitation = await self._load(task_id)
         if task is None or invitation is None:
             return await self._not_saved(request, task_id, typed, said="lost")
         try:
             disposition = CallDisposition(str(form.get("disposition")))
-            later = delay_of(form, task, now)
+            later = delay_of(form, task, now) if disposition is CallDisposition.CALL_LATER else timedelta()
         except (ValueError, OverflowError):
             return await self._page(request, task, invitation, typed=typed, said="when", status=Unprocessable.status)
+        drops_answer = typed.has_answer and "lost" not in request.query_params and is_of(task, operator)
+        if drops_answer or len(typed.note) > MAX_NOTE:
+            said, asked = ("typed", disposition) if drops_answer else ("long_note", "")
+            status = Unprocessable.status
+            return await self._page(request, task, invitation, typed=typed, said=said, asked=asked, status=status)
         lacks_score = disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY
         if lacks_score or task_id == PRACTICE:
             return _to(f"/desk/{task_id}?said=score") if lacks_score else _practised()
-        if len(typed.note) > MAX_NOTE:
-            return await self._page(
-                request, task, invitation, typed=typed, said="long_note", status=Unprocessable.status
-            )
-        call = CallReport(task_id, operator_at_desk(request), disposition, later, typed.note)
+        call = CallReport(task_id, operator, disposition, later, typed.note)
         try:
             async with self.sessions.begin() as session:
                 after = await report_call(session, call, now=now)
@@ -231,6 +233,7 @@ class Desk:
         *,
         typed: Typed | None = None,
         said: str = "",
+        asked: str = "",
         status: int = 200,
     ) -> Response:
         operator, query, now, scope = (
@@ -275,6 +278,8 @@ class Desk:
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
             sure=SURE,
+            labels=LABELS,
+            asked=asked,
             practice=PRACTICE,
             delays=DELAYS,
             keys=desk_keys.chosen(request),

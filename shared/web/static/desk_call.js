@@ -8,7 +8,8 @@ const operator = document.querySelector("[data-operator]")?.dataset.operator ?? 
 const call = document.querySelector("[data-call]")?.dataset.call;
 const mine = `desk ${operator} `;
 const draftOf = (form) => `${mine}${call} ${form.dataset.draft}`;
-const isKept = (target) => target.closest?.("[data-draft]");
+const isKept = (form) => form?.matches("[data-draft]");
+const forms = () => [...document.querySelectorAll("[data-draft]")];
 
 // What another operator typed, and what is stored, is not kept.
 const done = document.querySelector("[data-done]")?.dataset.done;
@@ -24,9 +25,38 @@ const restore = (form) => {
     if (field.matches("[type=radio], [type=checkbox]")) field.checked = given.includes(field.value);
     else if (given.length) field.value = given[0];
   }
+  return values?.some(([name, value]) => value && name !== "minutes");
 };
-document.querySelectorAll("[data-draft]").forEach(restore);
-document.dispatchEvent(new Event("change"));
+
+// What is typed next is added to what was typed: the caret is at the end of each text. Returns the forms with a draft.
+const refill = () => {
+  const restored = forms().filter(restore);
+  for (const text of document.querySelectorAll("[data-draft] textarea")) text.setSelectionRange(text.value.length, text.value.length);
+  document.dispatchEvent(new Event("change"));
+  return restored;
+};
+
+// No outcome of a call stores the answer that was typed: what would be lost is asked first, in the same way as what
+// cannot be taken back.
+const hasAnswer = () => [...document.querySelectorAll("#answer :is(textarea, :checked)")].some((field) => field.value.trim());
+const warn = () => document.querySelectorAll("[data-drops]").forEach((words) => (words.hidden = !hasAnswer()));
+for (const kind of ["input", "change"]) document.addEventListener(kind, warn);
+const ask = (button) => {
+  const asked = button.nextElementSibling;
+  button.hidden = true;
+  asked.hidden = false;
+  asked.open = true;
+  asked.querySelector("button").focus();
+};
+document.addEventListener("toggle", ({ target }) => {
+  if (!target.matches("button[hidden] + details.sure:not([open])")) return;
+  const button = target.previousElementSibling;
+  target.hidden = true;
+  button.hidden = false;
+  button.focus();
+}, true);
+
+for (const form of refill()) (form.elements.comment ?? form.elements.note).focus();
 
 const tell = (about, name = "") => {
   const place = document.querySelector("#unsent");
@@ -35,21 +65,22 @@ const tell = (about, name = "") => {
   place.hidden = !about;
 };
 
-let waiting; // the form that is on its way to Earshot, and its button
+let waiting; // the form that is on its way to Earshot, its button and address
 const show = async (response) => {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   document.querySelector("main").replaceWith(page.querySelector("main") ?? page.body);
+  refill();
   window.scrollTo(0, 0);
   document.querySelector("main [autofocus]")?.focus();
 };
-const send = async ({ form, button }) => {
+const send = async ({ form, button, address }) => {
   const options = {
     method: "POST",
     body: new URLSearchParams(new FormData(form, button)),
     headers: { accept: "text/html" },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   };
-  const response = await fetch(form.action, options);
+  const response = await fetch(address, options);
   if (response.status >= 500 || response.status === 429) throw new Error("to be sent again");
   const isOurs = new URL(response.url).pathname.startsWith("/desk");
   if (!isOurs) location.assign(`/login/renew?next=/desk/${call}`); // which leads back here, where it is still kept
@@ -71,15 +102,21 @@ const deliver = async (sent) => {
   }
 };
 window.addEventListener("online", () => waiting && deliver(waiting));
-document.addEventListener("input", (event) => {
-  const form = isKept(event.target);
-  if (form) sessionStorage.setItem(draftOf(form), JSON.stringify([...new FormData(form)]));
+document.addEventListener("input", ({ target: { form } }) => {
+  if (isKept(form)) sessionStorage.setItem(draftOf(form), JSON.stringify([...new FormData(form)]));
 });
 document.addEventListener("submit", (event) => {
-  const form = isKept(event.target);
-  if (!form) return;
+  const { target: form, submitter: button } = event;
+  if (!isKept(form)) return;
   event.preventDefault();
-  waiting = { form, button: event.submitter };
+  if (button?.closest(".later") && !form.elements.at.reportValidity()) return;
+  if (button?.name && !button.closest(".sure") && hasAnswer()) {
+    ask(button);
+    return;
+  }
+  const address = new URL(button?.formAction || form.action);
+  if (hasAnswer() && button?.closest(".sure")) address.searchParams.set("lost", "1"); // as is said beside the button
+  waiting = { form, button, address };
   deliver(waiting);
 });
 

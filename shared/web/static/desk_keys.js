@@ -26,6 +26,11 @@ document.addEventListener("keydown", (event) => {
     else answer?.requestSubmit();
     return;
   }
+  if (event.key === "Enter" && field?.matches(".later input")) {
+    field.closest(".later").querySelector("button").click();
+    event.preventDefault();
+    return;
+  }
   if (event.key === "Escape") {
     const asked = event.target.closest?.("details.sure");
     if (asked) {
@@ -41,6 +46,10 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (!document.querySelector("[data-keys]")) return;
+  if (event.key === " " && event.target.closest?.(".sure button")) {
+    event.preventDefault(); // words that are typed without looking confirm nothing: Enter says yes
+    return;
+  }
   const digit = digitOf(event.code);
   const isTen = digit === "0" && event.timeStamp - oneAt < TEN_MS;
   if (answer && isTen && (!field || (field.name === "comment" && field.value === field.defaultValue))) {

@@ -120,7 +120,10 @@ async def test_switch_is_undone_unless_somebody_switched_meanwhile(client: httpx
     await client.post(f"{path}/stopped")
     assert (await undo(client, off)).status_code == 409
     await undo(client, (await client.get(path)).text)
-    assert done_on((await client.get(path)).text) == "Undone: “You stopped it: nothing of it leaves, and calls that were due do not come back.”"
+    assert (
+        done_on((await client.get(path)).text)
+        == "Undone: “You stopped it: nothing of it leaves, and calls that were due do not come back.”"
+    )
     await client.post(f"{path}/withdrawn")
     assert "Undo" not in (await client.get(path)).text
 

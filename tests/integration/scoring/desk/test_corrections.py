@@ -110,6 +110,9 @@ async def test_words_are_given_back_when_another_operator_took_the_call(
     assert "916 123" not in refused.text
     noted = await client.post(f"/desk/{task_id}/outcome", data={"disposition": "call_later", "note": "After six."})
     assert (noted.status_code, ">After six.</textarea>" in noted.text) == (409, True)
+    both = {"disposition": "busy", "score": "4", "comment": "She waited.", "note": "After six."}
+    noted = await client.post(f"/desk/{task_id}/outcome", data=both)
+    assert (noted.status_code, ">She waited.\n\nAfter six.</textarea>" in noted.text) == (409, True)
     assert await scoring.rows("SELECT 1 FROM answers") == []
 
 

@@ -84,6 +84,8 @@ async def test_nothing_of_a_made_up_call_is_stored(
 async def test_mistakes_are_told_as_in_any_other_call(client: httpx2.AsyncClient) -> None:
     assert (await client.post(f"{CALL}/answer", data={"comment": "No score."})).status_code == 422
     assert (await client.post(f"{CALL}/outcome", data={"disposition": "call_later", "minutes": "1"})).status_code == 422
+    asked = await client.post(f"{CALL}/outcome", data={"disposition": "busy", "score": "4", "comment": "She waited."})
+    assert (asked.status_code, ">She waited.</textarea>" in asked.text, "Yes: Busy" in asked.text) == (422, True, True)
     lacks_score = await client.post(f"{CALL}/outcome", data={"disposition": "answered"})
     assert lacks_score.headers["location"] == f"{CALL}?said=score"
 
