@@ -82,6 +82,7 @@ const send = async ({ form, button, address }) => {
   };
   const response = await fetch(address, options);
   if (response.status >= 500 || response.status === 429) throw new Error("to be sent again");
+  if (response.status === 403) return tell("taken"); // the operator has another role now
   const isOurs = new URL(response.url).pathname.startsWith("/desk");
   if (!isOurs) location.assign(`/login/renew?next=/desk/${call}`); // which leads back here, where it is still kept
   else if (response.redirected) location.assign(response.url);
@@ -129,6 +130,7 @@ const keep = async () => {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const response = await fetch(`/desk/${call}/keep`, { method: "POST", headers, signal });
     if (response.status === 401) return tell("out");
+    if (response.status === 403) return tell("taken");
     if (!response.ok) throw new Error("not kept");
     const { held, holder, there } = await response.json();
     const clock = document.querySelector("#there");

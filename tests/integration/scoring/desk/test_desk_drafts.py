@@ -107,6 +107,21 @@ async def test_page_of_another_person_deletes_what_was_typed_and_one_of_the_same
         assert await drafts(page) == 0
 
 
+async def test_words_stay_on_the_page_of_who_is_no_operator_any_more(
+    browser: Browser, scoring: Scoring, urls: Mapping[str, str]
+) -> None:
+    await on_desk(scoring)
+    async with at_desk(browser, scoring, urls) as (page, _):
+        await typed(page)
+        [row] = await scoring.rows("SELECT id FROM people")
+        async with scoring.database.sessions.begin() as session:
+            await accounts.change(session, row["id"], name="Anna", roles=[Role.ANALYST], scope=EVERYTHING)
+        await page.keyboard.press("Control+Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("not yours any more")
+        assert await page.get_by_label("In the customer").input_value() == WORDS
+    assert await scoring.rows("SELECT 1 FROM answers") == []
+
+
 async def test_words_stay_with_who_is_renamed(browser: Browser, scoring: Scoring, urls: Mapping[str, str]) -> None:
     await on_desk(scoring)
     async with at_desk(browser, scoring, urls) as (page, _):
