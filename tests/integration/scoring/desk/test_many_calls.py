@@ -26,7 +26,7 @@ async def test_next_call_is_found_in_the_order_of_an_index(scoring: Scoring) -> 
     await waiting(scoring, 5000)
     lease = timedelta(minutes=15)
     anna, now = named("Anna"), scoring.clock.now()
-    rows = await scoring.rows(f"EXPLAIN {call_queue._NEXT}", now, anna.ids, lease, None, None, None, anna.name)
+    rows = await scoring.rows(f"EXPLAIN {call_queue._NEXT}", now, anna.ids, lease, None, None, None, anna.name, [])
     read = "\n".join(row["QUERY PLAN"] for row in rows)
     assert "Index Scan using call_tasks_next" in read
     assert "Index Scan using call_tasks_holder" in read
