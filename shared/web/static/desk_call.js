@@ -115,7 +115,7 @@ document.addEventListener("submit", (event) => {
     ask(button);
     return;
   }
-  const address = new URL(button?.formAction || form.action);
+  const address = new URL(button?.getAttribute("formaction") ?? form.action, location.href); // `formAction` of a button without one is the page
   if (hasAnswer() && button?.closest(".sure")) address.searchParams.set("lost", "1"); // as is said beside the button
   waiting = { form, button, address };
   deliver(waiting);
