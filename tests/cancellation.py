@@ -139,6 +139,5 @@ async def _every_connection_commits(database: db.Database, watcher: asyncpg.Conn
         await db.fetch(session, "INSERT INTO commits VALUES ($1, $2)", turn, number)
     for session in sessions:
         await session.commit()
-        await session.close()
     stored = await watcher.fetchval("SELECT count(*) FROM commits WHERE turn = $1", turn)
     assert stored == len(sessions), f"{len(sessions)} commits, {stored} rows"

@@ -205,7 +205,7 @@ class Broker:
             "log.dirs": str(self.log_folder),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
-            "log.cleaner.dedupe.buffer.size": "2097152",  # compacted topics are small here; the default is 128 MB of heap
+            "log.cleaner.dedupe.buffer.size": "2097152",  # of the heap; the default of 128 MB is for large topics
             "offsets.topic.num.partitions": "2",
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.num.partitions": "2",

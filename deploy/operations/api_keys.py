@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from shared.config import Settings
@@ -17,6 +16,7 @@ from shared.contract.api_keys import ApiKey, KeyScope, NewKey, digest, new_token
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
 from shared.database.opening import open_for_command
+from shared.database.session import Session
 from shared.web.api_keys.scopes import scopes_of
 from shared.web.audit.acts import note_unchanged_in
 
@@ -82,7 +82,7 @@ async def create(
     key = NewKey(uuid7(), name, digest(token), frozenset(scopes), lasting, frozenset(programs))
     stored: dict[Service, ApiKey] = {}
     async with AsyncExitStack() as resources:
-        sessions: dict[Service, AsyncSession] = {}
+        sessions: dict[Service, Session] = {}
         for service, own in by_service.items():
             try:
                 database = await resources.enter_async_context(open_for_command(settings, service))
@@ -99,7 +99,7 @@ async def _refuse_unknown(settings: Settings, programs: Collection[str], *, serv
     from services.scoring.repository.programs import programs_by_use  # noqa: PLC0415 - only such keys need them
     from services.trigger.repository.programs import current  # noqa: PLC0415
 
-    readers: Mapping[Service, Callable[[AsyncSession], Awaitable[Collection[str]]]] = {
+    readers: Mapping[Service, Callable[[Session], Awaitable[Collection[str]]]] = {
         Service.TRIGGER: current,
         Service.SCORING: programs_by_use,
     }
@@ -116,7 +116,7 @@ async def _refuse_unknown(settings: Settings, programs: Collection[str], *, serv
         raise NotCreated(f"there is no program {', '.join(sorted(unknown))}; there are: {named}")
 
 
-async def _commit(sessions: Mapping[Service, AsyncSession], key: UUID) -> None:
+async def _commit(sessions: Mapping[Service, Session], key: UUID) -> None:
     for number, (service, session) in enumerate(sessions.items()):
         try:
             await session.commit()
@@ -140,7 +140,7 @@ async def load_all(settings: Settings) -> tuple[list[StoredKey], Sequence[Away]]
     ], away
 
 
-async def _load(session: AsyncSession) -> tuple[Sequence[ApiKey], Sequence[LastAct]]:
+async def _load(session: Session) -> tuple[Sequence[ApiKey], Sequence[LastAct]]:
     """Return the keys of a service, and what its audit log says of their making and revocation."""
     from shared.web.api_keys.page import MADE, REVOKED  # noqa: PLC0415 - only the list needs what pages need
     from shared.web.audit.last_acts import last_acts, no_names  # noqa: PLC0415
@@ -158,9 +158,7 @@ async def revoke(settings: Settings, id_: UUID) -> tuple[list[Service], Sequence
     return [service for service, revoked in found.items() if revoked is not None], away
 
 
-async def _in_each(
-    settings: Settings, work: Callable[[AsyncSession], Awaitable[T]]
-) -> tuple[dict[Service, T], list[Away]]:
+async def _in_each(settings: Settings, work: Callable[[Session], Awaitable[T]]) -> tuple[dict[Service, T], list[Away]]:
     """Do work in a transaction of each service; return the results, and the services that are away."""
     done: dict[Service, T] = {}
     away: list[Away] = []

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.all_settings import AllSettings
 from deploy.kafka import broker
@@ -47,6 +46,7 @@ from shared.config import Settings, is_loopback
 from shared.contract import topics
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
+from shared.database.session import Session
 from shared.messaging.transport import TransportUnavailable
 from shared.runtime import open_event_log
 from shared.staff_mail import StaffMail
@@ -237,7 +237,7 @@ async def _events(settings: Settings) -> Finding:
 
 
 @asynccontextmanager
-async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncSession]:
+async def _session(settings: Settings, service: Service) -> AsyncIterator[Session]:
     async with (
         open_for_command(settings, service, options=settings.database_options) as database,
         database.sessions() as session,

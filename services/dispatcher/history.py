@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, chains, invitations
 from shared.contract.address_keys import PSEUDONYM_PREFIX, AddressKeys
@@ -13,6 +11,7 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Service
 from shared.database.db import Row
 from shared.database.isolated import isolated
+from shared.database.session import Session
 from shared.languages.marking import mark
 from shared.web import problems
 
@@ -20,7 +19,7 @@ _MOST = 100
 
 
 async def of_invitation(
-    session: AsyncSession, invitation_id: UUID, *, scope: StaffScope = WHOLE
+    session: Session, invitation_id: UUID, *, scope: StaffScope = WHOLE
 ) -> schemas.InvitationHistory:
     """Return the history of one invitation in the scope.
 
@@ -37,7 +36,7 @@ async def of_invitation(
 
 
 async def newest(
-    session: AsyncSession,
+    session: Session,
     address_keys: AddressKeys,
     *,
     customer: str | None = None,

@@ -11,7 +11,6 @@ from pathlib import Path
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import handlers, wiring
 from services.dispatcher.api.invitations import InvitationApi
@@ -53,7 +52,8 @@ from shared.contract.events import Payload, SurveyAnswered
 from shared.contract.vocabulary import CONTACT_CHANNELS, Service
 from shared.database import staff
 from shared.database.compared_clock import guard_clock
-from shared.database.db import Database, Sessions, after_commit
+from shared.database.db import Database
+from shared.database.session import Session, Sessions
 from shared.database.until_stopped import Round
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.audit_anchors import AuditAnchors
@@ -158,15 +158,15 @@ def _staff_routers(
     ]
 
 
-async def _names(session: AsyncSession) -> dict[str, str]:
+async def _names(session: Session) -> dict[str, str]:
     return {**await states.titles(session), **await staff.names(session)}
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock) -> Handler:
     fields = settings.crm_fields
 
-    async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        after_commit(session, partial(observe_arrival, events))
+    async def handle(session: Session, events: Sequence[Event[Payload]]) -> None:
+        session.after_commit(partial(observe_arrival, events))
         await handlers.handle(
             session,
             events,

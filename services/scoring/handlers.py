@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import calls, quote_consents
 from services.scoring.answers.record import answered_series, invited_series
@@ -50,6 +49,7 @@ from shared.contract.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGR
 from shared.contract.vocabulary import Service, SuppressionReason
 from shared.database import db
 from shared.database.audit import chain
+from shared.database.session import Session
 from shared.messaging import inbox, outbox, parking
 from shared.web import links
 from shared.web.links import Purpose
@@ -82,7 +82,7 @@ class Handlers:
         self._public_url = public_url
         self._employees = employees
 
-    async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    async def __call__(self, session: Session, events: Sequence[Event[Payload]]) -> None:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
         fresh = await _without_dropped(session, [event.payload for event in unseen])
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
@@ -100,9 +100,9 @@ class Handlers:
         # counters are written last, because all transactions lock invitations before counters to avoid deadlocks
         await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
 
-    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: CounterChanges) -> None:
+    async def _handle(self, session: Session, payloads: Sequence[Payload], changes: CounterChanges) -> None:
         now = self._clock.now()
-        in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
+        in_order: list[tuple[type[Payload], Callable[[Session, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
             (SurveyRequested, partial(self._on_requested, changes=changes)),
             (SurveyRequested, self._tell_links),
@@ -118,12 +118,12 @@ class Handlers:
                 await handle(session, of_kind)
 
     async def _on_requested(
-        self, session: AsyncSession, requested: Sequence[SurveyRequested], *, changes: CounterChanges
+        self, session: Session, requested: Sequence[SurveyRequested], *, changes: CounterChanges
     ) -> None:
         secrets, employees = self._link_secrets, self._employees
         await on_requested(session, requested, link_secrets=secrets, employees=employees, changes=changes)
 
-    async def _tell_links(self, session: AsyncSession, requested: Sequence[SurveyRequested]) -> None:
+    async def _tell_links(self, session: Session, requested: Sequence[SurveyRequested]) -> None:
         """Queue webhooks with the links that shops show themselves."""
         shown = [(each, step) for each in requested for step in each.plan if not step.channel.contacts]
         await webhooks.queue(session, [_link_ready(*each, self._link_secrets, self._public_url) for each in shown])
@@ -142,7 +142,7 @@ def _takes_back(payload: Payload) -> TypeGuard[RespondentReleased]:
     )
 
 
-async def _without_dropped(session: AsyncSession, payloads: Sequence[Payload]) -> list[Payload]:
+async def _without_dropped(session: Session, payloads: Sequence[Payload]) -> list[Payload]:
     """Lock requests and withdrawals, and leave out repeats of survey requests that are past retention."""
     if not any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in payloads):
         return list(payloads)
@@ -190,14 +190,14 @@ def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:
     return parts
 
 
-async def on_program_published(session: AsyncSession, published: Sequence[ProgramPublished]) -> None:
+async def on_program_published(session: Session, published: Sequence[ProgramPublished]) -> None:
     newest = {p.program_id: p for p in sorted(published, key=lambda p: p.program_version)}
     documents = [(p.program_id, p.program_version, json.dumps(p.document), p.state) for p in newest.values()]
     await programs.store_programs(session, documents)
 
 
 async def on_requested(
-    session: AsyncSession,
+    session: Session,
     requested: Sequence[SurveyRequested],
     *,
     link_secrets: Mapping[str, str],
@@ -250,7 +250,7 @@ def _invitation(
     )
 
 
-async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: CounterChanges) -> None:
+async def on_withdrawn(session: Session, withdrawn: Sequence[SurveyWithdrawn], *, changes: CounterChanges) -> None:
     """Withdraw open invitations without a genuine answer and subtract them and their answers from the counters."""
     ids = [each.invitation_id for each in withdrawn]
     await withdrawals.mark(session, ids)
@@ -262,12 +262,12 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
     await journeys.mark_pending(session, [each.id for each in uncounted])
 
 
-async def on_consent_changed(session: AsyncSession, changed: Sequence[RespondentConsentChanged]) -> None:
+async def on_consent_changed(session: Session, changed: Sequence[RespondentConsentChanged]) -> None:
     """Store in open invitations over which channels their customers allow offers; surveys are dispatcher's."""
     await invitations.change_offers(session, {p.respondent_id: p.offers for p in changed if p.offers is not None})
 
 
-async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
+async def on_erased(session: Session, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
     confirmed = [await customer_data.confirm_erasure(session, each) for each in respondents]
     ids = await erasure.lock_invitations(session, respondents)

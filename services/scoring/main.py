@@ -9,7 +9,6 @@ from pathlib import Path
 
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Scope
 
 from services.scoring.answer_page.page_views import PageViewWriter
@@ -64,6 +63,7 @@ from shared.contract.vocabulary import Service
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database
 from shared.database.group_commit import GroupCommitter, in_transaction
+from shared.database.session import Session
 from shared.health import Health
 from shared.messaging.audit_anchors import AuditAnchors
 from shared.messaging.consumer import Consumer
@@ -203,7 +203,7 @@ class Logos(StaticFiles):
         return response
 
 
-async def _names(session: AsyncSession) -> dict[str, str]:
+async def _names(session: Session) -> dict[str, str]:
     return {**await programs.titles(session), **await accounts.names(session)}
 
 

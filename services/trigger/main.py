@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.api.events import MAX_EVENTS, EventApi
 from services.trigger.api.programs import ProgramApi
@@ -45,7 +44,8 @@ from shared.contract.events import CrmPayload, Payload
 from shared.contract.vocabulary import Service
 from shared.database import staff
 from shared.database.compared_clock import guard_clock
-from shared.database.db import Database, Sessions, retry_outages
+from shared.database.db import Database, retry_outages
+from shared.database.session import Session, Sessions
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.audit_anchors import AuditAnchors
@@ -135,7 +135,7 @@ def _routers(
     ]
 
 
-async def _names(session: AsyncSession) -> dict[str, str]:
+async def _names(session: Session) -> dict[str, str]:
     return {**await programs.titles(session), **await staff.names(session)}
 
 
@@ -169,10 +169,10 @@ def consumers(
     installation = settings.installation
     registry = logs.registry
 
-    async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    async def crm(session: Session, events: Sequence[Event[Payload]]) -> None:
         await on_crm_events(session, events, now=clock.now(), settings=installation)
 
-    async def feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    async def feedback(session: Session, events: Sequence[Event[Payload]]) -> None:
         await on_feedback(session, events, now=clock.now(), settings=installation)
 
     def decode(message: Message) -> Event[CrmPayload] | None:

@@ -7,10 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.api_keys import ApiKey, KeyState, NewKey
 from shared.database import db
+from shared.database.session import Session
 
 _COLUMNS = """id, name, scopes, created_at, expires_at, revoked_at, used_at,
     CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= clock_timestamp() THEN 'expired' ELSE 'valid' END
@@ -47,28 +47,28 @@ def api_keys_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-async def add(session: AsyncSession, key: NewKey) -> ApiKey:
+async def add(session: Session, key: NewKey) -> ApiKey:
     (row,) = await db.fetch(session, _ADD, key.id, key.name, key.digest, key.stored_scopes, key.lasting)
     return _key(row)
 
 
-async def find(session: AsyncSession, digest: bytes) -> ApiKey | None:
+async def find(session: Session, digest: bytes) -> ApiKey | None:
     """Return the key with this digest in any state."""
     rows = await db.fetch(session, _FIND, digest)
     return _key(rows[0]) if rows else None
 
 
-async def load_all(session: AsyncSession) -> list[ApiKey]:
+async def load_all(session: Session) -> list[ApiKey]:
     return [_key(row) for row in await db.fetch(session, _ALL)]
 
 
-async def revoke(session: AsyncSession, id_: UUID) -> bool | None:
+async def revoke(session: Session, id_: UUID) -> bool | None:
     """Revoke a key; return False if it was revoked before, None if there is none."""
     rows = await db.fetch(session, _REVOKE, id_)
     return bool(rows[0]["new"]) if rows else None
 
 
-async def store_uses(session: AsyncSession, uses: Mapping[UUID, datetime]) -> None:
+async def store_uses(session: Session, uses: Mapping[UUID, datetime]) -> None:
     """Store when keys were used last; a later time that is stored stays."""
     keys = sorted(uses)  # one order, or writers deadlock
     await db.fetch(session, _USE, keys, [uses[key] for key in keys])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
-from sqlalchemy import text
 
+from shared.database import db
 from shared.database.db import Database
 from shared.health import NotReady
 
@@ -44,7 +44,7 @@ async def _commit_pooled(database: Database) -> None:
     """Commit over a connection of the pool, because the server accepts no new connection; raises NotReady."""
     try:
         async with asyncio.timeout(WITHIN_S), database.sessions.begin() as session:
-            await session.execute(text(_COMMIT))
+            await db.fetch(session, _COMMIT)
     except TimeoutError:
         raise NotReady(_LATE) from None
 

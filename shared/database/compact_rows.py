@@ -6,15 +6,14 @@ day in one that has rows, because processes of the version before may run meanwh
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 COMPACT = "(SELECT since <= clock_timestamp() FROM compact_rows)"  # a scalar for other statements
 _KEY = "compact_rows"
 
 
-async def are_on(session: AsyncSession) -> bool:
+async def are_on(session: Session) -> bool:
     """Return whether to write compact rows; asked once in a session."""
     if _KEY not in session.info:
         session.info[_KEY] = (await db.fetch(session, f"SELECT {COMPACT}"))[0][0]

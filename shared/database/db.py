@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -13,19 +13,18 @@ from typing import Any, cast
 import asyncpg
 import structlog
 import tenacity
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import database_url
 from shared.clock import ClockIsWrong
 from shared.database import transactions
+from shared.database.session import Session, Sessions
 from shared.database_url import DEFAULT, DatabaseOptions, DatabaseUrl
 
 log = structlog.get_logger()
 
-Sessions = async_sessionmaker[AsyncSession]
-_DRIVER = object()  # key in `session.info` of the session's asyncpg connection
 Row = asyncpg.Record
 # a named statement exists on one server connection only, and the pooler may use another one next time
 _UNNAMED = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
@@ -48,6 +47,7 @@ class Database:
             pool_use_lifo=True,  # a few connections do all work while there is little, with their prepared statements
             hide_parameters=True,  # an error must not quote personal data
             isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are sent by `transactions`
+            pool_reset_on_return=None,
             connect_args={"async_creator_fn": self._begun, **_UNNAMED}
             if options.pooled
             else {"async_creator_fn": self.connect},
@@ -55,7 +55,7 @@ class Database:
         if options.pooled:
             event.listen(self.engine.sync_engine, "connect", transactions.roll_back_setup)
         transactions.send_by_driver(self.engine.sync_engine)
-        self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions = Sessions(self.engine)
 
     @property
     def _server_settings(self) -> dict[str, str]:
@@ -87,15 +87,15 @@ class Database:
 
     async def ping(self) -> None:
         async with self.sessions() as session:
-            await session.execute(text("SELECT 1"))
+            await fetch(session, "SELECT 1")
 
     async def close(self) -> None:
         await self.engine.dispose()
 
 
-async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
+async def fetch(session: Session, sql: str, *args: Any) -> list[Row]:
     """Run a statement with `$1` parameters on asyncpg, which is faster, inside the session's transaction."""
-    return await (await _driver(session)).fetch(sql, *args)
+    return await (await session.driver()).fetch(sql, *args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Write:
     then: str | None = None
 
 
-async def write(session: AsyncSession, *parts: Write | None) -> None:
+async def write(session: Session, *parts: Write | None) -> None:
     """Run all parts that are not None as one statement, in one round trip.
 
     A part can read the rows that another part writes only from that part's CTE, and not from the table.
@@ -133,40 +133,19 @@ def _renumbered(sql: str, before: int) -> str:
     return re.sub(r"\$(\d+)", lambda found: f"${before + int(found[1])}", sql)
 
 
-async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+async def copy(session: Session, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Store new rows with COPY inside the session's transaction; a duplicate key raises UniqueViolationError."""
     if rows:
-        await (await _driver(session)).copy_records_to_table(table, columns=columns, records=rows)
+        await (await session.driver()).copy_records_to_table(table, columns=columns, records=rows)
 
 
-async def _driver(session: AsyncSession) -> asyncpg.Connection:
-    """Return the asyncpg connection of the session's transaction; it is cached, because SQLAlchemy finds it slowly."""
-    of, driver = session.info.get(_DRIVER, (None, None))
-    if of is not None and of is _transaction(session):
-        return cast("asyncpg.Connection", driver)
-    connection = cast("Connection", (await session.connection()).sync_connection)
-    driver = cast("asyncpg.Connection", connection.connection.driver_connection)
-    session.info[_DRIVER] = _transaction(session), driver
-    return driver
-
-
-def _transaction(session: AsyncSession) -> object:
-    return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
-
-
-async def commit_without_waiting(session: AsyncSession) -> None:
+async def commit_without_waiting(session: Session) -> None:
     """Let this transaction's commit return before it is on disk.
 
     A crash of the server may undo it, together with all that was committed after it: a later commit that waits makes
     this one durable, too. Only for what may be undone, such as a lease.
     """
     await fetch(session, "SET LOCAL synchronous_commit = off")
-
-
-def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
-    """Call `action` after the session's transaction has committed, not if it is rolled back: for metrics."""
-    waiting = [action]  # released by the call: SQLAlchemy keeps the listener in reference cycles of the session
-    event.listen(session.sync_session, "after_commit", lambda _session: waiting.pop()(), once=True)
 
 
 def lock_number(*names: str) -> int:

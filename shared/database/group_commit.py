@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from shared.database.db import Sessions
 from shared.database.isolated import bisect_failures
+from shared.database.session import Session, Sessions
 from shared.waiting import wait_for
 
 AT_ONCE = 500
@@ -21,7 +19,7 @@ Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 
 
 def in_transaction(
-    sessions: Sessions, work: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
+    sessions: Sessions, work: Callable[[Session, Sequence[Item]], Awaitable[Sequence[Result]]]
 ) -> Work[Item, Result]:
     """Return a function that runs `work` on a batch in a transaction of its own and commits it."""
 

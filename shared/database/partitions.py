@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 from shared.ids import made_at
 
 _AHEAD = 2  # months
@@ -34,32 +33,32 @@ class Partition:
     bytes: int
 
 
-async def machine_time(session: AsyncSession) -> datetime:
+async def machine_time(session: Session) -> datetime:
     """Return the time of the database's machine."""
     now: datetime = (await db.fetch(session, "SELECT clock_timestamp()"))[0][0]
     return now
 
 
-async def list_partitions(session: AsyncSession, table: str) -> list[Partition]:
+async def list_partitions(session: Session, table: str) -> list[Partition]:
     """Return the partitions of a table, the oldest first."""
     rows = await db.fetch(session, _LIST, table)
     return [Partition(row["name"], made_at(row["until"]), row["bytes"]) for row in rows]
 
 
-async def make_ahead(session: AsyncSession, table: str, *, now: datetime) -> None:
+async def make_ahead(session: Session, table: str, *, now: datetime) -> None:
     """Make the partitions of this month and the next ones that are missing."""
     await db.fetch(session, _MAKE, table, [_month(now.date(), later=each) for each in range(_AHEAD + 1)])
 
 
-async def make_for(session: AsyncSession, table: str, ids: Collection[UUID]) -> None:
+async def make_for(session: Session, table: str, ids: Collection[UUID]) -> None:
     """Roll back the transaction that failed for want of them, and make the partitions of these ids in another one."""
     months = sorted({_month(made_at(id_).date()) for id_ in ids})
-    await session.rollback()  # the pool may have no other connection
-    async with AsyncSession(session.bind) as other, other.begin():
-        await db.fetch(other, _MAKE, table, months)
+    await session.rollback()
+    await db.fetch(session, _MAKE, table, months)
+    await session.commit()
 
 
-async def drop(session: AsyncSession, table: str, name: str) -> None:
+async def drop(session: Session, table: str, name: str) -> None:
     """Drop a partition with its rows; raises LockNotAvailableError when the table was in use for two seconds."""
     await db.fetch(session, _DROP, table, name)
 

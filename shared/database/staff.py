@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.events import StaffChanged
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
+from shared.database.session import Session
 
 _PUT = """INSERT INTO staff (person, revision, programs, stores) VALUES ($1, $2, $3::text[], $4::text[])
 ON CONFLICT (person) DO UPDATE SET revision = excluded.revision, programs = excluded.programs, stores = excluded.stores
@@ -42,7 +42,7 @@ class KnownPerson:
     scope: StaffScope
 
 
-async def store(session: AsyncSession, changes: Sequence[StaffChanged]) -> None:
+async def store(session: Session, changes: Sequence[StaffChanged]) -> None:
     """Store what people are now; an older revision than the stored one is left out."""
     for each in sorted(
         changes, key=lambda change: (change.person_id, change.revision)
@@ -50,17 +50,17 @@ async def store(session: AsyncSession, changes: Sequence[StaffChanged]) -> None:
         await db.fetch(session, _PUT, each.person_id, each.revision, each.programs, each.stores)
 
 
-async def find(session: AsyncSession, person: UUID) -> KnownPerson | None:
+async def find(session: Session, person: UUID) -> KnownPerson | None:
     rows = await db.fetch(session, _FIND, person)
     return KnownPerson(rows[0]["revision"], StaffScope(*map(_names, rows[0][1:]))) if rows else None
 
 
-async def store_name(session: AsyncSession, person: UUID, name: str) -> None:
+async def store_name(session: Session, person: UUID, name: str) -> None:
     """Store how a person is called; nothing is stored of a person whom no event has named."""
     await db.fetch(session, _PUT_NAME, person, name)
 
 
-async def names(session: AsyncSession) -> Mapping[str, str]:
+async def names(session: Session) -> Mapping[str, str]:
     """Return how those are called who have changed something here, by their ids."""
     return {str(row["person"]): row["name"] for row in await db.fetch(session, _NAMES)}
 

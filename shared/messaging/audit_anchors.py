@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.config import Settings
 from shared.contract import cloudevents
@@ -15,7 +14,7 @@ from shared.contract.events import AuditAnchored
 from shared.contract.vocabulary import Service
 from shared.database.audit import anchors
 from shared.database.audit.anchors import Anchor
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.messaging import outbox
 from shared.staff_mail import Delivery, StaffLetter, StaffMail
 
@@ -75,7 +74,7 @@ class AuditAnchors:
         async with self.sessions.begin() as session:
             await anchors.mark_mailed(session, waiting)
 
-    async def _hand_out(self, session: AsyncSession, made: Sequence[Anchor]) -> None:
+    async def _hand_out(self, session: Session, made: Sequence[Anchor]) -> None:
         """Publish new anchors in the transaction that stores them: copies outside the database prove what it held."""
         now = datetime.now(UTC)
         payloads = [

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import crash, metrics
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
 from shared.database.isolated import bisect_failures, report_refused
+from shared.database.session import Session, Sessions
 from shared.health import Heartbeat
 from shared.messaging import codec, parking
 from shared.messaging.codec import InvalidEvent
@@ -30,7 +30,7 @@ from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
-Handler = Callable[[AsyncSession, Sequence[Event[Payload]]], Awaitable[None]]
+Handler = Callable[[Session, Sequence[Event[Payload]]], Awaitable[None]]
 Decoder = Callable[[Message], Event[Payload] | None]  # None: ignore the message
 
 MAX_FAILURES_IN_A_ROW = 100

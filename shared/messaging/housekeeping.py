@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.messaging import inbox, parking
 
 EVERY_S = 3600.0

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.database import db
+from shared.database.session import Session
 from shared.ids import first_id
 
 
@@ -30,7 +30,7 @@ _REMEMBER = """INSERT INTO inbox (group_name, event_id) SELECT $1, unnest($2::te
 ON CONFLICT DO NOTHING RETURNING event_id"""
 
 
-async def unseen(session: AsyncSession, group: str, events: Sequence[Event[Payload]]) -> list[Event[Payload]]:
+async def unseen(session: Session, group: str, events: Sequence[Event[Payload]]) -> list[Event[Payload]]:
     """Store the ids of these events and return, in order, the events that this group has not handled yet."""
     first = {event.id: event for event in reversed(events)}
     rows = await db.fetch(session, _REMEMBER, group, sorted(first))
@@ -44,6 +44,6 @@ _FORGET = """DELETE FROM inbox
 WHERE group_name = $1 AND seen_at < clock_timestamp() - $2::interval AND (event_id < $3 OR event_id > $4)"""
 
 
-async def delete_old(session: AsyncSession, group: str, *, now: datetime) -> None:
+async def delete_old(session: Session, group: str, *, now: datetime) -> None:
     """Delete ids that this group stored more than KEPT ago; topics keep messages for 7 days, so none comes again."""
     await db.fetch(session, _FORGET, group, KEPT, str(first_id(now - KEPT)), str(first_id(now + _CLOCKS_APART)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyRequested
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.health import NotReady
 from shared.messaging import codec, parking
 from shared.messaging.codec import InvalidEvent

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
 from shared.database import compact_rows, db
+from shared.database.session import Session
 from shared.messaging import codec
 from shared.messaging.transport import Message, packing
 
@@ -35,13 +35,13 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::smalli
 _WAKE = "pg_notify('outbox_' || current_schema(), '')"
 
 
-async def add(session: AsyncSession, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]) -> None:
+async def add(session: Session, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]) -> None:
     """Store events in the transaction of the change they report; the relay is notified when it commits."""
     await db.write(session, await packed_statement(session, events))
 
 
 async def packed_statement(
-    session: AsyncSession, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]
+    session: Session, events: Sequence[cloudevents.Event[cloudevents.EventPayload]]
 ) -> db.Write | None:
     """Return a CTE for `db.write` that stores events, packed where every relay can read that; None without events."""
     pack = len(events) > 1 and await compact_rows.are_on(session)

@@ -9,11 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from shared.database import db
 from shared.database.isolated import storable
+from shared.database.session import Session
 from shared.messaging.transport import Message
 
 
@@ -47,7 +47,7 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
 ON CONFLICT DO NOTHING"""
 
 
-async def park(session: AsyncSession, refused: Sequence[tuple[Message, str]]) -> None:
+async def park(session: Session, refused: Sequence[tuple[Message, str]]) -> None:
     """Store messages with the reason for each; the same message at the same position is stored once."""
     if not refused:
         return
@@ -83,7 +83,7 @@ ORDER BY id LIMIT $1"""
 
 
 async def list_parked(
-    session: AsyncSession, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
+    session: Session, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
 ) -> list[Parked]:
     """Return at most `limit` parked messages, oldest first, after the id `after`; with `ids`, only those."""
     return [_parked(row) for row in await db.fetch(session, _PARKED, limit, after, None if ids is None else list(ids))]
@@ -98,7 +98,7 @@ AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Inpu
 ORDER BY id LIMIT $3"""
 
 
-async def list_unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
+async def list_unknown(session: Session, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
     """Return messages parked for an unknown type, value or link key, oldest first.
 
     They can be handled after an upgrade, or after a restart with that key.
@@ -110,7 +110,7 @@ _WAITING = """SELECT substring(reason FROM '^link_key: (.*) is not in EARSHOT_LI
 FROM parked WHERE reason LIKE 'link_key: % is not in EARSHOT_LINK_KEYS' GROUP BY 1"""
 
 
-async def count_waiting_for_keys(session: AsyncSession) -> dict[str, int]:
+async def count_waiting_for_keys(session: Session) -> dict[str, int]:
     """Count the parked messages that wait for each missing link key, by the id of the key."""
     return {row["key"]: row["count"] for row in await db.fetch(session, _WAITING)}
 
@@ -124,25 +124,25 @@ def _parked(row: db.Row) -> Parked:
     )
 
 
-async def claim(session: AsyncSession, parked_id: UUID) -> bool:
+async def claim(session: Session, parked_id: UUID) -> bool:
     """Delete a message that is handled in the same transaction; False when it is gone already."""
     return bool(await db.fetch(session, "DELETE FROM parked WHERE id = $1 RETURNING id", parked_id))
 
 
-async def set_reason(session: AsyncSession, parked_id: UUID, reason: str) -> None:
+async def set_reason(session: Session, parked_id: UUID, reason: str) -> None:
     await db.fetch(session, "UPDATE parked SET reason = $2 WHERE id = $1", parked_id, reason)
 
 
-async def delete(session: AsyncSession, ids: Sequence[UUID]) -> None:
+async def delete(session: Session, ids: Sequence[UUID]) -> None:
     await db.fetch(session, "DELETE FROM parked WHERE id = ANY($1::uuid[])", list(ids))
 
 
-async def delete_of(session: AsyncSession, keys: Collection[str], *, topics: Sequence[str]) -> None:
+async def delete_of(session: Session, keys: Collection[str], *, topics: Sequence[str]) -> None:
     """Delete parked messages of these keys and topics, as an erasure must: a replay would store their data again."""
     await db.fetch(
         session, "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])", list(keys), list(topics)
     )
 
 
-async def delete_old(session: AsyncSession) -> None:
+async def delete_old(session: Session) -> None:
     await db.fetch(session, "DELETE FROM parked WHERE parked_at < clock_timestamp() - interval '30 days'")

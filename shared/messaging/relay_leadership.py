@@ -23,9 +23,9 @@ import asyncpg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
+from shared.database.session import Session
 from shared.database.until_stopped import IDLE_S
 from shared.messaging.transport import Message, packing
 
@@ -55,7 +55,7 @@ _STILL_OURS = """SELECT 1 FROM leases
 WHERE name = 'relay' AND holder = $1 AND until > clock_timestamp() FOR UPDATE"""
 _GIVE_BACK = "UPDATE leases SET holder = NULL WHERE name = 'relay' AND holder = $1"
 
-Republish = Callable[[AsyncSession, Sequence[Message]], Awaitable[None]]
+Republish = Callable[[Session, Sequence[Message]], Awaitable[None]]
 """Publishes the newest state of the keys of these messages, for compacted topics."""
 
 
@@ -109,7 +109,7 @@ class OutboxReader:
             self._writers, self._polls = writers, 0
 
 
-async def republish_nothing(_session: AsyncSession, _messages: Sequence[Message]) -> None:
+async def republish_nothing(_session: Session, _messages: Sequence[Message]) -> None:
     """For services without compacted topics."""
 
 

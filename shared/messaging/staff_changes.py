@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, StaffChanged
 from shared.contract.topics import SURVEY_STAFF
 from shared.contract.vocabulary import Service
 from shared.database import staff
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.messaging.consumer import Consumer
 from shared.messaging.transport import EventLog
 
@@ -20,6 +18,6 @@ def staff_consumer(service: Service, event_log: EventLog, sessions: Sessions) ->
     return Consumer(service, [SURVEY_STAFF.name], event_log, sessions, _store)
 
 
-async def _store(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+async def _store(session: Session, events: Sequence[Event[Payload]]) -> None:
     """Store the latest state of each person; a repeated event changes nothing."""
     await staff.store(session, [event.payload for event in events if isinstance(event.payload, StaffChanged)])

@@ -12,7 +12,7 @@ from services.dispatcher.repository import invitations, mailbox
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Id, SurveyRequested
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web import problems
 from shared.web.audit.acts import note
 from shared.web.staff.tickets import staff_scope

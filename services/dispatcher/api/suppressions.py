@@ -13,7 +13,7 @@ from services.dispatcher.repository import suppressions
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SuppressionReason
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web import problems
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import history, repository, schemas
 from services.dispatcher.commands.suppression_files import import_suppressions
@@ -29,6 +28,7 @@ from shared.contract.sms import sms_segments
 from shared.contract.vocabulary import ChannelKind, Service, SuppressionReason
 from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
+from shared.database.session import Session
 from shared.web import problems
 
 mail = typer.Typer(help="Print a sample mail, or send it as a test.", no_args_is_help=True)
@@ -172,7 +172,7 @@ async def _release(suppression_id: UUID) -> bool:
 
 
 @asynccontextmanager
-async def _session() -> AsyncIterator[AsyncSession]:
+async def _session() -> AsyncIterator[Session]:
     async with (
         open_for_command(DispatcherSettings(), Service.DISPATCHER) as database,
         database.sessions.begin() as session,

@@ -29,8 +29,8 @@ from shared.contract.topics import (
 )
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import open_command_clock
-from shared.database.db import Sessions
 from shared.database.opening import open_for_command
+from shared.database.session import Sessions
 from shared.messaging import codec
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.transport import EventLog, Message

@@ -22,8 +22,8 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Suppression
 from shared.contract.vocabulary import ChannelKind, Service, SuppressionReason, address_fingerprint, respondent_id
 from shared.database.compared_clock import open_command_clock
-from shared.database.db import Sessions
 from shared.database.opening import open_for_command
+from shared.database.session import Sessions
 from shared.tables.commands import Columns, Encoding, Header, Separator, options_of
 from shared.tables.layout import TableOptions
 from shared.tables.opening import InvalidFile, suffix_of

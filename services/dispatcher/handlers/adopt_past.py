@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain import chain
 from services.dispatcher.domain.steps import LedgerEntry, PlannedStep, state_after
 from services.dispatcher.domain.suppressions import key_of
@@ -19,9 +17,10 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload, RespondentReleased, RespondentSuppressed
 from shared.contract.vocabulary import InvitationOutcome
 from shared.database import db
+from shared.database.session import Session
 
 
-async def adopt(session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime) -> None:
+async def adopt(session: Session, events: Sequence[Event[Payload]], *, now: datetime) -> None:
     """Store the attempts, outcomes and suppressions of these events that the database lacks; change no others."""
     payloads = [event.payload for event in events]
     attempted = _latest_revisions([each for each in payloads if isinstance(each, ContactAttempted)])
@@ -48,7 +47,7 @@ def _latest_revisions(attempted: Sequence[ContactAttempted]) -> list[ContactAtte
     return list(latest.values())
 
 
-async def _adopt_attempts(session: AsyncSession, attempted: Sequence[ContactAttempted]) -> None:
+async def _adopt_attempts(session: Session, attempted: Sequence[ContactAttempted]) -> None:
     if not attempted:
         return
     tries = await ledger.tries(session, {each.invitation_id for each in attempted})
@@ -62,7 +61,7 @@ async def _adopt_attempts(session: AsyncSession, attempted: Sequence[ContactAtte
     await _continue_chains(session, {each.invitation_id: each for each in attempted})
 
 
-async def _continue_chains(session: AsyncSession, last: Mapping[UUID, ContactAttempted]) -> None:
+async def _continue_chains(session: Session, last: Mapping[UUID, ContactAttempted]) -> None:
     found = await chains.read(session, last)
     planned = {}
     for invitation, steps_ in found.items():
@@ -73,12 +72,12 @@ async def _continue_chains(session: AsyncSession, last: Mapping[UUID, ContactAtt
     await db.write(session, steps.plan_statement(planned))
 
 
-async def _close(session: AsyncSession, outcomes: dict[UUID, InvitationOutcome], *, now: datetime) -> None:
+async def _close(session: Session, outcomes: dict[UUID, InvitationOutcome], *, now: datetime) -> None:
     closed = {row["id"] for row in await invitations.close(session, outcomes, at=now)}
     await steps.stop(session, closed)
 
 
-async def _adopt_suppressions(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
+async def _adopt_suppressions(session: Session, payloads: Sequence[Payload], *, now: datetime) -> None:
     last = {key_of(each): each for each in payloads if isinstance(each, RespondentSuppressed | RespondentReleased)}
     suppressed = {key: each for key, each in last.items() if isinstance(each, RespondentSuppressed)}
     await suppressions.add(session, list(suppressed.values()), at=now)

@@ -7,7 +7,6 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain import chain
 from services.dispatcher.domain.addresses import NewSuppression
@@ -33,13 +32,14 @@ from services.dispatcher.repository import addresses, chains, invitations, recei
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import ContactAttempted, RespondentReleased, Suppression
 from shared.contract.vocabulary import InvitationOutcome, SuppressionReason
+from shared.database.session import Session
 from shared.web.audit.acts import note, note_unchanged
 
 BATCH = 500
 
 
 async def apply(
-    session: AsyncSession, *, address_keys: AddressKeys, now: datetime, among: Collection[UUID] | None = None
+    session: Session, *, address_keys: AddressKeys, now: datetime, among: Collection[UUID] | None = None
 ) -> int:
     """Apply due receipts whose message is known, only those of `among` if given; return how many were due.
 
@@ -71,7 +71,7 @@ async def apply(
 
 
 async def _advance(
-    session: AsyncSession,
+    session: Session,
     applied: Sequence[MatchedReceipt],
     locked: Mapping[UUID, LockedInvitation],
     *,
@@ -92,7 +92,7 @@ def _attempted(row: asyncpg.Record, respondent_id: str, *, now: datetime) -> Con
 
 
 async def _continue_chains(
-    session: AsyncSession,
+    session: Session,
     advanced: Mapping[UUID, asyncpg.Record],
     deciding: Mapping[UUID, Receipt],
     locked: Mapping[UUID, LockedInvitation],
@@ -112,7 +112,7 @@ async def _continue_chains(
     await close_invitations.close(session, dict.fromkeys(undeliverable, InvitationOutcome.UNDELIVERABLE), now=now)
 
 
-async def _suppress(session: AsyncSession, applied: Sequence[MatchedReceipt], *, now: datetime) -> None:
+async def _suppress(session: Session, applied: Sequence[MatchedReceipt], *, now: datetime) -> None:
     soft = {each.respondent_id for each in applied if each.receipt.kind is ReceiptKind.SOFT_BOUNCE}
     counted = await receipts.soft_bounces(session, soft, since=now - SOFT_WITHIN) if soft else {}
     rules = [
@@ -132,14 +132,14 @@ async def _suppress(session: AsyncSession, applied: Sequence[MatchedReceipt], *,
     await close_invitations.suppress(session, found, now=now)
 
 
-async def _decline(session: AsyncSession, applied: Collection[MatchedReceipt], *, now: datetime) -> None:
+async def _decline(session: Session, applied: Collection[MatchedReceipt], *, now: datetime) -> None:
     """Close the open surveys that a respondent got over the channel of a complaint or STOP: the call is not made."""
     if senders := {each.sender for each in applied if each.receipt.kind in REFUSING}:
         declined = await receipts.surveyed(session, senders)
         await close_invitations.close(session, dict.fromkeys(declined, InvitationOutcome.DECLINED), now=now)
 
 
-async def _release(session: AsyncSession, applied: Collection[MatchedReceipt], *, now: datetime) -> None:
+async def _release(session: Session, applied: Collection[MatchedReceipt], *, now: datetime) -> None:
     starts = {each.sender for each in applied if each.receipt.kind is ReceiptKind.START}
     for channel in {channel for _, channel in starts}:
         respondents = {respondent for respondent, wanted in starts if wanted is channel}
@@ -147,7 +147,7 @@ async def _release(session: AsyncSession, applied: Collection[MatchedReceipt], *
         await close_invitations.publish(session, lifted, now=now)
 
 
-async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime) -> RespondentReleased | None:
+async def release(session: Session, suppression_id: UUID, *, now: datetime) -> RespondentReleased | None:
     """Lift one suppression by hand and publish that; return what was lifted, None when there is no such one."""
     lifted = await suppressions.remove(session, suppression_id)
     for each in lifted:
@@ -156,21 +156,21 @@ async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime)
     return lifted[0] if lifted else None
 
 
-async def restore(session: AsyncSession, suppression: Suppression, *, now: datetime) -> None:
+async def restore(session: Session, suppression: Suppression, *, now: datetime) -> None:
     """Store a suppression again that was lifted by hand, with the addresses that it bound, and publish that."""
     note(respondent=suppression.respondent_id)
     if not await close_invitations.suppress(session, [NewSuppression(suppression)], now=now):
         note_unchanged()
 
 
-async def lift_opt_outs(session: AsyncSession, respondent_id: str, *, now: datetime) -> bool:
+async def lift_opt_outs(session: Session, respondent_id: str, *, now: datetime) -> bool:
     """Lift the opt-outs of a respondent, who takes them back, and publish that; returns False when there is none."""
     lifted = await suppressions.release(session, [respondent_id], reason=SuppressionReason.OPT_OUT)
     await close_invitations.publish(session, lifted, now=now)
     return bool(lifted)
 
 
-async def release_expired(session: AsyncSession, *, now: datetime) -> int:
+async def release_expired(session: Session, *, now: datetime) -> int:
     """Lift suppressions that have expired and publish that; return how many."""
     lifted = await suppressions.release_expired(session, now=now, limit=BATCH)
     await close_invitations.publish(session, lifted, now=now)

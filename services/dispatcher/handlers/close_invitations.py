@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.addresses import (
     NewSuppression,
     respondents_of,
@@ -27,22 +25,23 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import outbox
 
 BATCH = 500
 
 
-async def publish(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
+async def publish(session: Session, payloads: Sequence[Payload], *, now: datetime) -> None:
     await db.write(session, await publish_statement(session, payloads, now=now))
 
 
-async def publish_statement(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
+async def publish_statement(session: Session, payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
     """Return the statement that stores events, to be run in the transaction of the change they describe."""
     events = [cloudevents.new(payload, service=Service.DISPATCHER, at=now) for payload in payloads]
     return await outbox.packed_statement(session, events)
 
 
-async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:
+async def close(session: Session, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:
     """Close locked invitations: stop steps that are not in flight, recall open calls, publish the outcome."""
     if not outcomes:
         return
@@ -57,7 +56,7 @@ async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome
 
 
 async def recall(
-    session: AsyncSession, respondents: Mapping[UUID, str], *, reasons: Mapping[UUID, str], now: datetime
+    session: Session, respondents: Mapping[UUID, str], *, reasons: Mapping[UUID, str], now: datetime
 ) -> None:
     """Recall the open calls of locked invitations from the desk.
 
@@ -73,7 +72,7 @@ async def recall(
     await publish(session, events, now=now)
 
 
-async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, now: datetime) -> None:
+async def end_call(session: Session, invitation_id: UUID, *, reason: str, now: datetime) -> None:
     """Recall an open call whose CRM task was done without an answer; close the invitation if no step is left."""
     locked = await invitations.lock(session, [invitation_id])
     respondents = {id_: row.respondent_id for id_, row in locked.items() if row.is_open}
@@ -84,7 +83,7 @@ async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, n
 
 
 async def recall_where(
-    session: AsyncSession,
+    session: Session,
     locked: Iterable[LockedInvitation],
     forbids: Callable[[LockedInvitation], bool],
     *,
@@ -95,9 +94,7 @@ async def recall_where(
     await recall(session, unwanted, reasons=dict.fromkeys(unwanted, "unwanted"), now=now)
 
 
-async def close_or_remember(
-    session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime
-) -> None:
+async def close_or_remember(session: Session, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:
     """Close known invitations; remember the outcome of the others, whose request has not been received yet."""
     locked = await invitations.lock(session, outcomes)
     early = {invitation: outcome for invitation, outcome in outcomes.items() if invitation not in locked}
@@ -106,9 +103,7 @@ async def close_or_remember(
     await close(session, {invitation: outcomes[invitation] for invitation in locked}, now=now)
 
 
-async def suppress(
-    session: AsyncSession, found: Sequence[NewSuppression], *, now: datetime
-) -> list[RespondentSuppressed]:
+async def suppress(session: Session, found: Sequence[NewSuppression], *, now: datetime) -> list[RespondentSuppressed]:
     """Store and publish suppressions, and return those that are new.
 
     They apply to the open invitations of the respondents, and to those of others with their addresses. One for all
@@ -163,7 +158,7 @@ def _is_among(row: LockedInvitation, wanted: Collection[tuple[str, str | None]])
     return (row.respondent_id, None) in wanted or (row.respondent_id, row.program) in wanted
 
 
-async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:
+async def expire(session: Session, *, now: datetime, limit: int = BATCH) -> int:
     """Close invitations past their expiry; return how many there were."""
     due = await invitations.expired(session, now=now, limit=limit)
     locked = await invitations.lock(session, due)
@@ -174,7 +169,7 @@ async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) ->
 
 
 async def opt_out(
-    session: AsyncSession,
+    session: Session,
     respondent_id: str,
     *,
     now: datetime,
@@ -189,7 +184,7 @@ async def opt_out(
     await suppress(session, [NewSuppression(opted_out)], now=now)
 
 
-async def withdraw(session: AsyncSession, ids: Collection[UUID], *, reason: str, now: datetime) -> None:
+async def withdraw(session: Session, ids: Collection[UUID], *, reason: str, now: datetime) -> None:
     """Withdraw those of these invitations that are open, and publish that; delete what is planned of all of them."""
     locked = await invitations.lock(session, ids)
     open_ones = {id_: row.respondent_id for id_, row in locked.items() if row.is_open}
@@ -202,13 +197,13 @@ async def withdraw(session: AsyncSession, ids: Collection[UUID], *, reason: str,
     await steps.stop(session, ids)
 
 
-async def recall_calls(session: AsyncSession, ids: Collection[UUID], *, reason: str, now: datetime) -> None:
+async def recall_calls(session: Session, ids: Collection[UUID], *, reason: str, now: datetime) -> None:
     """Recall the open calls of these invitations."""
     locked = await invitations.lock(session, ids)
     respondents = {id_: row.respondent_id for id_, row in locked.items()}
     await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
 
 
-async def withdraw_respondents(session: AsyncSession, respondents: Collection[str], *, now: datetime) -> None:
+async def withdraw_respondents(session: Session, respondents: Collection[str], *, now: datetime) -> None:
     open_ones = await invitations.lock(session, open_of=respondents)
     await close(session, dict.fromkeys(open_ones, InvitationOutcome.WITHDRAWN), now=now)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.repository import customers
 from shared.contract.events import ErasureConfirmed
 from shared.contract.vocabulary import ChannelKind, ErasedAt, Service
 from shared.database.db import Row
+from shared.database.session import Session
 from shared.languages.current import gettext, ngettext
 from shared.web.customers.held_data import Place, confirmation
 
@@ -32,7 +31,7 @@ def places(rows: Mapping[str, Sequence[Row]]) -> Iterator[Place]:
         yield Place("CRM", what, ErasedAt.EMPTIED)
 
 
-async def confirm_erasure(session: AsyncSession, respondent: str) -> ErasureConfirmed:
+async def confirm_erasure(session: Session, respondent: str) -> ErasureConfirmed:
     """Return the event that tells of an erasure, before it is done."""
     rows = await customers.read(session, [respondent], most=_COUNTED)
     return confirmation(Service.DISPATCHER, respondent, places(rows))

@@ -8,8 +8,6 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.chain import after_call, merged_consent
 from services.dispatcher.domain.crm_fields import CrmFields
@@ -49,6 +47,7 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 from shared.database.audit import chain
+from shared.database.session import Session
 from shared.messaging import inbox, parking
 from shared.web import links
 from shared.web.links import Purpose
@@ -60,7 +59,7 @@ NO_FIELDS = CrmFields("", {})
 
 
 async def handle(  # noqa: PLR0913 - what a batch is handled with
-    session: AsyncSession,
+    session: Session,
     events: Sequence[Event[Payload]],
     *,
     link_keys: Mapping[str, str],
@@ -97,7 +96,7 @@ def _payloads_and_times(run: Iterable[Event[Payload]], kind: type[P]) -> list[tu
     return [(event.payload, event.time) for event in run if isinstance(event.payload, kind)]
 
 
-async def _lock(session: AsyncSession, payloads: Sequence[Payload]) -> None:
+async def _lock(session: Session, payloads: Sequence[Payload]) -> None:
     """Lock all invitations of a batch at once, in one order: locking them run by run could deadlock."""
     requested = {each.invitation_id for each in payloads if isinstance(each, SurveyRequested)}
     concerned = {
@@ -119,7 +118,7 @@ def _suppresses(payload: Payload) -> bool:
 
 
 async def on_requested(
-    session: AsyncSession,
+    session: Session,
     requests: Sequence[tuple[SurveyRequested, datetime]],
     *,
     link_keys: Mapping[str, str],
@@ -154,28 +153,26 @@ def _unsubscribe_fingerprint(request: SurveyRequested, link_keys: Mapping[str, s
     return links.fingerprint(token)
 
 
-async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], *, now: datetime) -> None:
+async def on_withdrawn(session: Session, found: Sequence[SurveyWithdrawn], *, now: datetime) -> None:
     outcomes = {each.invitation_id: InvitationOutcome.WITHDRAWN for each in found}
     await close_invitations.close_or_remember(session, outcomes, now=now)
 
 
-async def on_answered(
-    session: AsyncSession, found: Sequence[AnswerPayload], *, fields: CrmFields, now: datetime
-) -> None:
+async def on_answered(session: Session, found: Sequence[AnswerPayload], *, fields: CrmFields, now: datetime) -> None:
     """Close answered invitations; a suspect answer, which may be a bot's, closes none."""
     outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
     await close_invitations.close_or_remember(session, outcomes, now=now)
     await crm_fields.store(session, [of for each in found for of in fields.entities_of(each)])
 
 
-async def on_answered_anonymously(session: AsyncSession, found: Sequence[InvitationAnswered], *, now: datetime) -> None:
+async def on_answered_anonymously(session: Session, found: Sequence[InvitationAnswered], *, now: datetime) -> None:
     """Close these invitations with the day alone: the time of day would show which of the day's answers it was."""
     outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found}
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     await close_invitations.close_or_remember(session, outcomes, now=day)
 
 
-async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
+async def on_opted_out(session: Session, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
     """Suppress respondents who opted out; the invitation of the opt-out is declined, whatever channel it names."""
     outcomes = {each.invitation_id: InvitationOutcome.DECLINED for each in found}
     await close_invitations.close_or_remember(session, outcomes, now=now)
@@ -198,7 +195,7 @@ _SUPPRESSING = {
 }
 
 
-async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, now: datetime) -> None:
+async def on_call_closed(session: Session, found: Sequence[CallClosed], *, now: datetime) -> None:
     suppressing = [
         NewSuppression(
             Suppression(respondent_id=each.respondent_id, channel=channel, reason=reason), each.invitation_id
@@ -222,7 +219,7 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
 
 
 async def on_consent_changed(
-    session: AsyncSession, found: Sequence[tuple[RespondentConsentChanged, datetime]], *, now: datetime
+    session: Session, found: Sequence[tuple[RespondentConsentChanged, datetime]], *, now: datetime
 ) -> None:
     """Change the consent of open invitations, and store it, with the event's time, for requests received later."""
     changes: dict[str, Consent] = {}
@@ -238,7 +235,7 @@ async def on_consent_changed(
 
 
 async def on_contact_added(
-    session: AsyncSession, found: Sequence[RespondentContactAdded], *, address_keys: AddressKeys
+    session: Session, found: Sequence[RespondentContactAdded], *, address_keys: AddressKeys
 ) -> None:
     """Give open invitations the addresses that they lack, for their steps still to come."""
     added: dict[str, Contact] = {}
@@ -250,7 +247,7 @@ async def on_contact_added(
 
 
 async def on_erased(
-    session: AsyncSession, respondents: Collection[str], *, address_keys: AddressKeys, now: datetime
+    session: Session, respondents: Collection[str], *, address_keys: AddressKeys, now: datetime
 ) -> None:
     """Delete what is known of these people, but the fingerprints of addresses with an opt-out, complaint or STOP."""
     confirmed = [await customers.confirm_erasure(session, each) for each in sorted(respondents)]

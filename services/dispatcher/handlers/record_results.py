@@ -8,7 +8,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain import chain
@@ -28,6 +27,7 @@ from services.dispatcher.repository import attempts, chains, invitations, mailbo
 from shared.contract.events import ContactAttempted, Payload, SurveyRequested
 from shared.contract.vocabulary import AttemptState, InvitationOutcome
 from shared.database import db
+from shared.database.session import Session
 
 SHOP = "shop"  # the provider of a link that the shop shows itself
 
@@ -39,7 +39,7 @@ class _Continuation(NamedTuple):
     outcomes: dict[UUID, InvitationOutcome]
 
 
-async def record(session: AsyncSession, given: Sequence[FinishedStep], *, now: datetime) -> list[FinishedStep]:
+async def record(session: Session, given: Sequence[FinishedStep], *, now: datetime) -> list[FinishedStep]:
     """Record the steps whose lease is still held, and continue each chain; return what was recorded."""
     if not given:
         return []
@@ -78,7 +78,7 @@ def _refusal_receipts(finished: Sequence[FinishedStep]) -> list[Receipt]:
 
 
 async def _following(
-    session: AsyncSession, results: Sequence[StepResult], open_ones: Collection[UUID], *, now: datetime
+    session: Session, results: Sequence[StepResult], open_ones: Collection[UUID], *, now: datetime
 ) -> _Continuation:
     ended = {each.leased.invitation_id: each for each in results if each.leased.invitation_id in open_ones}
     following = _Continuation({}, {})
@@ -93,7 +93,7 @@ async def _following(
 
 
 async def _write(
-    session: AsyncSession,
+    session: Session,
     ledger: Sequence[LedgerEntry],
     finished: Sequence[FinishedStep],
     following: _Continuation,
@@ -127,7 +127,7 @@ def _entry(finished: FinishedStep, respondent_id: str, *, now: datetime) -> Ledg
     return LedgerEntry(attempt, result.tries, finished.message_id, finished.bill)
 
 
-async def record_shown_links(session: AsyncSession, requests: Sequence[SurveyRequested], *, now: datetime) -> None:
+async def record_shown_links(session: Session, requests: Sequence[SurveyRequested], *, now: datetime) -> None:
     """Write the steps `link` of new invitations to the ledger: the shop got the link with the decision."""
     shown = [
         ContactAttempted(
@@ -149,9 +149,7 @@ async def record_shown_links(session: AsyncSession, requests: Sequence[SurveyReq
     await db.write(session, ledger, await close_invitations.publish_statement(session, shown, now=now))
 
 
-async def give_up_lost(
-    session: AsyncSession, *, now: datetime, limit: int = close_invitations.BATCH
-) -> list[FinishedStep]:
+async def give_up_lost(session: Session, *, now: datetime, limit: int = close_invitations.BATCH) -> list[FinishedStep]:
     """End steps whose lease ended in flight, as `unknown`: they are not sent again, and their chain continues."""
     lost = await steps.lost_in_flight(session, limit=limit)
     return await record(session, [_lost(leased) for leased in lost], now=now)

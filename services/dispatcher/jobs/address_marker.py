@@ -8,7 +8,7 @@ from uuid import UUID
 from services.dispatcher.handlers import bind_addresses
 from services.dispatcher.repository import addresses
 from shared.contract.address_keys import AddressKeys
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 
 BATCH = 500
 

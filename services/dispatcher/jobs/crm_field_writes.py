@@ -17,8 +17,8 @@ from services.dispatcher.jobs.bitrix24 import Bitrix24, EntityGone, Unanswered
 from services.dispatcher.repository.crm import crm_fields
 from services.dispatcher.repository.crm.crm_fields import CrmFieldsRow
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.isolated import isolated
+from shared.database.session import Sessions
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from services.dispatcher.repository.crm.crm_tasks import CrmTask
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.isolated import Guarded, isolated
+from shared.database.session import Sessions
 
 log = structlog.get_logger()
 

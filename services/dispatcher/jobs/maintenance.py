@@ -15,7 +15,7 @@ from services.dispatcher.repository.stalled import PagePosition
 from shared import metrics
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.ids import first_id
 
 log = structlog.get_logger()

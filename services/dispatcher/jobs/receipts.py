@@ -10,7 +10,6 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.channels.feedback import incoming
 from services.dispatcher.channels.feedback.imap import BounceMail, BounceMailbox, MailboxUnavailable
@@ -24,8 +23,9 @@ from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import Service
-from shared.database.db import Row, Sessions, is_transient
+from shared.database.db import Row, is_transient
 from shared.database.isolated import bisect_failures, isolated, report_refused
+from shared.database.session import Session, Sessions
 from shared.ids import made_at
 from shared.web import links
 from shared.web.links import Purpose, UnknownLinkKey
@@ -110,7 +110,7 @@ class SmsStatusPoller:
             return await self.account.ask(inquiry)
         return None
 
-    async def _inquiries(self, session: AsyncSession) -> list[Inquiry]:
+    async def _inquiries(self, session: Session) -> list[Inquiry]:
         inquiries = []
         for row in await receipts.to_ask(session, limit=_INQUIRIES_AT_ONCE):
             with isolated("stored_request", service=Service.DISPATCHER, attempt_id=str(row["id"])):

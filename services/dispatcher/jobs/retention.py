@@ -9,7 +9,7 @@ import structlog
 
 from services.dispatcher.repository import invitations
 from shared.database import partitions
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 
 log = structlog.get_logger()
 

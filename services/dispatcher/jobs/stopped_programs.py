@@ -11,7 +11,7 @@ from services.dispatcher.repository.programs import halted, states
 from services.dispatcher.repository.programs.states import StoppedPrograms
 from services.dispatcher.repository.stalled import PagePosition
 from shared.clock import Clock
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 
 EVERY_S = 1.0
 _BATCH = 500

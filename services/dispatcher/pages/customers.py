@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.handlers.customers import places
 from services.dispatcher.pages.invitations import OUTCOMES, STATES, explained
@@ -13,6 +11,7 @@ from services.dispatcher.repository import customers
 from shared.contract.suppression_words import REASONS
 from shared.contract.vocabulary import AttemptState, ChannelKind
 from shared.database.db import Row
+from shared.database.session import Session
 from shared.languages import formats
 from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
@@ -26,7 +25,7 @@ _CHANNELS: Mapping[str, str] = {
 }
 
 
-async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
+async def read_held(session: Session, ids: Sequence[str], most: int | None) -> HeldData:
     """Read what dispatcher holds about respondents."""
     rows = await customers.read(session, ids, most=most)
     return HeldData(entries=list(_entries(rows)), places=list(places(rows)))

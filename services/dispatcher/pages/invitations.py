@@ -15,7 +15,7 @@ from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.event_words import event_in_words
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import lookup
 from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages

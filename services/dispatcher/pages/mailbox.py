@@ -12,7 +12,7 @@ from services.dispatcher.repository import mailbox
 from services.dispatcher.repository.mailbox import MailboxMessage
 from shared.clock import Clock
 from shared.contract.vocabulary import ChannelKind
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
 from shared.web.staff.menu import StaffPages

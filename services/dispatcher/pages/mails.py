@@ -18,7 +18,7 @@ from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.pages.test_mails import TESTS, SendingDisabled, send_test
 from shared.database import staff
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
 from shared.web.audit.acts import note

@@ -29,7 +29,7 @@ from shared.contract.samples import NoSample, sample_of_program
 from shared.contract.sms import sms_segments, stray_letters
 from shared.contract.step_words import waits_in_words
 from shared.contract.vocabulary import ChannelKind, Service
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web import problems
 from shared.web.audit.acts import note

@@ -13,7 +13,7 @@ from services.dispatcher.repository import replies
 from services.dispatcher.repository.replies import KeptReply
 from shared.contract.vocabulary import ChannelKind
 from shared.database import staff
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.audit.acts import note_unchanged

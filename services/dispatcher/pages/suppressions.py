@@ -7,7 +7,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
 from services.dispatcher.handlers import apply_receipts
@@ -21,7 +20,7 @@ from shared.contract.events import RespondentReleased, Suppression
 from shared.contract.suppression_words import REASONS
 from shared.database import staff
 from shared.database.audit import search
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.audit.acts import note_unchanged
@@ -94,7 +93,7 @@ class SuppressionPages:
         tell(gettext(_RESTORED), page=_PAGE)
         return RedirectResponse(_PAGE, HTTPStatus.SEE_OTHER)
 
-    async def _page(self, session: AsyncSession, customer: str) -> str:
+    async def _page(self, session: Session, customer: str) -> str:
         known = self.address_keys.respondents_like(customer) if customer else None
         fingerprints = self.address_keys.matching_like(customer) if customer else ()
         found = await suppressions.newest(

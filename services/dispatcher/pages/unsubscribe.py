@@ -11,7 +11,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.handlers import apply_receipts, close_invitations
 from services.dispatcher.messages.composer import about
@@ -22,7 +21,7 @@ from shared.clock import Clock
 from shared.contract.colors import text_on
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome, SuppressionReason
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.locales import direction, first_tag, isolated, language_tag
 from shared.web import links
 
@@ -76,7 +75,7 @@ class UnsubscribePages:
             await self._opt_out(session, asked, choice)
         return _done(asked, [choice])
 
-    async def _opt_out(self, session: AsyncSession, request: SurveyRequested, choice: Choice) -> None:
+    async def _opt_out(self, session: Session, request: SurveyRequested, choice: Choice) -> None:
         await close_invitations.opt_out(
             session,
             request.respondent_id,
@@ -88,7 +87,7 @@ class UnsubscribePages:
         await close_invitations.close_or_remember(session, declined, now=self.clock.now())
 
 
-async def _chosen(session: AsyncSession, request: SurveyRequested) -> list[Choice]:
+async def _chosen(session: Session, request: SurveyRequested) -> list[Choice]:
     """Return the choices of this page that hold for the respondent, by whatever door they came."""
     scopes = {
         Choice.ALL: (None, None),

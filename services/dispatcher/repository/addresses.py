@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.addresses import (
     KEPT_AFTER_ERASURE,
     AddressedInvitation,
@@ -23,6 +21,7 @@ from services.dispatcher.domain.suppressions import SuppressionKey, key_of
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind, SuppressionReason
 from shared.database import db
+from shared.database.session import Session
 
 MOST_INVITATIONS = 20  # of a respondent, whose addresses a suppression binds: an id may stand for many people
 
@@ -47,26 +46,26 @@ def fingerprint_of(address: str | None, keys: AddressKeys) -> bytes | None:
     return keys.fingerprint(address) if address else None
 
 
-async def mark_new(session: AsyncSession, keys: AddressKeys, *, limit: int) -> int:
+async def mark_new(session: Session, keys: AddressKeys, *, limit: int) -> int:
     """Give fingerprints to invitations that have none yet, such as those of an earlier release; return how many."""
     rows = await db.fetch(session, _UNMARKED, limit)
     await _mark(session, rows, keys)
     return len(rows)
 
 
-async def mark_of(session: AsyncSession, respondents: Collection[str], keys: AddressKeys) -> None:
+async def mark_of(session: Session, respondents: Collection[str], keys: AddressKeys) -> None:
     """Give fingerprints of the current key to all invitations of these respondents."""
     await _mark(session, await db.fetch(session, _UNMARKED_OF, list(respondents), keys.current), keys)
 
 
-async def mark_other_keys(session: AsyncSession, keys: AddressKeys, *, after: UUID | None, limit: int) -> UUID | None:
+async def mark_other_keys(session: Session, keys: AddressKeys, *, after: UUID | None, limit: int) -> UUID | None:
     """Give fingerprints of the current key to a page of invitations; return the last id, None after the last page."""
     await _mark(session, await db.fetch(session, _OTHER_KEY, after, limit, keys.current), keys)
     last = (await db.fetch(session, _PAGE_END, after, limit))[0]["last"]
     return UUID(last) if last is not None else None
 
 
-async def _mark(session: AsyncSession, rows: Sequence[db.Row], keys: AddressKeys) -> None:
+async def _mark(session: Session, rows: Sequence[db.Row], keys: AddressKeys) -> None:
     if rows:
         emails = [fingerprint_of(row["email"], keys) for row in rows]
         phones = [fingerprint_of(row["phone"], keys) for row in rows]
@@ -89,14 +88,14 @@ WHERE id = ANY($1::uuid[]) AND state = 'open'"""
 
 
 async def open_with_addresses_of(
-    session: AsyncSession, respondents: Collection[str], *, given: Collection[bytes] = ()
+    session: Session, respondents: Collection[str], *, given: Collection[bytes] = ()
 ) -> set[UUID]:
     """Return open invitations, of anybody, with an address of these respondents' newest invitations, or a given one."""
     rows = await db.fetch(session, _WITH_SAME_ADDRESS, list(respondents), MOST_INVITATIONS, list(given))
     return {row["id"] for row in rows}
 
 
-async def addressed(session: AsyncSession, invitations: Collection[UUID]) -> list[AddressedInvitation]:
+async def addressed(session: Session, invitations: Collection[UUID]) -> list[AddressedInvitation]:
     rows = await db.fetch(session, _ADDRESSED, list(invitations))
     return [AddressedInvitation(**row) for row in rows]
 
@@ -137,7 +136,7 @@ SELECT s.respondent_id, s.channel, s.program, s.reason, ARRAY(
 FROM (SELECT DISTINCT id FROM wanted) AS w JOIN suppressions s USING (id)"""
 
 
-async def bind(session: AsyncSession, found: Sequence[NewSuppression]) -> BoundAddresses:
+async def bind(session: Session, found: Sequence[NewSuppression]) -> BoundAddresses:
     """Bind addresses to stored suppressions: those that they state, or else those of invitations."""
     if not found:
         return BoundAddresses({}, set())
@@ -173,7 +172,7 @@ JOIN suppressions s ON s.respondent_id = k.respondent_id AND s.channel IS NOT DI
 ON CONFLICT DO NOTHING RETURNING suppression_id"""
 
 
-async def bind_known(session: AsyncSession, known: Sequence[tuple[SuppressionKey, str]]) -> set[UUID]:
+async def bind_known(session: Session, known: Sequence[tuple[SuppressionKey, str]]) -> set[UUID]:
     """Bind addresses given as published, in hex, whose key is not known; return the suppressions that have new ones."""
     if not known:
         return set()
@@ -192,23 +191,23 @@ SELECT id, fingerprint, $3 FROM unnest($1::uuid[], $2::bytea[]) AS w (id, finger
 _BOUND = "UPDATE suppressions SET is_bound = true, address = NULL WHERE id = ANY($1::uuid[])"
 
 
-async def unbound(session: AsyncSession, *, limit: int) -> list[db.Row]:
+async def unbound(session: Session, *, limit: int) -> list[db.Row]:
     """Lock and return suppressions whose addresses are not bound yet."""
     return await db.fetch(session, _UNBOUND_FIRST, limit)
 
 
-async def unbound_of(session: AsyncSession, respondents: Collection[str]) -> list[db.Row]:
+async def unbound_of(session: Session, respondents: Collection[str]) -> list[db.Row]:
     return await db.fetch(session, _UNBOUND_OF, list(respondents))
 
 
-async def wrap(session: AsyncSession, rows: Sequence[db.Row], keys: AddressKeys) -> None:
+async def wrap(session: Session, rows: Sequence[db.Row], keys: AddressKeys) -> None:
     """Bind the addresses of suppressions that are stored as an unkeyed SHA-256."""
     known = [row for row in rows if row["address"] is not None]
     fingerprints = [keys.wrapped(row["address"]) for row in known]
     await db.fetch(session, _WRAP, [row["id"] for row in known], fingerprints, keys.current)
 
 
-async def set_bound(session: AsyncSession, ids: Collection[UUID]) -> None:
+async def set_bound(session: Session, ids: Collection[UUID]) -> None:
     await db.fetch(session, _BOUND, list(ids))
 
 
@@ -217,7 +216,7 @@ WHERE b.suppression_id = s.id AND s.respondent_id = ANY($1::text[]) AND s.reason
 _FORGET_UNKEYED = "UPDATE suppressions SET address = NULL, is_bound = true WHERE respondent_id = ANY($1::text[])"
 
 
-async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
+async def forget(session: Session, respondents: Collection[str]) -> None:
     """Delete the fingerprints of erased respondents but those of opt-outs, complaints and STOP.
 
     A suppression of an address that is forgotten then applies to any address of the respondent.
@@ -243,7 +242,7 @@ WHERE (s.channel IS NULL OR s.channel = $3)
 
 
 async def among_bound(
-    session: AsyncSession, targets: Mapping[UUID, str], channel: ChannelKind, keys: AddressKeys, *, now: datetime
+    session: Session, targets: Mapping[UUID, str], channel: ChannelKind, keys: AddressKeys, *, now: datetime
 ) -> set[UUID]:
     """Return the invitations whose address over this channel is suppressed, whatever respondent it was stored for.
 
@@ -270,6 +269,6 @@ _KEYS_IN_USE = """SELECT address_key AS key, count(*) AS count FROM bound_addres
 WHERE address_key IS NOT NULL GROUP BY 1"""
 
 
-async def keys_in_use(session: AsyncSession) -> dict[str, int]:
+async def keys_in_use(session: Session) -> dict[str, int]:
     """Return, by the id of their key, how many bound addresses are stored."""
     return {row["key"]: row["count"] for row in await db.fetch(session, _KEYS_IN_USE)}

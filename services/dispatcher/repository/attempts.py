@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.steps import Bill, LedgerEntry
 from shared.database import db
+from shared.database.session import Session
 
 _ADD = """attempted AS (INSERT INTO attempts (id, invitation_id, step, try, revision, channel, provider, state, reason,
     provider_message_id, at, segments, cost, currency, phone, ask_at)
@@ -59,5 +59,5 @@ FROM attempts
 WHERE invitation_id = $1 ORDER BY id"""
 
 
-async def history(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
+async def history(session: Session, invitation_id: UUID) -> list[asyncpg.Record]:
     return await db.fetch(session, _HISTORY, invitation_id)

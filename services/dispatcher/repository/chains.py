@@ -8,13 +8,13 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import delay_of
 from services.dispatcher.domain.steps import NO_PROVIDER, ChainStep, StepState, state_after
 from shared.contract.vocabulary import AttemptState, ChannelKind, Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 _INVITATIONS = """SELECT i.id, i.outcome, i.content,
     CASE WHEN i.content IS NULL THEN (i.request -> 'plan')::text END AS plan
@@ -42,7 +42,7 @@ _PLAN = msgspec.json.Decoder(list[_PlanStep])
 _RUNNING = {StepState.PLANNED, StepState.LEASED, StepState.IN_FLIGHT}
 
 
-async def read(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[ChainStep]]:
+async def read(session: Session, invitations: Collection[UUID]) -> dict[UUID, list[ChainStep]]:
     """Read the steps of invitations, in order; an invitation with a step that cannot be read is left out."""
     if not invitations:
         return {}

@@ -7,11 +7,10 @@ from datetime import datetime
 from itertools import chain
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.caps import EarlierContacts, Identity, PastContact
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.database.session import Session
 
 _MOST_READ = 20  # invitations with an address that are read for each id it may have, to tell whether it has more
 
@@ -41,7 +40,7 @@ FROM named n, LATERAL (
 
 
 async def past(
-    session: AsyncSession,
+    session: Session,
     named: Mapping[UUID, Sequence[Identity]],
     *,
     claim: UUID,
@@ -73,7 +72,7 @@ async def past(
 
 
 async def _read(
-    session: AsyncSession, found: EarlierContacts, ours: Sequence[Identity], *, claim: UUID, since: datetime
+    session: Session, found: EarlierContacts, ours: Sequence[Identity], *, claim: UUID, since: datetime
 ) -> None:
     respondents = [each for each in ours if isinstance(each, str)]
     addresses = [each for each in ours if isinstance(each, bytes)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.database.session import Session
 
 _WORK_LEFT = """SELECT
     (SELECT count(*) FROM due WHERE channel = ANY($2::text[]) AND due_at <= $1)
@@ -28,22 +27,22 @@ _STEPS = """SELECT channel, state, count(*) FROM (
 ) AS steps GROUP BY 1, 2"""
 
 
-async def work_left(session: AsyncSession, now: datetime) -> int:
+async def work_left(session: Session, now: datetime) -> int:
     """Count what is due or running at this business time. 0: the dispatcher waits for time to pass, or for events."""
     return int((await db.fetch(session, _WORK_LEFT, now, _CHANNELS))[0][0])
 
 
-async def oldest_due(session: AsyncSession, now: datetime) -> datetime | None:
+async def oldest_due(session: Session, now: datetime) -> datetime | None:
     oldest: datetime | None = (await db.fetch(session, _OLDEST_DUE, now, _CHANNELS))[0][0]
     return oldest
 
 
-async def invitation_counts(session: AsyncSession) -> dict[str, int]:
+async def invitation_counts(session: Session) -> dict[str, int]:
     """Count invitations by outcome; those without an outcome are counted as `open`."""
     return {row["name"]: row["count"] for row in await db.fetch(session, _INVITATIONS)}
 
 
-async def step_counts(session: AsyncSession) -> dict[tuple[str, str], int]:
+async def step_counts(session: Session) -> dict[tuple[str, str], int]:
     """Count steps by channel and state: those that are planned or held, and the last attempt of each that ended."""
     return {(row["channel"], row["state"]): row["count"] for row in await db.fetch(session, _STEPS)}
 
@@ -61,6 +60,6 @@ class RefusedAccount(NamedTuple):
     waiting: int
 
 
-async def refused_accounts(session: AsyncSession, now: datetime) -> list[RefusedAccount]:
+async def refused_accounts(session: Session, now: datetime) -> list[RefusedAccount]:
     rows = await db.fetch(session, _REFUSED, now, _CHANNELS)
     return [RefusedAccount(row["account"] or "", row["reason"].partition(" ")[2], row["count"]) for row in rows]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 # each with the newest first, at most $2, null: all
 _STATEMENTS: Mapping[str, str] = {
@@ -39,12 +38,12 @@ _OWN_IDS = """WITH own AS (SELECT id FROM invitations WHERE respondent_id = ANY(
 SELECT id FROM own UNION ALL SELECT id FROM replies WHERE invitation_id IN (SELECT id FROM own)"""
 
 
-async def read(session: AsyncSession, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
+async def read(session: Session, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
     """Read the newest rows of each kind about these respondents, all of them where `most` is None."""
     given = list(respondents), most
     return {kind: await db.fetch(session, statement, *given) for kind, statement in _STATEMENTS.items()}
 
 
-async def own_ids(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+async def own_ids(session: Session, respondents: Sequence[str]) -> list[UUID]:
     """Return the ids of these respondents' invitations and replies."""
     return [row["id"] for row in await db.fetch(session, _OWN_IDS, list(respondents))]

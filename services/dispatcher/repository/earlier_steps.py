@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 # the rows stay as `unknown`, so that a dispatcher of the version before neither performs them nor takes the invitation
 # for one that reached nobody
@@ -30,6 +29,6 @@ _ADOPT = """WITH planned AS MATERIALIZED (
 SELECT count(*) FROM taken"""
 
 
-async def adopt(session: AsyncSession, *, limit: int) -> int:
+async def adopt(session: Session, *, limit: int) -> int:
     """Take over steps that are planned, and those whose sender was lost; return how many."""
     return int((await db.fetch(session, _ADOPT, limit))[0][0])

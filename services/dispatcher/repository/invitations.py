@@ -8,7 +8,6 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import late_answer_counts
 from services.dispatcher.domain.invitations import LockedInvitation
@@ -19,6 +18,7 @@ from shared.contract.events import Consent, Contact, SurveyRequested
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import compact_rows, db
+from shared.database.session import Session
 from shared.ids import first_id
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
@@ -35,7 +35,7 @@ def _id_of(new: tuple[SurveyRequested, bytes]) -> UUID:
 
 
 async def insert(
-    session: AsyncSession, new: Sequence[tuple[SurveyRequested, bytes]], *, address_keys: AddressKeys
+    session: Session, new: Sequence[tuple[SurveyRequested, bytes]], *, address_keys: AddressKeys
 ) -> set[UUID]:
     """Store requests with the fingerprint of their unsubscribe link; return the ids that were new."""
     new = sorted(new, key=_id_of)  # so that pages of the index become full
@@ -67,12 +67,12 @@ WHERE id = ANY($1::uuid[]) OR (respondent_id = ANY($2::text[]) AND state = 'open
 ORDER BY id FOR UPDATE"""
 
 
-async def known(session: AsyncSession, ids: Collection[UUID]) -> set[UUID]:
+async def known(session: Session, ids: Collection[UUID]) -> set[UUID]:
     return {row["id"] for row in await db.fetch(session, _KNOWN, list(ids))}
 
 
 async def lock(
-    session: AsyncSession, ids: Iterable[UUID] = (), *, open_of: Iterable[str] = ()
+    session: Session, ids: Iterable[UUID] = (), *, open_of: Iterable[str] = ()
 ) -> dict[UUID, LockedInvitation]:
     """Lock these invitations, and every open one of these respondents, in the order of their ids."""
     rows = await db.fetch(session, _LOCK, list(ids), list(open_of))
@@ -86,9 +86,7 @@ RETURNING i.id, i.respondent_id"""
 _REVISABLE = [outcome for outcome in InvitationOutcome if late_answer_counts(outcome)]
 
 
-async def close(
-    session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, at: datetime
-) -> list[asyncpg.Record]:
+async def close(session: Session, outcomes: Mapping[UUID, InvitationOutcome], *, at: datetime) -> list[asyncpg.Record]:
     """Give locked invitations their outcome; return id and respondent_id of those whose outcome is new."""
     return await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()), at, _REVISABLE)
 
@@ -97,14 +95,14 @@ _EXPIRED = """SELECT id FROM invitations WHERE state = 'open' AND expires_at <= 
 ORDER BY expires_at LIMIT $2"""
 
 
-async def expired(session: AsyncSession, *, now: datetime, limit: int) -> list[UUID]:
+async def expired(session: Session, *, now: datetime, limit: int) -> list[UUID]:
     return [row["id"] for row in await db.fetch(session, _EXPIRED, now, limit)]
 
 
 _BY_LINK = "SELECT r.request::text FROM invitations i JOIN requests r USING (id) WHERE i.unsubscribe = $1"
 
 
-async def by_unsubscribe_link(session: AsyncSession, fingerprint: bytes) -> SurveyRequested | None:
+async def by_unsubscribe_link(session: Session, fingerprint: bytes) -> SurveyRequested | None:
     rows = await db.fetch(session, _BY_LINK, fingerprint)
     return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
 
@@ -116,7 +114,7 @@ FROM unnest($1::text[], $2::jsonb[]) AS c (respondent_id, change)
 WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
 
 
-async def change_consent(session: AsyncSession, changes: Mapping[str, Consent]) -> None:
+async def change_consent(session: Session, changes: Mapping[str, Consent]) -> None:
     """Change the consent of open invitations: yes and no replace the known value, unknown keeps it."""
     dumped = [consent.model_dump_json(exclude_none=True) for consent in changes.values()]
     await db.fetch(session, _CONSENT, list(changes), dumped)
@@ -137,7 +135,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
 WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
 
 
-async def add_contact(session: AsyncSession, added: Mapping[str, Contact], *, address_keys: AddressKeys) -> None:
+async def add_contact(session: Session, added: Mapping[str, Contact], *, address_keys: AddressKeys) -> None:
     """Give open invitations the addresses that they lack."""
     contacts = added.values()
     await db.fetch(
@@ -154,7 +152,7 @@ async def add_contact(session: AsyncSession, added: Mapping[str, Contact], *, ad
 _CHECK_AGAIN = "UPDATE invitations SET revision = revision + 1 WHERE id = ANY($1::uuid[]) AND state = 'open'"
 
 
-async def check_again(session: AsyncSession, ids: Collection[UUID]) -> None:
+async def check_again(session: Session, ids: Collection[UUID]) -> None:
     """Have leased steps of these invitations checked again before they are sent."""
     await db.fetch(session, _CHECK_AGAIN, list(ids))
 
@@ -164,7 +162,7 @@ _WIPE = """UPDATE invitations SET request = request || $2::jsonb, email_fingerpr
 WHERE respondent_id = ANY($1::text[])"""
 
 
-async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
+async def wipe(session: Session, respondents: Collection[str]) -> None:
     """Delete the addresses, their fingerprints and the names of respondents from all their invitations."""
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
@@ -175,7 +173,7 @@ _HISTORY = f"""SELECT i.id, i.respondent_id, i.state, i.outcome, r.request::text
 i.created_at FROM invitations i JOIN requests r USING (id) WHERE i.id = $1 AND {_SEEN.format("$2", "$3")}"""  # noqa: S608 - constants only
 
 
-async def history(session: AsyncSession, invitation_id: UUID, *, scope: StaffScope = WHOLE) -> asyncpg.Record | None:
+async def history(session: Session, invitation_id: UUID, *, scope: StaffScope = WHOLE) -> asyncpg.Record | None:
     """Return an invitation, None where there is none in the scope."""
     rows = await db.fetch(session, _HISTORY, invitation_id, *scope.arguments)
     return rows[0] if rows else None
@@ -195,7 +193,7 @@ _IS_RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn') AND outcome = 
 
 
 async def newest(  # noqa: PLR0913 - the conditions of a search
-    session: AsyncSession,
+    session: Session,
     *,
     limit: int,
     outcome: str | None,
@@ -234,7 +232,7 @@ ORDER BY i.id DESC LIMIT 1"""
 
 
 async def open_one(
-    session: AsyncSession, *, invitation_id: UUID | None, customer: str | None, now: datetime
+    session: Session, *, invitation_id: UUID | None, customer: str | None, now: datetime
 ) -> SurveyRequested | None:
     """Return the request of this invitation, or of a customer's newest one, if it can still be answered."""
     ids = respondent_ids_like(customer) if customer else []
@@ -247,12 +245,12 @@ WHERE state = 'open' AND ($1::uuid IS NULL OR id > $1) AND created_at < clock_ti
 ORDER BY id LIMIT $2"""
 
 
-async def open_ids(session: AsyncSession, *, after: UUID | None, limit: int) -> list[UUID]:
+async def open_ids(session: Session, *, after: UUID | None, limit: int) -> list[UUID]:
     """Return a page of open invitations, at least ten minutes old: every service has received their request by then."""
     return [row["id"] for row in await db.fetch(session, _OPEN_IDS, after, limit)]
 
 
-async def requests(session: AsyncSession, ids: Collection[UUID]) -> list[SurveyRequested]:
+async def requests(session: Session, ids: Collection[UUID]) -> list[SurveyRequested]:
     rows = await db.fetch(session, "SELECT request::text FROM requests WHERE id = ANY($1::uuid[])", list(ids))
     return [SurveyRequested.model_validate_json(row["request"]) for row in rows]
 
@@ -268,12 +266,12 @@ DELETE FROM invitations i USING old WHERE i.id = old.id RETURNING 1"""  # noqa: 
 _COUNT_OLD = f"SELECT count(*) AS n FROM invitations WHERE {_IS_OLD}"  # noqa: S608 - a constant
 
 
-async def delete_old(session: AsyncSession, *, made_before: datetime, limit: int) -> int:
+async def delete_old(session: Session, *, made_before: datetime, limit: int) -> int:
     """Delete the oldest closed invitations with all that belongs to them; return how many."""
     return len(await db.fetch(session, _DELETE_OLD, first_id(made_before), limit))
 
 
-async def count_old(session: AsyncSession, *, made_before: datetime) -> int:
+async def count_old(session: Session, *, made_before: datetime) -> int:
     return int((await db.fetch(session, _COUNT_OLD, first_id(made_before)))[0]["n"])
 
 
@@ -287,24 +285,24 @@ _TAKE = "DELETE FROM early WHERE invitation_id = ANY($1::uuid[]) RETURNING invit
 _FORGET = "DELETE FROM early WHERE at < $1"
 
 
-async def let_requests_finish(session: AsyncSession) -> None:
+async def let_requests_finish(session: Session) -> None:
     """Wait for transactions that store requests, and block new ones until this transaction ends."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _EARLY)
 
 
-async def announce_requests(session: AsyncSession) -> None:
+async def announce_requests(session: Session) -> None:
     """Mark this transaction as one that stores requests, for `let_requests_finish`."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock_shared($1)", _EARLY)
 
 
-async def remember_early(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, at: datetime) -> None:
+async def remember_early(session: Session, outcomes: Mapping[UUID, InvitationOutcome], *, at: datetime) -> None:
     await db.fetch(session, _REMEMBER, list(outcomes), list(outcomes.values()), at)
 
 
-async def take_early(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, InvitationOutcome]:
+async def take_early(session: Session, ids: Collection[UUID]) -> dict[UUID, InvitationOutcome]:
     rows = await db.fetch(session, _TAKE, list(ids))
     return {row["invitation_id"]: InvitationOutcome(row["outcome"]) for row in rows}
 
 
-async def forget_early(session: AsyncSession, *, before: datetime) -> None:
+async def forget_early(session: Session, *, before: datetime) -> None:
     await db.fetch(session, _FORGET, before)

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 
 class DatabaseIdentity(NamedTuple):
@@ -23,7 +22,7 @@ _IDENTITY = """SELECT pg_postmaster_start_time()::text AS started_at, d.oid::big
 'attempts'::regclass::oid::bigint AS attempts FROM pg_database d WHERE d.datname = current_database()"""
 
 
-async def database_identity(session: AsyncSession) -> DatabaseIdentity:
+async def database_identity(session: Session) -> DatabaseIdentity:
     return DatabaseIdentity(**(await db.fetch(session, _IDENTITY))[0])
 
 
@@ -36,13 +35,13 @@ WHERE NOT EXISTS (SELECT FROM invitations i WHERE i.id = c.id AND i.state = 'clo
     AND NOT EXISTS (SELECT FROM early e WHERE e.invitation_id = c.id)"""
 
 
-async def lacking(session: AsyncSession, attempts: Mapping[UUID, UUID]) -> set[UUID]:
+async def lacking(session: Session, attempts: Mapping[UUID, UUID]) -> set[UUID]:
     """Return those of these attempts, given with their invitations, that the ledger lacks."""
     rows = await db.fetch(session, _LACKING, list(attempts), list(attempts.values()))
     return {row["id"] for row in rows}
 
 
-async def not_closed(session: AsyncSession, closed: Collection[UUID]) -> set[UUID]:
+async def not_closed(session: Session, closed: Collection[UUID]) -> set[UUID]:
     """Return those of these closed invitations that are not closed here."""
     return {row["id"] for row in await db.fetch(session, _NOT_CLOSED, list(closed))}
 
@@ -51,7 +50,7 @@ _TRIES = """SELECT invitation_id, step, max(try) AS tries FROM attempts
 WHERE invitation_id = ANY($1::uuid[]) GROUP BY invitation_id, step"""
 
 
-async def tries(session: AsyncSession, invitations: Collection[UUID]) -> dict[tuple[UUID, int], int]:
+async def tries(session: Session, invitations: Collection[UUID]) -> dict[tuple[UUID, int], int]:
     """Return the number of tries of each step in the ledger."""
     rows = await db.fetch(session, _TRIES, list(invitations))
     return {(row["invitation_id"], row["step"]): row["tries"] for row in rows}

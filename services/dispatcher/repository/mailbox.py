@@ -8,12 +8,12 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.steps import OutgoingMessage
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.database.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[
 ON CONFLICT DO NOTHING"""
 
 
-async def keep(session: AsyncSession, messages: Sequence[OutgoingMessage], *, at: datetime) -> None:
+async def keep(session: Session, messages: Sequence[OutgoingMessage], *, at: datetime) -> None:
     if not messages:
         return
     await db.fetch(
@@ -64,7 +64,7 @@ _KEEP_TEST = """WITH old AS (
 INSERT INTO mailbox (id, step, channel, recipient, subject, body, at) VALUES ($1, $2, $3, $4, $5, $6, $7)"""
 
 
-async def keep_test(session: AsyncSession, message: OutgoingMessage, *, at: datetime) -> UUID:
+async def keep_test(session: Session, message: OutgoingMessage, *, at: datetime) -> UUID:
     """Keep a test message for 30 days, and return its id; what is kept longer goes with the next one."""
     id_ = uuid7()
     await db.fetch(
@@ -94,19 +94,19 @@ def _kept(row: asyncpg.Record) -> MailboxMessage:
     return MailboxMessage(**{**row, "channel": ChannelKind(row["channel"])})
 
 
-async def after(session: AsyncSession, cursor: int, *, limit: int) -> list[MailboxMessage]:
+async def after(session: Session, cursor: int, *, limit: int) -> list[MailboxMessage]:
     """Return messages of surveys, without test messages."""
     return [_kept(row) for row in await db.fetch(session, _AFTER, cursor, limit)]
 
 
-async def newest(session: AsyncSession, *, limit: int) -> list[MailboxMessage]:
+async def newest(session: Session, *, limit: int) -> list[MailboxMessage]:
     return [_kept(row) for row in await db.fetch(session, _NEWEST, limit)]
 
 
-async def one(session: AsyncSession, message_id: UUID) -> MailboxMessage | None:
+async def one(session: Session, message_id: UUID) -> MailboxMessage | None:
     rows = await db.fetch(session, _ONE, message_id)
     return _kept(rows[0]) if rows else None
 
 
-async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
+async def wipe(session: Session, respondents: Collection[str]) -> None:
     await db.fetch(session, _WIPE, list(respondents))

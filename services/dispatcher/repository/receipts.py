@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.receipt_effects import AttemptAdvance, MatchedReceipt, unknown_senders
@@ -16,6 +15,7 @@ from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.database.isolated import storable
+from shared.database.session import Session
 
 KEPT = timedelta(days=30)  # a receipt repeated after this time is handled as a new one
 _MOST_LOOKS = 14  # waits of 1, 2, 4 … seconds, which are about four and a half hours
@@ -26,7 +26,7 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
 ON CONFLICT DO NOTHING"""
 
 
-async def add(session: AsyncSession, found: Sequence[Receipt]) -> None:
+async def add(session: Session, found: Sequence[Receipt]) -> None:
     """Store receipts to be applied; those stored before are ignored."""
     if not found:
         return
@@ -68,20 +68,18 @@ UNION SELECT r.id, i.respondent_id FROM unnest($1::uuid[], $2::bytea[]) AS r (id
 JOIN invitations i ON i.phone_fingerprint = r.phone"""
 
 
-async def due(session: AsyncSession, *, limit: int) -> list[UUID]:
+async def due(session: Session, *, limit: int) -> list[UUID]:
     """Return the ids of due receipts."""
     return [row["id"] for row in await db.fetch(session, _DUE_IDS, limit)]
 
 
-async def take_due(session: AsyncSession, *, limit: int, among: Collection[UUID] | None = None) -> dict[UUID, Receipt]:
+async def take_due(session: Session, *, limit: int, among: Collection[UUID] | None = None) -> dict[UUID, Receipt]:
     """Lock and return due receipts, only those of `among` if given; receipts locked by others are skipped."""
     among = None if among is None else list(among)
     return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit, among)}
 
 
-async def matched(
-    session: AsyncSession, due: Mapping[UUID, Receipt], *, address_keys: AddressKeys
-) -> list[MatchedReceipt]:
+async def matched(session: Session, due: Mapping[UUID, Receipt], *, address_keys: AddressKeys) -> list[MatchedReceipt]:
     """Find the attempt of each receipt, by our reference or the provider's id; the respondents of a reply, by phone."""
     about = {id_: each for id_, each in due.items() if each.phone is None}
     references = [each.reference for each in about.values()]
@@ -99,7 +97,7 @@ async def matched(
     return known + unknown_senders(due, known={row["id"] for row in writers}, address_keys=address_keys)
 
 
-async def _writers(session: AsyncSession, due: Mapping[UUID, Receipt], keys: AddressKeys) -> Sequence[asyncpg.Record]:
+async def _writers(session: Session, due: Mapping[UUID, Receipt], keys: AddressKeys) -> Sequence[asyncpg.Record]:
     forms = [(id_, form) for id_, each in due.items() if each.phone for form in keys.matching_wrapped(each.phone)]
     if not forms:
         return []
@@ -112,7 +110,7 @@ JOIN attempts a ON a.invitation_id = i.id AND a.channel = s.channel
     AND a.state IN ('sent', 'delivered', 'complained', 'unknown')"""
 
 
-async def surveyed(session: AsyncSession, senders: Collection[tuple[str, ChannelKind]]) -> list[UUID]:
+async def surveyed(session: Session, senders: Collection[tuple[str, ChannelKind]]) -> list[UUID]:
     """Return the open invitations of respondents from which they may have got a message over a channel."""
     respondents, channels = [sender for sender, _ in senders], [channel for _, channel in senders]
     return [row["id"] for row in await db.fetch(session, _SURVEYED, respondents, channels)]
@@ -124,12 +122,12 @@ _LATER = """UPDATE receipts SET looks = looks + 1,
 WHERE id = ANY($1::uuid[])"""
 
 
-async def set_aside(session: AsyncSession, ids: Collection[UUID]) -> None:
+async def set_aside(session: Session, ids: Collection[UUID]) -> None:
     """Make receipts never due again; they stay stored as long as receipts are kept."""
     await db.fetch(session, _DONE, list(ids))
 
 
-async def put_away(session: AsyncSession, done: Collection[UUID], *, unmatched: Collection[UUID]) -> None:
+async def put_away(session: Session, done: Collection[UUID], *, unmatched: Collection[UUID]) -> None:
     """Finish applied receipts; those whose message is unknown yet are due again later, at most 14 times."""
     await db.fetch(session, _DONE, list(done))
     await db.fetch(session, _LATER, list(unmatched), _MOST_LOOKS)
@@ -142,7 +140,7 @@ WHERE a.id = n.id AND array_position($4::text[], a.state) < array_position($4::t
 RETURNING a.id, a.invitation_id, a.step, a.channel, a.provider, a.state, a.reason, a.revision"""
 
 
-async def advance(session: AsyncSession, moves: Sequence[AttemptAdvance]) -> list[asyncpg.Record]:
+async def advance(session: Session, moves: Sequence[AttemptAdvance]) -> list[asyncpg.Record]:
     """Advance attempts of locked invitations; return those that changed. Their time of contact stays."""
     return await db.fetch(
         session,
@@ -160,7 +158,7 @@ GROUP BY 1, 2"""
 
 
 async def soft_bounces(
-    session: AsyncSession, respondents: Collection[str], *, since: datetime
+    session: Session, respondents: Collection[str], *, since: datetime
 ) -> dict[tuple[str, ChannelKind], int]:
     rows = await db.fetch(session, _SOFT, list(respondents), since)
     return {(row["respondent_id"], ChannelKind(row["channel"])): row["count"] for row in rows}
@@ -172,7 +170,7 @@ _ADDRESSES = """SELECT i.id, c.channel, sha256(convert_to(lower(trim(
 
 
 async def addresses(
-    session: AsyncSession, wanted: Collection[tuple[UUID, ChannelKind]]
+    session: Session, wanted: Collection[tuple[UUID, ChannelKind]]
 ) -> dict[tuple[UUID, ChannelKind], bytes | None]:
     """Return fingerprints of the addresses that invitations were sent to; None where the address was erased."""
     rows = await db.fetch(session, _ADDRESSES, [each for each, _ in wanted], [channel for _, channel in wanted])
@@ -182,7 +180,7 @@ async def addresses(
 _FORGET = "DELETE FROM receipts WHERE stored_at < clock_timestamp() - $1::interval"
 
 
-async def forget_old(session: AsyncSession) -> None:
+async def forget_old(session: Session) -> None:
     await db.fetch(session, _FORGET, KEPT)
 
 
@@ -195,7 +193,7 @@ _FORGET_PHONES = """WITH known AS (
 UPDATE attempts a SET phone = NULL FROM known WHERE a.id = known.id"""
 
 
-async def forget_phones(session: AsyncSession, respondents: Collection[str]) -> None:
+async def forget_phones(session: Session, respondents: Collection[str]) -> None:
     await db.fetch(session, _FORGET_PHONES, list(respondents))
 
 
@@ -227,6 +225,6 @@ WHERE a.id = due.id
 RETURNING a.id, a.step, a.provider, a.provider_message_id, a.asked, asked.request"""
 
 
-async def to_ask(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
+async def to_ask(session: Session, *, limit: int) -> list[asyncpg.Record]:
     """Take `unknown` attempts whose provider is due to be asked; each is due again after growing waits, six times."""
     return await db.fetch(session, _UNANSWERED, limit, list(_POLL_AFTER))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.receipts import ReceiptKind
@@ -15,6 +14,7 @@ from services.dispatcher.domain.replies import Reply
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.database.isolated import storable
+from shared.database.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::byte
 ON CONFLICT DO NOTHING"""
 
 
-async def keep(session: AsyncSession, found: Sequence[Reply]) -> None:
+async def keep(session: Session, found: Sequence[Reply]) -> None:
     """Keep replies with their invitation, if it is known; those kept before are ignored."""
     if not found:
         return
@@ -76,7 +76,7 @@ _WIPE = """DELETE FROM replies r USING invitations i WHERE i.respondent_id = ANY
     OR r.sender = i.request #>> '{contact,phone}')"""
 
 
-async def newest(session: AsyncSession, *, limit: int, also_read: bool) -> list[KeptReply]:
+async def newest(session: Session, *, limit: int, also_read: bool) -> list[KeptReply]:
     return [
         KeptReply(
             **{
@@ -89,20 +89,20 @@ async def newest(session: AsyncSession, *, limit: int, also_read: bool) -> list[
     ]
 
 
-async def mark_read(session: AsyncSession, reply_id: UUID) -> bool:
+async def mark_read(session: Session, reply_id: UUID) -> bool:
     """Mark a reply as read; returns whether it was unread."""
     return bool(await db.fetch(session, _MARK, reply_id))
 
 
-async def mark_unread(session: AsyncSession, reply_id: UUID) -> bool:
+async def mark_unread(session: Session, reply_id: UUID) -> bool:
     """Mark a reply as unread; returns whether it was read."""
     return bool(await db.fetch(session, _UNMARK, reply_id))
 
 
-async def forget_old(session: AsyncSession, *, kept: timedelta) -> None:
+async def forget_old(session: Session, *, kept: timedelta) -> None:
     await db.fetch(session, _FORGET, kept)
 
 
-async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
+async def wipe(session: Session, respondents: Collection[str]) -> None:
     """Delete the replies to invitations of respondents, and those from their addresses."""
     await db.fetch(session, _WIPE, list(respondents))

@@ -7,7 +7,6 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.addresses import OF_ADDRESS
 from services.dispatcher.domain.steps import REACHED_ATTEMPTS, LeasedStep
@@ -17,6 +16,7 @@ from services.dispatcher.repository.programs.states import STOPPED
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.database.session import Session
 
 _FACTS = f"""SELECT i.id, i.respondent_id, i.expires_at, i.request::text, i.content, (
     SELECT count(DISTINCT a.step) FROM attempts a
@@ -34,7 +34,7 @@ _CONTENTS = "SELECT digest, document::text FROM contents WHERE digest = ANY($1::
 
 
 async def read(
-    session: AsyncSession,
+    session: Session,
     leased: Sequence[LeasedStep],
     channel: ChannelKind,
     *,

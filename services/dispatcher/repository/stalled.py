@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.steps import REACHED_ATTEMPTS
 from shared.database import db
+from shared.database.session import Session
 
 # Almost every open invitation waits for something, so that is looked up first, and only then what the others sent.
 _STALLED = """WITH idle AS MATERIALIZED (
@@ -31,11 +30,11 @@ _AMONG = _STALLED.format(only="AND i.id = ANY($2::uuid[])")
 _ALL = _STALLED.format(only="")
 
 
-async def among(session: AsyncSession, ids: Collection[UUID]) -> list[UUID]:
+async def among(session: Session, ids: Collection[UUID]) -> list[UUID]:
     return [row["id"] for row in await db.fetch(session, _AMONG, REACHED_ATTEMPTS, list(ids))]
 
 
-async def of_all(session: AsyncSession) -> list[UUID]:
+async def of_all(session: Session) -> list[UUID]:
     """Look at every open invitation, which takes long where there are many."""
     return [row["id"] for row in await db.fetch(session, _ALL, REACHED_ATTEMPTS)]
 
@@ -63,12 +62,12 @@ class Change(NamedTuple):
     invitation: UUID
 
 
-async def changes(session: AsyncSession, after: UUID, *, limit: int) -> list[Change]:
+async def changes(session: Session, after: UUID, *, limit: int) -> list[Change]:
     """Return the oldest changes after this one."""
     return [Change(*row) for row in await db.fetch(session, _CHANGED, after, limit)]
 
 
-async def open_page(session: AsyncSession, after: PagePosition, *, limit: int) -> list[PagePosition]:
+async def open_page(session: Session, after: PagePosition, *, limit: int) -> list[PagePosition]:
     rows = await db.fetch(session, _PAGE, *after, limit)
     return [PagePosition(row["expires_at"], row["id"]) for row in rows]
 
@@ -77,6 +76,6 @@ _TURN = """UPDATE leases SET holder = $1, until = clock_timestamp() + $2::interv
 WHERE name = 'reconciler' AND (holder = $1 OR until < clock_timestamp()) RETURNING 1"""
 
 
-async def take_turn(session: AsyncSession, holder: UUID, *, lasting: timedelta) -> bool:
+async def take_turn(session: Session, holder: UUID, *, lasting: timedelta) -> bool:
     """Lease the search to one dispatcher; return False while another one has it."""
     return bool(await db.fetch(session, _TURN, holder, lasting))

@@ -13,7 +13,6 @@ from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.chain import first_due
@@ -23,6 +22,7 @@ from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 LEASE = timedelta(seconds=30)
 
@@ -39,7 +39,7 @@ def plan_statement(planned: Mapping[UUID, PlannedStep]) -> db.Write | None:
     return db.Write(_PLAN, ([*planned], *columns))
 
 
-async def plan_first(session: AsyncSession, requests: Sequence[SurveyRequested]) -> None:
+async def plan_first(session: Session, requests: Sequence[SurveyRequested]) -> None:
     """Plan the first step of each request that contacts its respondent."""
     planned = {request.invitation_id: first for request in requests if (first := first_due(request))}
     await db.write(session, plan_statement(planned))
@@ -58,7 +58,7 @@ FROM claimed c ON CONFLICT DO NOTHING
 RETURNING invitation_id, step, tries, due_at, account"""
 
 
-async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
+async def claim_due(session: Session, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
     """Lease due steps, the longest due first; steps locked by other transactions are skipped.
 
     One whose invitation has a step that is held is dropped: the end of that one plans what follows. The commit does
@@ -75,7 +75,7 @@ async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetim
 _NEXT = "SELECT due_at FROM due WHERE channel = $1 ORDER BY due_at LIMIT 1"
 
 
-async def next_due(session: AsyncSession, channel: ChannelKind) -> datetime | None:
+async def next_due(session: Session, channel: ChannelKind) -> datetime | None:
     """Return when the first planned step of the channel is or was due; None if none is planned."""
     rows = await db.fetch(session, _NEXT, channel)
     return rows[0]["due_at"] if rows else None
@@ -110,7 +110,7 @@ FROM ours WHERE h.ctid = ours.place
 RETURNING ours.number"""  # noqa: S608 - constants
 
 
-async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
+async def mark_in_flight(session: Session, leased: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
     """Put leased steps in flight; return the keys of those that may be sent, and give back the others.
 
     One may not be sent if its lease was lost, its invitation has ended, its program was stopped, or what decides about
@@ -130,7 +130,7 @@ FROM moved h JOIN unnest($3::timestamptz[], $4::text[]) WITH ORDINALITY AS m (du
 WHERE (SELECT i.state = 'open' FROM invitations i WHERE i.id = h.invitation_id) ON CONFLICT DO NOTHING"""  # noqa: S608 - constants
 
 
-async def move(session: AsyncSession, moves: Sequence[tuple[LeasedStep, datetime, str | None]]) -> None:
+async def move(session: Session, moves: Sequence[tuple[LeasedStep, datetime, str | None]]) -> None:
     """Give leased steps back, each with its new due time and the reason; steps of closed invitations are dropped."""
     if not moves:
         return
@@ -139,7 +139,7 @@ async def move(session: AsyncSession, moves: Sequence[tuple[LeasedStep, datetime
     await db.fetch(session, _MOVE, *_columns(leased), times, [reason for _, _, reason in moves])
 
 
-async def give_back(session: AsyncSession, leased: Sequence[LeasedStep]) -> None:
+async def give_back(session: Session, leased: Sequence[LeasedStep]) -> None:
     """Give leased steps back, due as they were."""
     await move(session, [(each, each.due_at, None) for each in leased])
 
@@ -147,7 +147,7 @@ async def give_back(session: AsyncSession, leased: Sequence[LeasedStep]) -> None
 _DROP = f"{_OURS} DELETE FROM held h USING ours WHERE h.ctid = ours.place"  # noqa: S608 - constants
 
 
-async def drop(session: AsyncSession, leased: Sequence[LeasedStep]) -> None:
+async def drop(session: Session, leased: Sequence[LeasedStep]) -> None:
     """Delete leased steps of invitations that have ended."""
     if leased:
         await db.fetch(session, _DROP, *_columns(leased))
@@ -162,7 +162,7 @@ SELECT h.invitation_id, h.step, h.channel, h.tries, h.due_at, h.account, p.progr
 FROM halted h JOIN unnest($3::text[]) WITH ORDINALITY AS p (program, number) USING (number) ON CONFLICT DO NOTHING"""  # noqa: S608 - constants
 
 
-async def halt(session: AsyncSession, halted: Sequence[tuple[LeasedStep, str]]) -> None:
+async def halt(session: Session, halted: Sequence[tuple[LeasedStep, str]]) -> None:
     """Put aside leased steps of stopped programs, each with its program."""
     if halted:
         await db.fetch(session, _HALT, *_columns([step for step, _ in halted]), [program for _, program in halted])
@@ -173,7 +173,7 @@ halted AS (DELETE FROM halted WHERE invitation_id = ANY($1::uuid[]))
 DELETE FROM held WHERE invitation_id = ANY($1::uuid[]) AND NOT in_flight"""
 
 
-async def stop(session: AsyncSession, invitations: Collection[UUID]) -> None:
+async def stop(session: Session, invitations: Collection[UUID]) -> None:
     """Delete the steps of closed invitations, but those in flight, which end as their provider says."""
     await db.fetch(session, _STOP, list(invitations))
 
@@ -196,7 +196,7 @@ _END = f"""WITH ended AS (
 SELECT number FROM ended"""  # noqa: S608 - constants
 
 
-async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple[UUID, int]]:
+async def end(session: Session, results: Sequence[StepResult]) -> set[tuple[UUID, int]]:
     """End leased steps of locked invitations, return the keys of those whose lease was still held.
 
     One that is tried again is due again, and a call opens. A step that was not sent is not ended if its program was
@@ -230,7 +230,7 @@ _END_ADOPTED = """WITH ended AS MATERIALIZED (
 DELETE FROM held h USING ended e WHERE h.invitation_id = e.invitation_id AND h.step <= e.step"""
 
 
-async def end_adopted(session: AsyncSession, ended: Collection[tuple[UUID, int]]) -> None:
+async def end_adopted(session: Session, ended: Collection[tuple[UUID, int]]) -> None:
     """Delete steps of locked invitations whose attempts were found in the log, and those before them."""
     await db.fetch(session, _END_ADOPTED, [invitation for invitation, _ in ended], [step for _, step in ended])
 
@@ -245,7 +245,7 @@ UPDATE due d SET due_at = p.due_at FROM earlier p
 WHERE d.invitation_id = p.invitation_id AND d.step = p.step AND d.due_at > p.due_at"""
 
 
-async def bring_forward(session: AsyncSession, planned: Mapping[UUID, PlannedStep]) -> None:
+async def bring_forward(session: Session, planned: Mapping[UUID, PlannedStep]) -> None:
     """Make planned steps due earlier."""
     steps = planned.values()
     await db.fetch(session, _BRING, [*planned], [each.number for each in steps], [each.due_at for each in steps])
@@ -273,11 +273,11 @@ SELECT n.id, e.invitation_id, e.step, e.tries + 1, e.channel, 'none', 'unknown',
 FROM ended e JOIN unnest($2::uuid[], $3::uuid[]) AS n (invitation_id, id) USING (invitation_id)"""
 
 
-async def free_expired_leases(session: AsyncSession) -> int:
+async def free_expired_leases(session: Session) -> int:
     return len(await db.fetch(session, _FREE_LEASES))
 
 
-async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedStep]:
+async def lost_in_flight(session: Session, *, limit: int) -> list[LeasedStep]:
     """Return steps in flight whose lease has ended: their sender was lost, and a provider may have accepted them.
 
     A step that cannot be read is ended here as `unknown`, since nothing else could end it.
@@ -302,7 +302,7 @@ def _columns(leased: Sequence[LeasedStep]) -> tuple[list[UUID], list[UUID]]:
 
 
 async def _give_back_others(
-    session: AsyncSession, leased: Sequence[LeasedStep], rows: Sequence[asyncpg.Record]
+    session: Session, leased: Sequence[LeasedStep], rows: Sequence[asyncpg.Record]
 ) -> set[tuple[UUID, int]]:
     """Return the keys of the leased steps with these numbers, which begin with 1; give back the others."""
     kept = {leased[row["number"] - 1].key for row in rows}

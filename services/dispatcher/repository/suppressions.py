@@ -8,13 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.suppressions import SuppressionKey, key_of
 from shared.contract.events import RespondentReleased, RespondentSuppressed
 from shared.contract.vocabulary import ChannelKind, SuppressionReason
 from shared.database import db
+from shared.database.session import Session
 
 # a suppression that lasts longer replaces the stored one; its addresses are bound by `addresses.bind`
 _ADD = """INSERT INTO suppressions AS s (id, respondent_id, channel, program, reason, until, at)
@@ -28,7 +28,7 @@ RETURNING respondent_id, channel, program, reason"""
 
 
 async def add(
-    session: AsyncSession, suppressions: Sequence[RespondentSuppressed], *, at: datetime
+    session: Session, suppressions: Sequence[RespondentSuppressed], *, at: datetime
 ) -> list[RespondentSuppressed]:
     """Store suppressions; return those that are new or last longer."""
     longest: dict[SuppressionKey, RespondentSuppressed] = {}
@@ -72,12 +72,12 @@ RETURNING {_COLUMNS}) {_RELEASED}"""  # noqa: S608 - constants
 _REMOVE = f"WITH gone AS (DELETE FROM suppressions WHERE id = $1 RETURNING {_COLUMNS}) {_RELEASED}"  # noqa: S608
 
 
-async def release_expired(session: AsyncSession, *, now: datetime, limit: int) -> list[RespondentReleased]:
+async def release_expired(session: Session, *, now: datetime, limit: int) -> list[RespondentReleased]:
     return _released(await db.fetch(session, _EXPIRED, now, limit))
 
 
 async def release(
-    session: AsyncSession,
+    session: Session,
     respondents: Collection[str],
     *,
     channel: ChannelKind | None = None,
@@ -88,7 +88,7 @@ async def release(
 
 
 async def of_respondent(
-    session: AsyncSession, respondent_id: str, *, reason: SuppressionReason
+    session: Session, respondent_id: str, *, reason: SuppressionReason
 ) -> set[tuple[ChannelKind | None, str | None]]:
     """Return the channel and program of each suppression of a respondent for this reason."""
     sql = "SELECT channel, program FROM suppressions WHERE respondent_id = $1 AND reason = $2"
@@ -101,12 +101,12 @@ WHERE s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.cha
     AND s.program IS NOT DISTINCT FROM k.program AND s.reason = k.reason"""
 
 
-async def lift(session: AsyncSession, keys: Sequence[SuppressionKey]) -> None:
+async def lift(session: Session, keys: Sequence[SuppressionKey]) -> None:
     """Lift exactly these suppressions."""
     await db.fetch(session, _LIFT_EXACTLY, *([list(column) for column in zip(*keys, strict=True)] or [[]] * 4))
 
 
-async def remove(session: AsyncSession, id_: UUID) -> list[RespondentReleased]:
+async def remove(session: Session, id_: UUID) -> list[RespondentReleased]:
     return _released(await db.fetch(session, _REMOVE, id_))
 
 
@@ -137,7 +137,7 @@ ORDER BY id DESC LIMIT $3"""  # noqa: S608 - constants
 
 
 async def newest(
-    session: AsyncSession,
+    session: Session,
     *,
     respondents: Sequence[str] | None,
     reason: SuppressionReason | None,

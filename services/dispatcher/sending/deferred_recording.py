@@ -14,13 +14,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.steps import FinishedStep
 from services.dispatcher.repository import steps
 from services.dispatcher.sending.rate_ceilings import DailyCeilings
 from services.dispatcher.sending.recorder import ResultRecorder
 from services.dispatcher.sending.rendering import RenderedStep
+from shared.database.session import Session
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ class DeferredRecording:
         self.recorder.count(recorded)
         return marked
 
-    async def _mark(self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime) -> MarkedBatch:
+    async def _mark(self, session: Session, batch: Sequence[RenderedStep], now: datetime) -> MarkedBatch:
         granted = await self.ceilings.take(session, batch, now)
         leased = [each.step.leased for each in granted]
         return MarkedBatch(granted, await steps.mark_in_flight(session, leased, account=self.ceilings.account.name))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.sms import EVERYWHERE, country_of
@@ -20,6 +19,7 @@ from services.dispatcher.repository import allowance, steps
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.rendering import RenderedStep
 from shared.contract.vocabulary import ChannelKind
+from shared.database.session import Session
 
 log = structlog.get_logger()
 
@@ -41,20 +41,20 @@ class DailyCeilings:
     def _count_countries(self) -> bool:
         return self.account.channel is ChannelKind.SMS and bool(self.policy.country_ceilings)
 
-    async def take(self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime) -> Sequence[RenderedStep]:
+    async def take(self, session: Session, batch: Sequence[RenderedStep], now: datetime) -> Sequence[RenderedStep]:
         """Take allowance for a batch; return the steps that got some. The others are moved to a later time."""
         if self._count_countries:
             batch = await self._within_countries(session, batch, now)
         return await self._within_day(session, batch, now) if self.policy.mode is SendMode.LIVE else batch
 
-    async def give_back(self, session: AsyncSession, unused: Sequence[OutgoingMessage], now: datetime) -> None:
+    async def give_back(self, session: Session, unused: Sequence[OutgoingMessage], now: datetime) -> None:
         if self._count_countries:
             await self._give_back_countries(session, unused, now)
         if self.policy.mode is SendMode.LIVE:
             await allowance.give_back(session, self.account.name, now, len(unused))
 
     async def _within_countries(
-        self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime
+        self, session: Session, batch: Sequence[RenderedStep], now: datetime
     ) -> Sequence[RenderedStep]:
         """Return the steps within the ceilings of their countries, which limit costs; move the others to tomorrow."""
         by_country: dict[str, list[RenderedStep]] = {}
@@ -73,7 +73,7 @@ class DailyCeilings:
         return kept
 
     async def _within_day(
-        self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime
+        self, session: Session, batch: Sequence[RenderedStep], now: datetime
     ) -> Sequence[RenderedStep]:
         own = self.daily.on(now.date())
         ceiling = self.policy.daily_ceiling if own is None else min(own, self.policy.daily_ceiling)
@@ -82,7 +82,7 @@ class DailyCeilings:
             await self._move_over_day(session, over, now)
         return batch[:size]
 
-    async def _move_over_day(self, session: AsyncSession, over: Sequence[RenderedStep], now: datetime) -> None:
+    async def _move_over_day(self, session: Session, over: Sequence[RenderedStep], now: datetime) -> None:
         """Leave steps over the day's ceiling to other accounts; where all are exhausted, move them to tomorrow."""
         log.warning("sending.ceiling_reached", account=self.account.name, moved=len(over))
         all_exhausted = self.balancer.exhaust(self.account, day=now.date())
@@ -92,9 +92,7 @@ class DailyCeilings:
         if self._count_countries:
             await self._give_back_countries(session, [each.message for each in over], now)
 
-    async def _give_back_countries(
-        self, session: AsyncSession, unused: Sequence[OutgoingMessage], now: datetime
-    ) -> None:
+    async def _give_back_countries(self, session: Session, unused: Sequence[OutgoingMessage], now: datetime) -> None:
         countries = Counter(country_of(message.recipient) for message in unused)
         for country, count in sorted(countries.items()):
             await allowance.give_back(session, _name(country), now, count)

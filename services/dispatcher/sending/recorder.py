@@ -11,14 +11,14 @@ from functools import partial
 
 import structlog
 import tenacity
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.steps import FinishedStep
 from services.dispatcher.handlers import record_results
 from shared import crash, metrics
 from shared.contract.vocabulary import ChannelKind, Service
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
 from shared.database.isolated import bisect_failures
+from shared.database.session import Session, Sessions
 from shared.health import Heartbeat
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class ResultRecorder:
         await self._record(finished, partial(retrying, self._store, now=now))
 
     async def record_within(
-        self, session: AsyncSession, finished: Sequence[FinishedStep], now: datetime
+        self, session: Session, finished: Sequence[FinishedStep], now: datetime
     ) -> list[FinishedStep]:
         """Record results in a transaction of the caller, who calls `count` with what is returned after the commit."""
         recorded = await record_results.record(session, finished, now=now)

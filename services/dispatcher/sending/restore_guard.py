@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.handlers.programs import on_programs
 from services.dispatcher.repository import ledger
@@ -24,7 +23,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload
 from shared.contract.topics import SURVEY_DELIVERIES, SURVEY_PROGRAMS
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.health import NotReady
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
@@ -103,7 +102,7 @@ class RestoreGuard:
     def is_open(self) -> bool:
         return self._compared is not None
 
-    async def allows(self, session: AsyncSession) -> bool:
+    async def allows(self, session: Session) -> bool:
         """Whether steps may be performed and this is still the database that was compared; runs one statement."""
         if self.is_open and self._compared != await ledger.database_identity(session):
             self._compared = None

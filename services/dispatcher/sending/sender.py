@@ -14,7 +14,6 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.domain import retries
@@ -36,7 +35,7 @@ from shared import crash, metrics
 from shared.clock import Clock, ClockIsWrong, now_or
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind, Service
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.health import Heartbeat
 
 log = structlog.get_logger()
@@ -138,7 +137,7 @@ class ChannelSender:
         crash.point("leased")
         return triaged
 
-    async def _triage(self, session: AsyncSession, leased: Sequence[LeasedStep], now: datetime) -> TriagedSteps:
+    async def _triage(self, session: Session, leased: Sequence[LeasedStep], now: datetime) -> TriagedSteps:
         facts = await send_facts.read(session, leased, self.channel, address_keys=self.address_keys, now=now)
         triaged = triage_steps(leased, facts, channel=self.channel, now=now)
         everywhere = self.policy.contact_caps

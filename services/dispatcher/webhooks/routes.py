@@ -13,8 +13,8 @@ from services.dispatcher.repository.crm import crm_tasks
 from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest, WebhookVerifier
 from shared import metrics
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.isolated import isolated
+from shared.database.session import Sessions
 from shared.web import problems
 from shared.web.problems import Forbidden, Unavailable
 

@@ -9,7 +9,8 @@ import structlog
 
 from services.scoring.domain.bot_detection import PageView
 from services.scoring.repository import page_views
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
+from shared.database.session import Sessions
 
 log = structlog.get_logger()
 

@@ -27,7 +27,7 @@ from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.samples import NoSample, sample_of_program
 from shared.contract.vocabulary import AnswerMode
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import current, gettext
 from shared.languages.marking import mark
 from shared.locales import direction, language_tag

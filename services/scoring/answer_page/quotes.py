@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.answers import publishing
 from services.scoring.answers.quote_consents import changed
 from services.scoring.domain.comments.quotes import NamedBy, QuotedAnswer, first_name, has_quotable_words, name_of
@@ -16,6 +14,7 @@ from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations
 from services.scoring.repository.comments import quotes
 from services.scoring.web import texts
+from shared.database.session import Session
 
 
 class NothingToQuote(Exception):
@@ -56,7 +55,7 @@ def _names(invitation: Invitation) -> dict[str, str]:
     return {NamedBy.NOBODY: words["quote_nobody"], **with_first, NamedBy.OWN: words["quote_own"]}
 
 
-async def change(session: AsyncSession, invitation_id: UUID, sent: Mapping[str, str], *, at: datetime) -> None:
+async def change(session: Session, invitation_id: UUID, sent: Mapping[str, str], *, at: datetime) -> None:
     """Give the consent, or withdraw it if the box is not ticked; raises NothingToQuote and InvalidQuoteName."""
     invitation = (await invitations.lock_and_load(session, [invitation_id])).get(invitation_id)
     answer = invitation.answer if invitation is not None else None

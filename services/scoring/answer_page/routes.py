@@ -44,8 +44,8 @@ from services.scoring.repository.calling import callbacks
 from services.scoring.repository.comments import quotes as consents
 from services.scoring.web import forms
 from shared.clock import Clock
-from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
+from shared.database.session import Sessions
 from shared.web.app import PlainRoute
 from shared.web.links import TOKEN_LENGTH, fingerprint, unsubscribe_url
 from shared.web.qr import qr_svg

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.calls import (
@@ -17,6 +16,7 @@ from services.scoring.domain.calls import (
 )
 from services.scoring.domain.invitations import Answer, Invitation
 from services.scoring.repository.calling import callbacks
+from shared.database.session import Session
 from shared.zones import time_zone
 
 
@@ -39,7 +39,7 @@ def callback_change(
     return CallbackChange(invitation, before, after.counts and after.callback_wanted, callback, at)
 
 
-async def apply(session: AsyncSession, changes: Sequence[CallbackChange]) -> None:
+async def apply(session: Session, changes: Sequence[CallbackChange]) -> None:
     """Add, change and withdraw callback tasks; the last of several changes of one invitation is applied.
 
     What was held back while the answer looked automatic is due as soon as the answer counts.
@@ -58,7 +58,7 @@ async def apply(session: AsyncSession, changes: Sequence[CallbackChange]) -> Non
     await callbacks.upsert(session, requests)
 
 
-async def hold(session: AsyncSession, changes: Sequence[CallbackChange]) -> None:
+async def hold(session: Session, changes: Sequence[CallbackChange]) -> None:
     """Hold back the callbacks of answers that look automatic: nobody is called before somebody confirms the answer."""
     latest = {each.invitation.id: each for each in changes}
     await callbacks.hold(session, [_request(each, each.callback, newly=True) for each in latest.values()])

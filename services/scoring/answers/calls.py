@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.answers import publishing
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import (
@@ -26,6 +24,7 @@ from services.scoring.repository.calling import calls
 from shared.contract import cloudevents
 from shared.contract.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload, RespondentOptedOut
 from shared.contract.vocabulary import CallDisposition, CallOutcome, ChannelKind, Service
+from shared.database.session import Session
 from shared.messaging import outbox
 from shared.zones import time_zone
 
@@ -56,7 +55,7 @@ class CallReport:
         return self.was_given and self.disposition in (CallDisposition.WRONG_NUMBER, CallDisposition.DO_NOT_CALL)
 
 
-async def report_call(session: AsyncSession, report: CallReport, *, now: datetime) -> CallTask:
+async def report_call(session: Session, report: CallReport, *, now: datetime) -> CallTask:
     """Store a call attempt, close or reschedule its task, and return the changed task; raises LeaseLost.
 
     The same report again, as after a reply that never arrived, changes nothing.
@@ -77,7 +76,7 @@ async def report_call(session: AsyncSession, report: CallReport, *, now: datetim
     return (await calls.lock(session, [report.task_id]))[report.task_id]
 
 
-async def _publish_late(session: AsyncSession, task: CallTask, disposition: CallDisposition, *, now: datetime) -> None:
+async def _publish_late(session: Session, task: CallTask, disposition: CallDisposition, *, now: datetime) -> None:
     """Publish that a customer must not be called again, though the call has ended.
 
     Raises LeaseLost for a wrong number, which no event reports of an ended call, and for an erased customer.
@@ -87,7 +86,7 @@ async def _publish_late(session: AsyncSession, task: CallTask, disposition: Call
     await publishing.publish(session, [_opted_out(task, now)])
 
 
-async def _is_stored(session: AsyncSession, report: CallReport) -> bool:
+async def _is_stored(session: Session, report: CallReport) -> bool:
     stored = await calls.attempts(session, report.task_id)
     said = report.disposition, report.note
     return any(
@@ -96,12 +95,12 @@ async def _is_stored(session: AsyncSession, report: CallReport) -> bool:
     )
 
 
-async def close_answered(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
+async def close_answered(session: Session, attempts: Sequence[CallAttempt]) -> None:
     """Store the attempts and close their tasks as answered; the caller records the answers."""
     await _conclude(session, attempts, later=timedelta())
 
 
-async def _conclude(session: AsyncSession, attempts: Sequence[CallAttempt], *, later: timedelta) -> None:
+async def _conclude(session: Session, attempts: Sequence[CallAttempt], *, later: timedelta) -> None:
     if not attempts:
         return
     await calls.add_attempts(session, attempts)
@@ -128,7 +127,7 @@ def _slot(task: CallTask, earliest: datetime) -> Slot:
 
 
 async def _close(
-    session: AsyncSession,
+    session: Session,
     tasks: Mapping[UUID, CallTask | CallRequested | CallWithdrawn],
     outcomes: Mapping[UUID, CallOutcome],
     *,
@@ -183,7 +182,7 @@ def _closed(
     return cloudevents.new(payload, service=Service.SCORING, at=now)
 
 
-async def add_requested(session: AsyncSession, requested: Sequence[CallRequested], *, now: datetime) -> None:
+async def add_requested(session: Session, requested: Sequence[CallRequested], *, now: datetime) -> None:
     """Add call tasks and close those whose invitation has a genuine answer or is no longer open."""
     new = {call.task_id: call for call in requested}
     added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
@@ -204,7 +203,7 @@ def _first_slot(call: CallRequested, now: datetime) -> Slot:
     return next_slot(now, hours=hours, zone=time_zone(call.time_zone), expires_at=call.expires_at)
 
 
-async def withdraw_requested(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> None:
+async def withdraw_requested(session: Session, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> None:
     """Close call tasks as withdrawn; a task whose request has not arrived yet is stored as closed."""
     by_task = {call.task_id: call for call in withdrawn}
     await calls.lock(session, by_task)
@@ -214,14 +213,14 @@ async def withdraw_requested(session: AsyncSession, withdrawn: Sequence[CallWith
     await calls.wipe_erased(session, [call.invitation_id for call in by_task.values()])
 
 
-async def erase(session: AsyncSession, invitation_ids: Sequence[UUID], *, now: datetime) -> None:
+async def erase(session: Session, invitation_ids: Sequence[UUID], *, now: datetime) -> None:
     """Close the call tasks of erased invitations as withdrawn and remove personal data from them."""
     tasks = await calls.lock_open(session, invitation_ids)
     await _close(session, tasks, dict.fromkeys(tasks, CallOutcome.WITHDRAWN), now=now)
     await calls.wipe(session, invitation_ids)
 
 
-async def update_overdue(session: AsyncSession, *, now: datetime) -> int:
+async def update_overdue(session: Session, *, now: datetime) -> int:
     """Close expired tasks, move tasks past their allowed hours to the next slot, and return the number of both."""
     overdue = await calls.lock_overdue(session, now=now, limit=MAX_OVERDUE)
     expired = {task.task_id: task for task in overdue if task.expires_at <= now}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.repository import webhooks
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import codec, outbox
 
 
-async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+async def publish(session: Session, events: Sequence[Event[Payload]]) -> None:
     """Write events to the outbox and queue their webhook deliveries."""
     await db.write(session, *publish_statements(events))
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.answers import publishing
 from services.scoring.domain.answers import AnswerVersion
 from services.scoring.domain.comments.quotes import QuotedAnswer
@@ -15,6 +13,7 @@ from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, QuoteConsentChanged
 from shared.contract.vocabulary import Service
+from shared.database.session import Session
 
 
 def changed(quoted: QuotedAnswer, name: str | None, *, at: datetime) -> Event[Payload]:
@@ -32,12 +31,12 @@ def changed(quoted: QuotedAnswer, name: str | None, *, at: datetime) -> Event[Pa
     return cloudevents.new(payload, service=Service.SCORING, at=at)
 
 
-async def end(session: AsyncSession, quoted: Iterable[QuotedAnswer], *, at: datetime) -> None:
+async def end(session: Session, quoted: Iterable[QuotedAnswer], *, at: datetime) -> None:
     """Publish that these answers may be quoted no more."""
     await publishing.publish(session, [changed(each, None, at=at) for each in quoted])
 
 
-async def of_versions(session: AsyncSession, versions: Sequence[AnswerVersion]) -> list[Event[Payload]]:
+async def of_versions(session: Session, versions: Sequence[AnswerVersion]) -> list[Event[Payload]]:
     """Return the events of answers with a consent that begin to count, or do not count any more: those are suspect."""
     turned = [each for each in versions if each.before is not None and each.before.counts != each.after.counts]
     names = await quotes.names(session, [each.after.answer_id for each in turned]) if turned else {}

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers import callbacks, calls, publishing, quote_consents
@@ -38,6 +37,7 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import CallDisposition, Service, category_of
 from shared.database import db
+from shared.database.session import Session
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -70,14 +70,14 @@ class _Batch:
     held_callbacks: list[callbacks.CallbackChange] = field(default_factory=list)
 
 
-async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
+async def record(session: Session, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
     """Apply entries in order; return one result per entry, in the same order."""
     known = await invitations.lock_and_load(session, [entry.invitation_id for entry in entries])
     return await _record(session, entries, known)
 
 
 async def submit(
-    session: AsyncSession, submissions: Sequence[Submission], *, windows: ScannerWindows = DEFAULT_WINDOWS
+    session: Session, submissions: Sequence[Submission], *, windows: ScannerWindows = DEFAULT_WINDOWS
 ) -> list[SubmissionResult | None]:
     """Parse and apply forms in order; return one result per form, in the same order, None for an unknown link."""
     found = await links.resolve_and_lock(session, submissions, windows=windows)
@@ -93,7 +93,7 @@ async def submit(
 
 
 async def _record(
-    session: AsyncSession, entries: Sequence[Entry], known: dict[UUID, Invitation]
+    session: Session, entries: Sequence[Entry], known: dict[UUID, Invitation]
 ) -> list[Recorded | Refusal]:
     """Apply entries to locked invitations, with one statement per table."""
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
@@ -289,7 +289,7 @@ def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
 
 
-async def opt_out(session: AsyncSession, invitation: Invitation, *, now: datetime) -> None:
+async def opt_out(session: Session, invitation: Invitation, *, now: datetime) -> None:
     """Store the opt-out of an invitation and add RespondentOptedOut to the outbox; a repeated call changes nothing."""
     await invitations.lock(session, [invitation.id])
     if await invitations.opt_out(session, invitation.id, now=now):

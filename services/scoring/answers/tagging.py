@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.comments.tags import MOST_TAGS, InvalidTag
 from services.scoring.repository import answers, invitations
 from services.scoring.repository.comments import tags
 from shared.contract.staff_scope import StaffScope
+from shared.database.session import Session
 from shared.languages.current import gettext
 from shared.web.audit.acts import note_unchanged
 
 
 async def change_tags(
-    session: AsyncSession, answer_id: UUID, *, add: Sequence[str] = (), remove: Sequence[str] = (), scope: StaffScope
+    session: Session, answer_id: UUID, *, add: Sequence[str] = (), remove: Sequence[str] = (), scope: StaffScope
 ) -> list[str] | None:
     """Change the tags of an answer, as `tag_of` returned them, and return all it has.
 

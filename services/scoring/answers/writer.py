@@ -10,8 +10,8 @@ from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, ScannerWindows
 from shared import metrics
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter, in_transaction
+from shared.database.session import Sessions
 
 EntryResult = Recorded | Refusal
 

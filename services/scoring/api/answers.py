@@ -45,8 +45,8 @@ from services.scoring.web.taking import NoCall, take_call
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import CallDisposition, Service, category_of
-from shared.database.db import Sessions
 from shared.database.isolated import isolated
+from shared.database.session import Sessions
 from shared.web.audit.acts import note
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
 from shared.web.staff.tickets import staff_scope

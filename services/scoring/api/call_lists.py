@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import CallAnswer, CallResult, DeskAnswerOut, DeskOutcomeOut
@@ -26,7 +25,7 @@ from services.scoring.repository.calling import call_lists
 from services.scoring.web.operators import acting_operator
 from services.scoring.web.scopes import refuse_hidden
 from shared.clock import Clock
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.tables.writing import BOM, SpreadsheetWriter
 from shared.web import strict_input
 from shared.web.api_keys.refusals import not_valid
@@ -116,7 +115,7 @@ class CallListsApi:
         now = self.clock.now()
         return await record_outcome(self.sessions, call.task, body, operator=centre, now=now, was_given=True)
 
-    async def _to_call(self, session: AsyncSession, given: CallList, *, now: datetime) -> list[GivenCall]:
+    async def _to_call(self, session: Session, given: CallList, *, now: datetime) -> list[GivenCall]:
         """Return the calls of a list that are still to be made, each with what its caller reads.
 
         A call whose survey cannot be read, such as one written by another release, is logged and left out.
@@ -141,7 +140,7 @@ class CallListsApi:
         return acting_operator(request, given.centre), found[0]
 
     @asynccontextmanager
-    async def _list(self, list_id: UUID, request: Request) -> AsyncIterator[tuple[AsyncSession, CallList]]:
+    async def _list(self, list_id: UUID, request: Request) -> AsyncIterator[tuple[Session, CallList]]:
         """Open a transaction and load a list of who sends a request; raises Unauthorized or NotFound."""
         async with self.sessions.begin() as session:
             owner_id, _ = await _owner(session, request)
@@ -156,7 +155,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
-async def _owner(session: AsyncSession, request: Request) -> tuple[UUID, Operator]:
+async def _owner(session: Session, request: Request) -> tuple[UUID, Operator]:
     """Return the id of the key or person that sends a request, and whom its calls are of.
 
     Raises Unauthorized for a key that has ended.

@@ -8,7 +8,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.api.funnel_schemas import FunnelOut, ReturnGroupOut, ReturnsOut
@@ -46,7 +45,7 @@ from services.scoring.web.scopes import sees_employees, visible
 from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
 from shared.clock import Clock
 from shared.contract.vocabulary import EMPLOYEE
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.web import strict_input
 from shared.web.audit.acts import note, note_unchanged
 from shared.web.problems import INVALID_REQUEST, Forbidden, NotFound, Unprocessable
@@ -200,7 +199,7 @@ class ScoreApi:
                 raise NotFound("No such benchmark")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def _days(self, session: AsyncSession, query: PeriodQuery) -> Days:
+    async def _days(self, session: Session, query: PeriodQuery) -> Days:
         """Return the requested days, by default the last 90 up to today in the program's time zone.
 
         For all programs, today is the latest date in any of their zones.
@@ -210,7 +209,7 @@ class ScoreApi:
         today = max(local_day(self.clock.now(), zone) for zone in zones)
         return query.resolve_days(today, count=DEFAULT_DAYS)
 
-    async def _check_dimensions(self, session: AsyncSession, split: list[str], selected: Slice) -> None:
+    async def _check_dimensions(self, session: Session, split: list[str], selected: Slice) -> None:
         """Reject dimensions nothing was ever counted by: an empty result would look like a figure."""
         if len(split) > 2 or len({*split}) < len(split):
             raise Unprocessable(
@@ -227,7 +226,7 @@ class ScoreApi:
         if selected.dimension == EMPLOYEE and not with_enough_answers([await figures.whole(session, selected)]):
             raise Unprocessable("Too few answers", f"An employee has no figures below {FEWEST_ANSWERS} answers.")
 
-    async def _read_journeys(self, session: AsyncSession, selected: Slice) -> JourneyParts:
+    async def _read_journeys(self, session: Session, selected: Slice) -> JourneyParts:
         """Read journeys; rejects segments that only answers have: zeros would look as if nobody had been asked."""
         await self._check_dimensions(session, [], selected)
         if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
@@ -237,6 +236,6 @@ class ScoreApi:
         return await journeys.sums(session, selected)
 
 
-async def _slice(session: AsyncSession, query: SegmentQuery) -> Slice:
+async def _slice(session: Session, query: SegmentQuery) -> Slice:
     names = await listed.names(session)
     return visible(Slice(query.program, query.from_, query.to, split_segment(query.segment), stores=names))

@@ -16,8 +16,8 @@ from services.scoring.files import exports
 from services.scoring.files.tables import CannotWrite, Format, ParquetMissing
 from services.scoring.repository.listing import AnswerFilter
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service, counted
-from shared.database.db import Sessions
 from shared.database.opening import open_for_command
+from shared.database.session import Sessions
 
 app = typer.Typer(no_args_is_help=True, help="Export answers and figures to files.")
 

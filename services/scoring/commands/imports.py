@@ -21,8 +21,8 @@ from services.scoring.repository import programs
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import open_command_clock
-from shared.database.db import Sessions
 from shared.database.opening import open_for_command
+from shared.database.session import Sessions
 from shared.tables.commands import Columns, Dates, Decimals, Encoding, Header, Separator, Zone, options_of
 from shared.tables.layout import TableOptions
 from shared.tables.opening import InvalidFile, suffix_of

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.people.person import InvalidPerson, Person, checked_scope, folded
@@ -17,6 +16,7 @@ from services.scoring.people.scope_form import known_scopes
 from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role, Service
 from shared.database.opening import open_for_command
+from shared.database.session import Session
 
 app = typer.Typer(no_args_is_help=True, help="Who may log in, and what they may do.")
 _Login = Annotated[str, typer.Argument(help="What the person types at the log-in.")]
@@ -39,7 +39,7 @@ def add(  # noqa: PLR0913 - the options of a command
     Without programs, stores and regions the person sees everything.
     """
 
-    async def invite(session: AsyncSession) -> Invited:
+    async def invite(session: Session) -> Invited:
         known = await known_scopes(session)
         scope = checked_scope(programs=program or (), stores=store or (), regions=region or (), known=known)
         return await actions.add(session, login=login, name=name or login, roles=role, scope=scope, email=email)
@@ -51,7 +51,7 @@ def add(  # noqa: PLR0913 - the options of a command
 def reset(login: _Login) -> None:
     """Print a link at which a person chooses a new password; it works once, and a link made before does not."""
 
-    async def invite(session: AsyncSession) -> Invited:
+    async def invite(session: Session) -> Invited:
         return await actions.invite(session, await _person(session, login))
 
     _print_link(_run(invite))
@@ -79,14 +79,14 @@ def on(login: _Login) -> None:
 
 
 def _turn(login: str, *, off: bool) -> None:
-    async def turn(session: AsyncSession) -> None:
+    async def turn(session: Session) -> None:
         await actions.turn(session, (await _person(session, login)).id, off=off)
 
     _run(turn)
     print(f"{folded(login)} is turned {'off' if off else 'on'}")
 
 
-async def _person(session: AsyncSession, login: str) -> Person:
+async def _person(session: Session, login: str) -> Person:
     found = await accounts.by_login(session, folded(login))
     if found is None:
         raise InvalidPerson("login", "nobody has this login; `earshot people list` lists them")
@@ -98,7 +98,7 @@ def _print_link(invited: Invited) -> None:
     print(invited.url(ScoringSettings().dashboard_url))
 
 
-def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+def _run(work: Callable[[Session], Awaitable[T]]) -> T:
     try:
         return asyncio.run(_in_transaction(work))
     except InvalidPerson as error:
@@ -106,6 +106,6 @@ def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         raise typer.Exit(1) from None
 
 
-async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+async def _in_transaction(work: Callable[[Session], Awaitable[T]]) -> T:
     async with open_for_command(ScoringSettings(), Service.SCORING) as database, database.sessions.begin() as session:
         return await work(session)

@@ -8,20 +8,19 @@ from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
 from services.scoring.repository.retention import sums as dropped
 from services.scoring.repository.scores import journeys, recomputed
 from services.scoring.repository.scores.journeys import JourneyCounter
+from shared.database.session import Session
 
 T = TypeVar("T")
 NIL = UUID(int=0)
 PAGE = 5000
 
 
-async def verify(session: AsyncSession) -> list[str]:
+async def verify(session: Session) -> list[str]:
     """Return one line per counter that differs from its recomputed value; needs a REPEATABLE READ transaction."""
     answers = await recomputed.recomputed(session)
     for key, tally in (await dropped.dropped_answers(session)).items():
@@ -37,7 +36,7 @@ async def verify(session: AsyncSession) -> list[str]:
     ]
 
 
-async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
+async def _journeys(session: Session) -> AsyncIterator[str]:
     """Yield a line per journey counter that differs; journeys with a pending update add their stored counters."""
     pending, after = await journeys.pending(session), NIL
     sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal, await dropped.dropped_journeys(session))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.repository.people import accounts
 from services.scoring.repository.scores.comparisons import AnnotationEffect
+from shared.database.session import Session
 from shared.languages.marking import mark
 from shared.web.audit.last_acts import LastAct, last_acts
 
@@ -30,7 +29,7 @@ class Authors:
 
 
 async def read(
-    session: AsyncSession, program: str, effects: Sequence[AnnotationEffect], benchmarks: Sequence[Benchmark]
+    session: Session, program: str, effects: Sequence[AnnotationEffect], benchmarks: Sequence[Benchmark]
 ) -> Authors:
     marked = [program, *(str(effect.annotation.id) for effect in effects)]
     return Authors(

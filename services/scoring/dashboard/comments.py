@@ -21,7 +21,7 @@ from services.scoring.repository.stores import listed
 from services.scoring.web import rendering
 from services.scoring.web.score_queries import MOST_WORDS
 from shared.contract.vocabulary import Category
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages import formats
 from shared.languages.marking import mark
 from shared.web.problems import Unprocessable

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import asyncpg
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.score import Figure
 from services.scoring.domain.stores.names import STORE, StoreNames
@@ -18,6 +17,7 @@ from services.scoring.repository.listing import AnswerFilter
 from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import MOST_WORDS, AnswerCursor, PageQuery, answer_id_of, cursor_of
 from shared.contract.vocabulary import Category
+from shared.database.session import Session
 from shared.languages.current import gettext
 from shared.web.staff.tickets import staff_scope
 
@@ -81,7 +81,7 @@ class TagsPage:
     programs: Mapping[str, str]
 
 
-async def read(session: AsyncSession, query: CommentsQuery) -> CommentsPage:
+async def read(session: Session, query: CommentsQuery) -> CommentsPage:
     """Read the newest comments that the query asks for, and that the person may see."""
     stores, titles, offered = await listed.names(session), await _titles(session), await tags.in_use(session)
     if wrong := await wrong_words(session, query.words):
@@ -94,12 +94,12 @@ async def read(session: AsyncSession, query: CommentsQuery) -> CommentsPage:
     return CommentsPage(shown, parts, "", older, titles, stores, offered)
 
 
-async def _titles(session: AsyncSession) -> dict[str, str]:
+async def _titles(session: Session) -> dict[str, str]:
     scope, used = staff_scope.get(), await programs.programs_by_use(session)
     return {id_: each.title for id_, each in used.items() if scope.covers_program(id_)}
 
 
-async def read_tags(session: AsyncSession, query: CommentsQuery) -> TagsPage:
+async def read_tags(session: Session, query: CommentsQuery) -> TagsPage:
     """Count the comments that the person may see by their tags."""
     found = await listing.by_tag(session, query.filter(await listed.names(session)))
     figures = [Figure((tag,), tally=tally) for tag, tally in found.items()]
@@ -107,7 +107,7 @@ async def read_tags(session: AsyncSession, query: CommentsQuery) -> TagsPage:
     return TagsPage(figures, await _titles(session))
 
 
-async def wrong_words(session: AsyncSession, words: str | None) -> str:
+async def wrong_words(session: Session, words: str | None) -> str:
     """Say what is wrong with the words of a search, in the reader's language; "" if nothing is."""
     if words is None:
         return ""

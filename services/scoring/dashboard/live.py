@@ -13,7 +13,8 @@ from fastapi.responses import StreamingResponse
 
 from services.scoring.repository import live_sequence
 from services.scoring.web.scopes import visible_program
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
+from shared.database.session import Sessions
 from shared.health import Health
 from shared.languages.current import gettext
 from shared.languages.marking import mark

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.employees import FEWEST_ANSWERS, with_enough_answers
 from services.scoring.domain.periods import Days, full_months_before
@@ -19,7 +18,7 @@ from services.scoring.repository.stores import listed
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import EMPLOYEE
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import signed_in, staff_scope
 from shared.zones import local_day
@@ -61,7 +60,7 @@ class OwnScores:
             "mine.html", pages=self.staff_pages, counted=self.counted, codes=codes, scores=scores, few=FEWEST_ANSWERS
         )
 
-    async def _read(self, session: AsyncSession, codes: Collection[str]) -> list[OwnScore]:
+    async def _read(self, session: Session, codes: Collection[str]) -> list[OwnScore]:
         """Read the score in each program that has answers; the account's scope bounds it, if it has one."""
         scope, names, scores = staff_scope.get(), await listed.names(session), list[OwnScore]()
         for program, used in (await programs.programs_by_use(session)).items():

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.dashboard import authors
 from services.scoring.dashboard.authors import Authors
@@ -32,6 +31,7 @@ from services.scoring.repository.stores import listed
 from services.scoring.web.score_queries import PageQuery
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import EMPLOYEE
+from shared.database.session import Session
 from shared.languages.current import current
 from shared.web.staff.tickets import staff_scope
 from shared.zones import local_day
@@ -120,9 +120,7 @@ class DashboardData:
     score: ScoreData | None
 
 
-async def read(
-    session: AsyncSession, query: DashboardQuery, *, now: datetime, employees: bool = False
-) -> DashboardData:
+async def read(session: Session, query: DashboardQuery, *, now: datetime, employees: bool = False) -> DashboardData:
     """Read everything the page shows; an unknown program is replaced by the most recently used one.
 
     Without `employees`, nothing is shown of single employees.
@@ -137,9 +135,7 @@ async def read(
     return DashboardData(query, now, today, days, known, program, score)
 
 
-async def _score(
-    session: AsyncSession, query: DashboardQuery, *, program: str, days: Days, employees: bool
-) -> ScoreData:
+async def _score(session: Session, query: DashboardQuery, *, program: str, days: Days, employees: bool) -> ScoreData:
     selected = await _selected(session, query, program=program, days=days, employees=employees)
     whole = await figures.whole(session, selected)
     compared = await moves.find_compared_days(session, selected, days=days, against=query.against)
@@ -182,9 +178,7 @@ async def _score(
     )
 
 
-async def _selected(
-    session: AsyncSession, query: DashboardQuery, *, program: str, days: Days, employees: bool
-) -> Slice:
+async def _selected(session: Session, query: DashboardQuery, *, program: str, days: Days, employees: bool) -> Slice:
     """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says.
 
     Above it, who sees only some stores gets no segment of another dimension, either; nobody gets one of an employee
@@ -206,7 +200,7 @@ async def _selected(
     return replace(every_answer, definition=query.definition) if few_enough else every_answer
 
 
-async def _chain(session: AsyncSession, selected: Slice) -> Figure | None:
+async def _chain(session: Session, selected: Slice) -> Figure | None:
     """Read the score of all stores for who sees only some, unless few answers of others would show in it."""
     if selected.within is None:
         return None
@@ -219,7 +213,7 @@ def _default_split(splits: Sequence[str]) -> str:
     return next(name for name in ("store", "channel", *splits) if name in splits)
 
 
-async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) -> Mapping[str, Tally]:
+async def _reasons(session: Session, selected: Slice, parts: JourneyParts) -> Mapping[str, Tally]:
     """Return the counts of answers by reason id, for answers of the selected days.
 
     In a segment, days are those of the invitation: buckets hold no reasons of segments, the journeys do.
@@ -229,7 +223,7 @@ async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) 
     return {value: tally for (_, value), tally in (await figures.tallies(session, selected, [REASON])).items()}
 
 
-async def _trend(session: AsyncSession, selected: Slice, *, days: Days, periods: Sequence[Period]) -> TrendData:
+async def _trend(session: Session, selected: Slice, *, days: Days, periods: Sequence[Period]) -> TrendData:
     """Read the trend by the first of the periods of which most have enough answers, by the first if none has."""
     annotations = await read_annotations(session, selected.program, days.first, days.last)
     read: dict[Period, Sequence[Figure]] = {}

@@ -14,7 +14,7 @@ from services.scoring.repository.scores.comments import MOST_SCANNED
 from services.scoring.web import rendering
 from services.scoring.web.scopes import sees_employees
 from shared.clock import Clock
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web.staff.menu import StaffPages
 
 

@@ -19,7 +19,7 @@ from services.scoring.repository import benchmarks, targets
 from services.scoring.repository.annotations import Annotation, add_annotation, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.web import rendering
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import gettext
 from shared.web.audit.acts import note, note_unchanged
 from shared.web.staff.done_acts import UNCHANGED, refuse_changed

@@ -18,7 +18,6 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.dashboard import charts, query, rows
@@ -32,7 +31,7 @@ from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import EMPLOYEE
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web import routes
@@ -130,7 +129,7 @@ class Sharing:
             of_a_point=FEWEST_OF_A_POINT,
         )
 
-    async def _read(self, session: AsyncSession, view: SharedView, scope: StaffScope) -> DashboardData:
+    async def _read(self, session: Session, view: SharedView, scope: StaffScope) -> DashboardData:
         """Read what was shared: of the stores it was shared of, even where the sharer sees more today."""
         within = view.stores if view.stores is not None else scope.stores
         token = staff_scope.set(StaffScope(frozenset((view.program,)), within))
@@ -151,12 +150,12 @@ class Sharing:
             days=SHARED_FOR.days,
         )
 
-    async def _seen(self, session: AsyncSession) -> list[SharedView]:
+    async def _seen(self, session: Session) -> list[SharedView]:
         found = await shared_views.open_ones(session, limit=MOST_LISTED)
         return [each for each in found if each.is_within(staff_scope.get())]
 
 
-async def _scope_of_sharer(session: AsyncSession, view: SharedView) -> StaffScope | None:
+async def _scope_of_sharer(session: Session, view: SharedView) -> StaffScope | None:
     """Return what the person who made the link sees today; None if that is less than was shared, or nothing."""
     person = await accounts.by_id(session, view.person)
     scope = await revisions.scope_of(session, view.person)

@@ -16,7 +16,7 @@ from services.scoring.dashboard.returning import ReturningForm
 from services.scoring.domain.comments.tags import LONGEST, InvalidTag, tag_of
 from services.scoring.repository.comments import tags
 from services.scoring.web import rendering
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import gettext, ngettext
 from shared.languages.marking import mark
 from shared.web.audit.acts import note_unchanged

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.desk.page import label_of
 from services.scoring.repository import customers
 from services.scoring.web.customer_data import places
 from services.scoring.web.dimension_names import dimension_name
 from shared.database.db import Row
+from shared.database.session import Session
 from shared.languages.current import gettext, lookup, lookup_in
 from shared.languages.formats import quoted
 from shared.languages.marking import mark
@@ -19,7 +18,7 @@ from shared.web.customers.held_data import Entry, Fact, HeldData, Kind
 _STATES = {"withdrawn": mark("withdrawn"), "erased": mark("erased")}  # an open one may be answered or not
 
 
-async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
+async def read_held(session: Session, ids: Sequence[str], most: int | None) -> HeldData:
     """Read what scoring holds about respondents."""
     rows, webhooks = await customers.read(session, ids, most=most), await customers.webhooks(session, ids)
     return HeldData([_fact(row) for row in rows["invitations"]], list(_entries(rows)), list(places(webhooks)))

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.calls import CallTask
 from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import programs
 from shared.contract.samples import NoSample, sample_of_program
+from shared.database.session import Session
 from shared.locales import primary_language
 from shared.web.links import SAMPLE_KEY
 
@@ -21,7 +20,7 @@ _MAX_ATTEMPTS = 3
 
 
 async def practice_call(
-    session: AsyncSession, *, within: Sequence[str] | None, languages: Sequence[str], now: datetime
+    session: Session, *, within: Sequence[str] | None, languages: Sequence[str], now: datetime
 ) -> tuple[CallTask, Invitation] | None:
     """Make up a call of the first program, of all or of those `within`; None if there is no program to ask with.
 

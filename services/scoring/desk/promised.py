@@ -16,7 +16,8 @@ from services.scoring.repository.calling import promised_calls
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallOutcome
-from shared.database.db import Row, Sessions
+from shared.database.db import Row
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages
 from shared.web.staff.tickets import staff_scope

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
@@ -53,7 +52,7 @@ from services.scoring.web.scopes import spoken_languages
 from services.scoring.web.taking import NoCall, TakenCall, take_call
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages import formats
 from shared.languages.current import current, gettext, language_name
 from shared.web.audit.acts import note, note_unchanged
@@ -212,7 +211,7 @@ class Desk:
             known = await invitations.load_readable(session, [task.invitation_id]) if task else {}
         return task, known.get(task.invitation_id) if task else None
 
-    async def _made_up(self, session: AsyncSession) -> tuple[CallTask, Invitation] | None:
+    async def _made_up(self, session: Session) -> tuple[CallTask, Invitation] | None:
         """Make up a call to practise with, in the languages in which the person takes calls: first that of the page."""
         own, page = await spoken_languages(session), current.get().locale.language
         languages = [page] if own is None else sorted(own, key=lambda language: language != page)

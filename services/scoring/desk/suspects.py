@@ -11,7 +11,6 @@ import asyncpg
 from fastapi import APIRouter, Form, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
@@ -21,7 +20,7 @@ from services.scoring.repository import answers
 from services.scoring.repository.people import accounts
 from services.scoring.web import rendering
 from shared.clock import Clock
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.web.audit.acts import note_unchanged
@@ -119,7 +118,7 @@ def _undoing(answer_id: UUID) -> str:
     return f"{_PAGE}/{answer_id}/doubt"
 
 
-async def _latest(session: AsyncSession) -> list[LastAct]:
+async def _latest(session: Session) -> list[LastAct]:
     """Return the newest decisions on answers that the person may see."""
     decided = await newest_acts(session, _DECISIONS, names=accounts.names, limit=_MOST_DECISIONS)
     known = await answers.some(session, [UUID(act.subject) for act in decided], scope=staff_scope.get())

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.desk.forms import id_of, operator_at_desk
 from services.scoring.desk.page import label_of, short_name
@@ -20,7 +19,8 @@ from services.scoring.domain.calls import masked
 from services.scoring.repository.calling import calls, pauses, team
 from services.scoring.web import forms, rendering
 from shared.clock import Clock
-from shared.database.db import Row, Sessions
+from shared.database.db import Row
+from shared.database.session import Session, Sessions
 from shared.languages import formats
 from shared.languages.current import gettext, lookup, ngettext
 from shared.languages.marking import mark
@@ -123,7 +123,7 @@ class Team:
             return await self._page(request, refused=refused)
         return RedirectResponse(f"/desk/{task_id}", status_code=303)
 
-    async def _why_not(self, session: AsyncSession, task_id: UUID) -> str:
+    async def _why_not(self, session: Session, task_id: UUID) -> str:
         task = await calls.load(session, task_id, scope=staff_scope.get())
         if task is None:
             return _no_call()

@@ -20,8 +20,9 @@ from services.scoring.repository.calling import team_figures
 from services.scoring.web import rendering
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition, CallOutcome, Service
-from shared.database.db import Row, Sessions
+from shared.database.db import Row
 from shared.database.isolated import isolated
+from shared.database.session import Sessions
 from shared.languages.formats import decimal
 from shared.languages.marking import mark
 from shared.web.staff.menu import StaffPages

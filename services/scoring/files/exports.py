@@ -14,7 +14,7 @@ from services.scoring.files import tables
 from services.scoring.files.tables import Cell, Format, Sheet, Table
 from services.scoring.repository import listing
 from services.scoring.repository.listing import AnswerFilter
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 
 PAGE = 5000
 SEGMENT = "segment."

@@ -6,7 +6,6 @@ import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.answers import AnswerVersion, Entry
@@ -19,9 +18,10 @@ from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.retention import limits
 from services.scoring.repository.scores import buckets, dimensions
 from shared.database import db
+from shared.database.session import Session
 
 
-async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
+async def store(session: Session, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
     """Store and count the scores that are not stored yet; return the number of scores stored."""
     await withdrawals.lock_requests(session, alone=False)
     known = await dimensions.admit(

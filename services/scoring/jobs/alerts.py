@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.answers import publishing
 from services.scoring.domain.alerts import CONFIDENCE, ScoreDrop, WeeklyChange, compared_weeks, driver, significant_drop
 from services.scoring.domain.changes import score_of
@@ -15,9 +13,10 @@ from shared.contract import cloudevents
 from shared.contract.events import Interval, NpsDropped
 from shared.contract.vocabulary import Service
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 
-async def publish_drops(session: AsyncSession, *, now: datetime) -> int:
+async def publish_drops(session: Session, *, now: datetime) -> int:
     """Compare the last seven whole days with the seven before; returns how many drops were published."""
     week = compared_weeks(now)
     if not await alerts.begin_day(session, week.last):

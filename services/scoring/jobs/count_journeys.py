@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.repository import live_sequence
 from services.scoring.repository.scores import journeys
 from services.scoring.repository.scores.journeys import JourneyCounts
+from shared.database.session import Session
 
 LIMIT = 2000
 
 
-async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - every job gets the time
+async def count_journeys(session: Session, *, now: datetime) -> int:  # noqa: ARG001 - every job gets the time
     """Count changed invitations again; returns how many. Only one process at a time does this."""
     ids = await journeys.take_pending(session, limit=LIMIT)
     if not ids:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.answers import publishing
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
@@ -16,13 +14,14 @@ from services.scoring.repository.scores.buckets import ChangedBucket
 from shared.contract import cloudevents, events
 from shared.contract.vocabulary import EMPLOYEE, Service
 from shared.database.isolated import isolated
+from shared.database.session import Session
 from shared.messaging import codec
 from shared.messaging.transport import Message
 
 LIMIT = 1000
 
 
-async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
+async def publish_changes(session: Session, *, now: datetime) -> int:
     """Publish changed series; returns how many. Only one process at a time does this."""
     changed = await buckets.claim_changed(session, limit=LIMIT)
     updates: list[events.NpsUpdated] = []
@@ -39,7 +38,7 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     return len(changed)
 
 
-async def republish(session: AsyncSession, messages: Sequence[Message]) -> None:
+async def republish(session: Session, messages: Sequence[Message]) -> None:
     """Mark the series of these messages as changed, so that the next run publishes their current figures."""
     payloads = [codec.parse(message).payload for message in messages if message.topic == events.NpsUpdated.topic]
     keys = {

@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import quote_consents
 from services.scoring.repository import withdrawals
@@ -21,7 +20,7 @@ from services.scoring.repository.retention.limits import NIL, RetentionLimit
 from services.scoring.repository.scores import journeys
 from shared.clock import Clock
 from shared.database import partitions
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.health import Heartbeat
 from shared.waiting import wait_for
 
@@ -83,7 +82,7 @@ class AnswerRetention:
             is_done = is_last or await wait_for(self.stop, time.monotonic() - began)
         return deleted
 
-    async def _exclude_others(self, session: AsyncSession, limit: RetentionLimit) -> None:
+    async def _exclude_others(self, session: Session, limit: RetentionLimit) -> None:
         """Wait for transactions that store requests or count journeys, and let none begin until this one ends."""
         await withdrawals.lock_requests(session, alone=True)
         await journeys.stop_counting(session)

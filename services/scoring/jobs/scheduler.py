@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from shared.clock import Clock
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.database.until_stopped import Round
 
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.people import codes
 from services.scoring.domain.people.passwords import SHORTEST, WeakPassword
@@ -22,6 +21,7 @@ from services.scoring.repository import programs
 from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from shared.database.audit.search import refusals
+from shared.database.session import Session
 from shared.languages import current as languages
 from shared.languages.current import gettext, language_name, ngettext
 from shared.languages.marking import mark
@@ -182,7 +182,7 @@ class AccountPage:
         note(ticket.person, spoken=sorted(chosen))
         return RedirectResponse("/account", HTTPStatus.SEE_OTHER)
 
-    async def _offered(self, session: AsyncSession, ticket: Ticket) -> set[str]:
+    async def _offered(self, session: Session, ticket: Ticket) -> set[str]:
         """Return the languages of programs, and those that the person chose before."""
         return await programs.languages(session) | {*await accounts.spoken(session, ticket.person)}
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.identity import free_login, free_name
@@ -26,6 +25,7 @@ from services.scoring.domain.people.person import (
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.people import accounts, sessions
 from shared.contract.vocabulary import Role
+from shared.database.session import Session
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web.audit.acts import note, note_unchanged
@@ -55,7 +55,7 @@ def digest(secret: str) -> bytes:
 
 
 async def add(  # noqa: PLR0913 - what a person has
-    session: AsyncSession,
+    session: Session,
     *,
     login: str,
     name: str,
@@ -82,7 +82,7 @@ async def add(  # noqa: PLR0913 - what a person has
     return await invite(session, person)
 
 
-async def invite(session: AsyncSession, person: Person, *, lasting: timedelta = LINK_LASTS) -> Invited:
+async def invite(session: Session, person: Person, *, lasting: timedelta = LINK_LASTS) -> Invited:
     """Make a one-time link; the link before it stops working, the password counts until the new one is chosen.
 
     Raises InvalidPerson for somebody who is turned off, and for somebody who logs in by an identity provider.
@@ -100,7 +100,7 @@ async def invite(session: AsyncSession, person: Person, *, lasting: timedelta = 
 
 
 async def change(  # noqa: PLR0913 - what a person has
-    session: AsyncSession,
+    session: Session,
     id_: UUID,
     *,
     name: str,
@@ -142,7 +142,7 @@ def changed_contact(before: Person, after: Person) -> list[str]:
     return [what for what, is_other in differs.items() if is_other]
 
 
-async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
+async def turn(session: Session, id_: UUID, *, off: bool) -> Person | None:
     """Turn a person off, whose sessions and links end with that, or on; None if there is none.
 
     Raises InvalidPerson for the last administrator.
@@ -164,7 +164,7 @@ async def turn(session: AsyncSession, id_: UUID, *, off: bool) -> Person | None:
     return turned
 
 
-async def _refuse_taken_name(session: AsyncSession, person: Person) -> None:
+async def _refuse_taken_name(session: Session, person: Person) -> None:
     """Raise InvalidPerson if another person's name looks the same: pages show only the name of who did something."""
     for other in await accounts.load_all(session):
         if other.id != person.id and look_of(other.name) == look_of(person.name):
@@ -172,7 +172,7 @@ async def _refuse_taken_name(session: AsyncSession, person: Person) -> None:
             raise InvalidPerson("name", gettext(_SAME_NAME if is_same else _ALIKE, login=other.login))
 
 
-async def _keep_an_administrator(session: AsyncSession, person: Person, changed: Person) -> None:
+async def _keep_an_administrator(session: Session, person: Person, changed: Person) -> None:
     """Raise InvalidPerson if a change takes the last one away who can add people."""
     if not _administers(person) or _administers(changed):
         return
@@ -184,7 +184,7 @@ def _administers(person: Person) -> bool:
     return Role.ADMINISTRATOR in person.roles and person.scope.is_whole and not person.is_off
 
 
-async def first_administrator(session: AsyncSession, *, login: str = "admin") -> Invited | None:
+async def first_administrator(session: Session, *, login: str = "admin") -> Invited | None:
     """Return a link for the first administrator, None if somebody can log in already.
 
     Every start makes a new one until it is used, because nobody can be shown the link of the start before.

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from services.scoring.people import accounts
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
+from shared.database.session import Sessions
 from shared.waiting import wait_for
 
 _PAUSE_S = 1.0

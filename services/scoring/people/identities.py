@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.identity import Identity, free_login, free_name
@@ -13,12 +12,13 @@ from services.scoring.domain.people.person import Person
 from services.scoring.people.accounts import changed_contact
 from services.scoring.people.scope_form import known_scopes
 from services.scoring.repository.people import accounts, identities
+from shared.database.session import Session
 from shared.web.audit.acts import note
 
 log = structlog.get_logger()
 
 
-async def account_of(session: AsyncSession, identity: Identity, *, provider: str) -> Person | None:
+async def account_of(session: Session, identity: Identity, *, provider: str) -> Person | None:
     """Return the account with the name, roles and scope of today; None for somebody new without a role.
 
     An account that was made here is never taken for the same person, whatever its login and name.

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.people.person import InvalidPerson, KnownScopes, Person, checked_employees, folded
 from services.scoring.domain.people.scope import EVERYTHING
 from services.scoring.files import people as files
@@ -16,7 +14,7 @@ from services.scoring.people import accounts as actions
 from services.scoring.people.accounts import Invited
 from services.scoring.people.scope_form import known_scopes, scope_of_row
 from services.scoring.repository.people import accounts
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.web.audit.acts import note_instead
 
 
@@ -56,7 +54,7 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
     """
     file = await asyncio.to_thread(files.read, content)
     result = PeopleImport(file.layout, file.ignored)
-    async with sessions() as session, session.begin() as transaction:
+    async with sessions.begin() as session:
         await accounts.lock(session)
         known = {person.login: person for person in await accounts.load_all(session)}
         scopes = await known_scopes(session)
@@ -73,7 +71,7 @@ async def import_people(sessions: Sessions, content: bytes, *, dry_run: bool, go
                 result.bad.append((row.line, problem))
         result.stored = not dry_run and (good_only or not result.bad)
         if not result.stored:
-            await transaction.rollback()
+            await session.rollback()
     _note(result)
     return result
 
@@ -97,7 +95,7 @@ def _note(result: PeopleImport) -> None:
 
 
 async def _apply(
-    session: AsyncSession, row: PersonRow, person: Person | None, scopes: KnownScopes, result: PeopleImport
+    session: Session, row: PersonRow, person: Person | None, scopes: KnownScopes, result: PeopleImport
 ) -> None:
     """Add or change a person; one whose scope the file does not name keeps it."""
     scope = scope_of_row(row.scope, scopes, kept=EVERYTHING if person is None else person.scope)

@@ -19,7 +19,7 @@ from services.scoring.people.log_in import GuessLimits
 from services.scoring.repository.people import accounts
 from shared.database.audit import chain
 from shared.database.audit.rows import NOBODY, NewRow, Stage
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.database.until_stopped import IDLE_S, Pause, until_stopped
 from shared.health import Heartbeat
 from shared.languages.current import Language, current, gettext, ngettext, speaking

@@ -9,7 +9,6 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people import codes
@@ -25,7 +24,7 @@ from services.scoring.repository.programs import brands_and_titles
 from shared.clock import utc_now
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Role, Service
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.metrics import LOG_INS
 from shared.web.audit.acts import acted_by, note
 from shared.web.rate_limit import RateLimit
@@ -146,7 +145,7 @@ class LogIn:
         raise NotAdmitted(is_off=person is not None and person.is_off)
 
     async def _after_first(
-        self, session: AsyncSession, person: Person, *, browser: str, is_enough: bool = False
+        self, session: Session, person: Person, *, browser: str, is_enough: bool = False
     ) -> Ticket | SecondStep:
         state = await accounts.log_in_state(session, person.id)
         if state is not None and not is_enough and (state.code_secret or self.need_codes & person.roles):
@@ -173,7 +172,7 @@ class LogIn:
 
     async def _is_right(  # noqa: PLR0913 - what is tried, and from where
         self,
-        session: AsyncSession,
+        session: Session,
         code: str,
         person: Person,
         state: LogInState,
@@ -219,7 +218,7 @@ class LogIn:
             LOG_INS.labels(Service.SCORING, "ok").inc()
             return await self.begin(session, person, browser=browser), recovery
 
-    async def _set_up(self, session: AsyncSession, person_id: UUID, secret: str, code: str) -> list[str] | None:
+    async def _set_up(self, session: Session, person_id: UUID, secret: str, code: str) -> list[str] | None:
         step = codes.step_of(code, secret, now=self.now()) if codes.is_secret(secret) else None
         if step is None:
             return None
@@ -287,7 +286,7 @@ class LogIn:
         await self.hashing.run(lambda: check_password(password, known=known))
         return await self.hashing.hash(password)
 
-    async def begin(self, session: AsyncSession, person: Person, *, browser: str) -> Ticket:
+    async def begin(self, session: Session, person: Person, *, browser: str) -> Ticket:
         """Store a session of a person, and return its first ticket."""
         now = self.now()
         ends_at = now + session_limits(person.roles).whole
@@ -324,13 +323,13 @@ class LogIn:
         return _ticket(found, ticket.issued_at, used_at=ticket.used_at)
 
 
-async def forget_ended(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - machine time counts
+async def forget_ended(session: Session, *, now: datetime) -> int:  # noqa: ARG001 - machine time counts
     """Delete sessions and links that are past their end; returns how many sessions."""
     await accounts.forget_old_links(session)
     return await sessions.forget_ended(session)
 
 
-async def _unchanged(session: AsyncSession, half: HalfLogIn) -> tuple[Person, LogInState]:
+async def _unchanged(session: Session, half: HalfLogIn) -> tuple[Person, LogInState]:
     """Return the account of a half log-in, which stays so until the transaction ends; raises HalfEnded."""
     state, person = await accounts.log_in_state(session, half.person), await accounts.by_id(session, half.person)
     _note(person)

@@ -27,7 +27,7 @@ from services.scoring.repository.people import accounts, sessions
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
 from shared.contract.vocabulary import Role
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import gettext, lookup
 from shared.languages.marking import mark
 from shared.staff_mail import Delivery

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.people.person import Person
 from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role
+from shared.database.session import Session
 from shared.languages.marking import mark
 
 SAMPLES: Mapping[Role, tuple[str, str]] = {  # name, and what the person does here
@@ -29,7 +29,7 @@ def login_of(role: Role) -> str:
     return f"sample-{role.value.replace('_', '-')}"
 
 
-async def sample_person(session: AsyncSession, role: Role) -> Person:
+async def sample_person(session: Session, role: Role) -> Person:
     """Return the sample person of a role, who is added when there is none."""
     login = login_of(role)
     await accounts.lock(session)

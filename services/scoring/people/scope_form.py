@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 
 from services.scoring.domain.people.person import InvalidPerson, KnownScopes, checked_scope, names_in
 from services.scoring.domain.people.scope import EVERYTHING, PersonScope
 from services.scoring.repository.programs import programs_by_use
 from services.scoring.repository.stores import listed
+from shared.database.session import Session
 from shared.languages.current import gettext
 
 
-async def known_scopes(session: AsyncSession) -> KnownScopes:
+async def known_scopes(session: Session) -> KnownScopes:
     programs = {id_: each.title for id_, each in (await programs_by_use(session)).items()}
     return KnownScopes(programs, (await listed.read(session)).values())
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_revision)
 + (SELECT count(*) FROM invited WHERE revision > published_revision)
@@ -19,7 +18,7 @@ _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_
 + (SELECT count(*) FROM call_tasks WHERE state = 'open' AND (expires_at <= $1 OR due_until <= $1)) AS left"""
 
 
-async def work_left(session: AsyncSession, now: datetime) -> int:
+async def work_left(session: Session, now: datetime) -> int:
     """Count unpublished series, uncounted journeys, and open call tasks that are expired or overdue at `now`."""
     rows = await db.fetch(session, _WORK_LEFT, now)
     return int(rows[0]["left"])

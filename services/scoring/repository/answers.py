@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import AnswerVersion
 from services.scoring.domain.bot_detection import Device
@@ -17,6 +16,7 @@ from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import AnswerMode, ChannelKind
 from shared.database import db
 from shared.database.compact_rows import COMPACT
+from shared.database.session import Session
 
 RECENT = 50
 _TYPES = {
@@ -77,7 +77,7 @@ _VERSIONS = f"""SELECT v.* FROM unnest($1::uuid[]) AS a (answer_id) CROSS JOIN L
 ORDER BY v.version"""  # noqa: S608 - column names only
 
 
-async def versions(session: AsyncSession, current: Mapping[UUID, Answer]) -> defaultdict[UUID, list[Answer]]:
+async def versions(session: Session, current: Mapping[UUID, Answer]) -> defaultdict[UUID, list[Answer]]:
     """Load the latest versions of answers, at most RECENT of each, oldest first; keys are invitation ids."""
     found: defaultdict[UUID, list[Answer]] = defaultdict(list)
     found.update({invitation_id: [answer] for invitation_id, answer in current.items() if answer.version == 1})
@@ -119,17 +119,17 @@ _INVITATION = """SELECT a.invitation_id, i.program, i.segments->>'store' AS stor
 FROM answers a JOIN invitation_details i ON i.id = a.invitation_id WHERE a.answer_id = $1"""
 
 
-async def suspects(session: AsyncSession, *, limit: int, scope: StaffScope) -> list[asyncpg.Record]:
+async def suspects(session: Session, *, limit: int, scope: StaffScope) -> list[asyncpg.Record]:
     """Load the newest suspect answers with their suspicion."""
     return await db.fetch(session, _SUSPECTS, limit, *scope.arguments)
 
 
-async def some(session: AsyncSession, ids: Sequence[UUID], *, scope: StaffScope) -> dict[UUID, asyncpg.Record]:
+async def some(session: Session, ids: Sequence[UUID], *, scope: StaffScope) -> dict[UUID, asyncpg.Record]:
     """Load score, program and store of answers, by id, as far as they may be seen."""
     return {row["answer_id"]: row for row in await db.fetch(session, _SOME, ids, *scope.arguments)}
 
 
-async def invitation_of(session: AsyncSession, answer_id: UUID, *, scope: StaffScope) -> UUID | None:
+async def invitation_of(session: Session, answer_id: UUID, *, scope: StaffScope) -> UUID | None:
     """Return the invitation of an answer, None where there is none that may be seen."""
     rows = await db.fetch(session, _INVITATION, answer_id)
     return next((row["invitation_id"] for row in rows if scope.covers(row["program"], row["store"])), None)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 _VERSION = """v.version, v.score, v.reasons, v.comment, v.extra, v.mode, v.step, v.channel, v.suspect, v.answered_at,
 v.device, v.callback_wanted, v.operator"""
@@ -49,17 +48,17 @@ SELECT id FROM own UNION ALL SELECT answer_id FROM answers WHERE invitation_id I
 UNION ALL SELECT task_id FROM call_tasks WHERE invitation_id IN (SELECT id FROM own)"""
 
 
-async def read(session: AsyncSession, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
+async def read(session: Session, respondents: Sequence[str], *, most: int | None) -> dict[str, list[db.Row]]:
     """Read the newest rows of each kind about these respondents, all of them where `most` is None."""
     given = list(respondents), most
     return {kind: await db.fetch(session, statement, *given) for kind, statement in _STATEMENTS.items()}
 
 
-async def webhooks(session: AsyncSession, respondents: Sequence[str]) -> list[db.Row]:
+async def webhooks(session: Session, respondents: Sequence[str]) -> list[db.Row]:
     """Return the webhooks that were sent events about these respondents, with how many."""
     return await db.fetch(session, _WEBHOOKS, list(respondents))
 
 
-async def own_ids(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+async def own_ids(session: Session, respondents: Sequence[str]) -> list[UUID]:
     """Return the ids of these respondents' invitations, answers and calls."""
     return [row["id"] for row in await db.fetch(session, _OWN_IDS, list(respondents))]

@@ -6,17 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.journeys import Attempt
 from services.scoring.repository import progress
 from services.scoring.repository.scores import journeys
 from shared.contract.events import ContactAttempted, InvitationClosed
+from shared.database.session import Session
 
 
-async def store(
-    session: AsyncSession, attempted: Sequence[ContactAttempted], closed: Sequence[InvitationClosed]
-) -> None:
+async def store(session: Session, attempted: Sequence[ContactAttempted], closed: Sequence[InvitationClosed]) -> None:
     """Store the highest revision of each attempt, in whatever order they arrive, and the last outcome.
 
     Outcomes of one invitation arrive in order. To be called once in a transaction.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 _LOCK_INVITATIONS = """SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) OR asked_id = ANY($1::text[])
 ORDER BY id FOR UPDATE"""
@@ -28,18 +27,18 @@ _ERASE = (
 )
 
 
-async def lock_invitations(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+async def lock_invitations(session: Session, respondents: Sequence[str]) -> list[UUID]:
     """Lock all invitations of these respondents; return their ids."""
     return [row["id"] for row in await db.fetch(session, _LOCK_INVITATIONS, list(respondents))]
 
 
-async def answers_of(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
+async def answers_of(session: Session, ids: Sequence[UUID]) -> list[UUID]:
     """Return the ids of these invitations' answers, by which events name an anonymous one."""
     rows = await db.fetch(session, _ANSWERS, list(ids))
     return [row["answer_id"] for row in rows]
 
 
-async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
+async def erase(session: Session, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
     """Delete texts and replace identities by pseudonyms; scores stay counted and keep belonging to one respondent."""
     for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
         await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
@@ -20,6 +19,7 @@ from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
 from shared.database.compact_rows import COMPACT
 from shared.database.isolated import isolated
+from shared.database.session import Session
 from shared.messaging import codec
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document, program_version, program_title, locale, time_zone,
@@ -56,7 +56,7 @@ class LinkedInvitation:
     offers: Sequence[ChannelKind] = ()
 
 
-async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
+async def add(session: Session, new: Sequence[LinkedInvitation]) -> set[UUID]:
     """Insert the invitations that are not stored yet; return their ids."""
     if not new:
         return set()
@@ -120,22 +120,22 @@ JOIN = "LEFT JOIN answers a ON a.invitation_id = i.id"
 _LOAD = f"SELECT {COLUMNS} FROM invitation_details i {JOIN} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
 
 
-async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
+async def lock(session: Session, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
     """Lock invitations, by id or by respondent, until the end of the transaction; return the ids found."""
     return [row["id"] for row in await db.fetch(session, _LOCK, list(set(ids)), list(respondents))]
 
 
-async def lock_and_load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+async def lock_and_load(session: Session, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
     """Lock and load invitations; one that another transaction commits after the lock statement is left out."""
     return await load(session, await lock(session, ids))
 
 
-async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+async def load(session: Session, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
     rows = await db.fetch(session, _LOAD, list(set(ids)))
     return {each.id: each for each in of_rows(rows)}
 
 
-async def load_readable(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+async def load_readable(session: Session, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
     """Load invitations; one that cannot be read, such as one written by another release, is logged and left out."""
     rows = await db.fetch(session, _LOAD, list(set(ids)))
     documents, found = _documents(rows), dict[UUID, Invitation]()
@@ -204,24 +204,24 @@ def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
     )
 
 
-async def known(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
+async def known(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in await db.fetch(session, "SELECT id FROM invitations WHERE id = ANY($1)", list(ids))}
 
 
-async def change_offers(session: AsyncSession, changes: Mapping[str, Sequence[ChannelKind]]) -> None:
+async def change_offers(session: Session, changes: Mapping[str, Sequence[ChannelKind]]) -> None:
     """Set the channels over which these respondents allow offers, in their open invitations."""
     sql = """UPDATE invitations i SET offers = c.offers FROM unnest($1::text[], $2::jsonb[]) AS c (respondent, offers)
 WHERE i.respondent_id = c.respondent AND i.state = 'open'"""
     await db.fetch(session, sql, list(changes), [_array(channels) for channels in changes.values()])
 
 
-async def offers(session: AsyncSession, invitation_id: UUID) -> list[ChannelKind]:
+async def offers(session: Session, invitation_id: UUID) -> list[ChannelKind]:
     """Return the channels over which the customer of an invitation allows offers."""
     rows = await db.fetch(session, "SELECT offers FROM invitations WHERE id = $1", invitation_id)
     return [ChannelKind(channel) for row in rows for channel in row["offers"] or ()]
 
 
-async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:
+async def opt_out(session: Session, invitation_id: UUID, *, now: datetime) -> bool:
     """Store the opt-out; False when it was stored within the last minute.
 
     After that it counts again: the respondent may have taken it back, and dispatcher's event is yet to come.
@@ -231,7 +231,7 @@ AND (opted_out_at IS NULL OR opted_out_at < $2::timestamptz - interval '1 minute
     return bool(await db.fetch(session, sql, invitation_id, now))
 
 
-async def take_back_opt_outs(session: AsyncSession, taken_back: Mapping[str, datetime]) -> None:
+async def take_back_opt_outs(session: Session, taken_back: Mapping[str, datetime]) -> None:
     """Forget that respondents opted out before they took it back at these times."""
     sql = """UPDATE invitations i SET opted_out_at = NULL
 FROM unnest($1::text[], $2::timestamptz[]) AS t (respondent, at)

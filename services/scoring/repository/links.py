@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, ScannerWindows
 from services.scoring.domain.invitations import LinkVisit, ResolvedLink
 from services.scoring.repository import invitations, progress
 from services.scoring.repository.invitations import COLUMNS, JOIN
 from shared.database import db
+from shared.database.session import Session
 
 _RESOLVE = f"""SELECT k.place, {COLUMNS},
 (SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
@@ -24,7 +23,7 @@ _LOCK = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER B
 
 
 async def resolve(
-    session: AsyncSession, visits: Sequence[LinkVisit], *, windows: ScannerWindows = DEFAULT_WINDOWS
+    session: Session, visits: Sequence[LinkVisit], *, windows: ScannerWindows = DEFAULT_WINDOWS
 ) -> list[ResolvedLink | None]:
     """Find the invitation of each link, in the order of the visits; None where no invitation has this link."""
     fingerprints, moments = [visit.fingerprint for visit in visits], [visit.at for visit in visits]
@@ -45,7 +44,7 @@ def _sent(attempts: bytes | None, after: datetime) -> bool:
 
 
 async def resolve_and_lock(
-    session: AsyncSession, visits: Sequence[LinkVisit], *, windows: ScannerWindows = DEFAULT_WINDOWS
+    session: Session, visits: Sequence[LinkVisit], *, windows: ScannerWindows = DEFAULT_WINDOWS
 ) -> list[ResolvedLink | None]:
     """Resolve links and lock their invitations until the end of the transaction.
 

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
@@ -22,6 +21,7 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 ANSWER_COLUMNS = (
     "answer_id, invitation_id, customer_id, program, program_version, version, score, category, reasons, comment, "
@@ -76,7 +76,7 @@ _NAMES = "SELECT DISTINCT jsonb_object_keys(segments) AS name FROM answers_v WHE
 
 
 async def answers(
-    session: AsyncSession, answer_filter: AnswerFilter, *, after: UUID | None, limit: int
+    session: Session, answer_filter: AnswerFilter, *, after: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """Read a page of current answers in the order they were first stored; `after` is the last id of the page before."""
     of = Arguments()
@@ -85,7 +85,7 @@ async def answers(
 
 
 async def newest(
-    session: AsyncSession, answer_filter: AnswerFilter, *, before: UUID | None, limit: int
+    session: Session, answer_filter: AnswerFilter, *, before: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """Read a page of current answers, the latest first stored first; `before` is the last id of the page before."""
     of = Arguments()
@@ -93,12 +93,12 @@ async def newest(
     return await db.fetch(session, _PAGE.format(which=which, order="DESC", limit=of.add(limit)), *of)
 
 
-async def count_answers(session: AsyncSession, answer_filter: AnswerFilter) -> int:
+async def count_answers(session: Session, answer_filter: AnswerFilter) -> int:
     of = Arguments()
     return int((await db.fetch(session, _COUNT.format(which=_which(answer_filter, of)), *of))[0]["n"])
 
 
-async def by_tag(session: AsyncSession, answer_filter: AnswerFilter) -> dict[str, Tally]:
+async def by_tag(session: Session, answer_filter: AnswerFilter) -> dict[str, Tally]:
     """Count answers by their tags; one with several counts under each. An unknown mode is logged and left out."""
     of, found = Arguments(), defaultdict[str, Tally](Tally)
     for row in await db.fetch(session, _BY_TAG.format(which=_which(answer_filter, of)), *of):
@@ -107,7 +107,7 @@ async def by_tag(session: AsyncSession, answer_filter: AnswerFilter) -> dict[str
     return dict(found)
 
 
-async def segment_names(session: AsyncSession, answer_filter: AnswerFilter) -> list[str]:
+async def segment_names(session: Session, answer_filter: AnswerFilter) -> list[str]:
     of = Arguments()
     return [row["name"] for row in await db.fetch(session, _NAMES.format(which=_which(answer_filter, of)), *of)]
 
@@ -157,7 +157,7 @@ ORDER BY program, dimension, value, day LIMIT $8"""
 
 
 async def nps_days(
-    session: AsyncSession, answer_filter: AnswerFilter, *, after: BucketKey | None, limit: int
+    session: Session, answer_filter: AnswerFilter, *, after: BucketKey | None, limit: int
 ) -> list[asyncpg.Record]:
     """Read a page of figures per series and day; only program and days of the filter are used."""
     key = tuple(after) if after else (None, None, None, None)
@@ -166,7 +166,7 @@ async def nps_days(
     )
 
 
-async def count_nps_days(session: AsyncSession, answer_filter: AnswerFilter) -> int:
+async def count_nps_days(session: Session, answer_filter: AnswerFilter) -> int:
     rows = await db.fetch(
         session, f"SELECT count(*) AS n {_NPS}", answer_filter.program, answer_filter.first, answer_filter.last
     )

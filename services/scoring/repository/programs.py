@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.history import PublishedProgram
 from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import ProgramState, Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 from shared.locales import primary_language
 
 _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
 coalesce(document->>'time_zone', 'UTC') AS zone FROM programs WHERE id = $1"""
 
 
-async def published(session: AsyncSession, program: str) -> PublishedProgram | None:
+async def published(session: Session, program: str) -> PublishedProgram | None:
     rows = await db.fetch(session, _PUBLISHED, program)
     return PublishedProgram(*rows[0]) if rows else None
 
@@ -33,7 +33,7 @@ state = coalesce(excluded.state, programs.state)
 WHERE excluded.version >= programs.version"""
 
 
-async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str, ProgramState | None]]) -> None:
+async def store_programs(session: Session, documents: Sequence[tuple[str, int, str, ProgramState | None]]) -> None:
     """Store the id, version, document and state of programs, each unless a newer version is stored.
 
     A state that is None stays as it is.
@@ -41,13 +41,13 @@ async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, i
     await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
 
 
-async def document(session: AsyncSession, program: str) -> dict[str, Any] | None:
+async def document(session: Session, program: str) -> dict[str, Any] | None:
     """Return a program's document as trigger published it."""
     rows = await db.fetch(session, "SELECT document::text FROM programs WHERE id = $1", program)
     return json.loads(rows[0]["document"]) if rows else None
 
 
-async def titles(session: AsyncSession) -> dict[str, str]:
+async def titles(session: Session) -> dict[str, str]:
     """Return how programs are called, by their ids; those without a title are left out."""
     rows = await db.fetch(session, "SELECT id, document->>'title' AS title FROM programs")
     return {row["id"]: row["title"] for row in rows if row["title"]}
@@ -57,12 +57,12 @@ _LOCALES = """SELECT DISTINCT jsonb_object_keys(document->'texts') AS locale FRO
 WHERE jsonb_typeof(document->'texts') = 'object'"""
 
 
-async def languages(session: AsyncSession) -> set[str]:
+async def languages(session: Session) -> set[str]:
     """Return the languages, without regions, of the programs' texts."""
     return {primary_language(row["locale"]) for row in await db.fetch(session, _LOCALES)}
 
 
-async def brands_and_titles(session: AsyncSession) -> list[str]:
+async def brands_and_titles(session: Session) -> list[str]:
     """Return how programs and their brands are called."""
     rows = await db.fetch(
         session,
@@ -74,12 +74,12 @@ async def brands_and_titles(session: AsyncSession) -> list[str]:
 _DOCUMENTS = "SELECT document::text FROM programs WHERE $1::text[] IS NULL OR id = ANY($1) ORDER BY id"
 
 
-async def documents(session: AsyncSession, *, within: Sequence[str] | None = None) -> list[dict[str, Any]]:
+async def documents(session: Session, *, within: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Return the documents of programs as trigger published them, of all or of those `within`."""
     return [json.loads(row["document"]) for row in await db.fetch(session, _DOCUMENTS, within)]
 
 
-async def program_zones(session: AsyncSession) -> dict[str, str]:
+async def program_zones(session: Session) -> dict[str, str]:
     rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
     return {row["id"]: row["zone"] for row in rows if row["zone"]}
 
@@ -107,12 +107,12 @@ _STOPPED = """SELECT coalesce(document->>'title', id) AS title FROM programs
 WHERE state IN ('stopped', 'withdrawn') AND ($1::text[] IS NULL OR id = ANY($1)) ORDER BY 1"""
 
 
-async def stopped(session: AsyncSession, *, within: Sequence[str] | None = None) -> list[str]:
+async def stopped(session: Session, *, within: Sequence[str] | None = None) -> list[str]:
     """Return the titles of programs of which nothing leaves, of all or of those `within`."""
     return [row["title"] for row in await db.fetch(session, _STOPPED, within)]
 
 
-async def programs_by_use(session: AsyncSession) -> dict[str, ProgramInUse]:
+async def programs_by_use(session: Session) -> dict[str, ProgramInUse]:
     """Read all programs that were published or have invitations; active and latest used first."""
     return {
         row["id"]: ProgramInUse(row["title"] or row["id"], row["active"], row["stopped"], row["zone"])
@@ -124,7 +124,7 @@ _PLAN = """SELECT document->'plan' AS plan FROM contents
 WHERE digest = (SELECT content FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)"""
 
 
-async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
+async def plan(session: Session, program: str) -> list[PlanStep]:
     """Read the escalation plan of the program's newest invitation; one that cannot be read is logged: []."""
     for row in await db.fetch(session, _PLAN, program):
         with isolated("stored_plan", service=Service.SCORING, program=program):
@@ -144,7 +144,7 @@ _REASON_TEXTS = """SELECT coalesce(
  id DESC LIMIT 1)) AS texts"""
 
 
-async def reason_texts(session: AsyncSession, program: str, *, language: str) -> Reasons:
+async def reason_texts(session: Session, program: str, *, language: str) -> Reasons:
     """Read the texts of reasons from the program, or from its newest invitations: in a language, `ru`, if it has it."""
     [found] = await db.fetch(session, _REASON_TEXTS, program, language)
     return read_reasons(found["texts"], of=program)

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.journeys import Attempt, latest
 from shared.database import db
+from shared.database.session import Session
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Attempt]).decode
@@ -27,17 +27,17 @@ def read_attempts(stored: bytes | None) -> list[Attempt]:
     return _decode(stored) if stored else []
 
 
-async def attempts(session: AsyncSession, ids: Sequence[UUID]) -> defaultdict[UUID, list[Attempt]]:
+async def attempts(session: Session, ids: Sequence[UUID]) -> defaultdict[UUID, list[Attempt]]:
     """Load the contact attempts of invitations, each as of its highest revision."""
     return await _with_older(session, ids, await _stored(session, ids))
 
 
-async def _stored(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+async def _stored(session: Session, ids: Sequence[UUID]) -> dict[UUID, bytes]:
     return {row["invitation_id"]: row["attempts"] for row in await db.fetch(session, _STORED, ids)}
 
 
 async def _with_older(
-    session: AsyncSession, ids: Sequence[UUID], stored: Mapping[UUID, bytes]
+    session: Session, ids: Sequence[UUID], stored: Mapping[UUID, bytes]
 ) -> defaultdict[UUID, list[Attempt]]:
     found = defaultdict(list, {each: read_attempts(attempts) for each, attempts in stored.items()})
     for invitation_id, *fields in await db.fetch(session, _OLDER, ids):
@@ -54,7 +54,7 @@ outcome = coalesce(excluded.outcome, p.outcome)
 WHERE excluded.attempts IS NULL OR p.attempts IS NULL OR p.attempts = ANY($4::bytea[]) RETURNING invitation_id"""
 
 
-async def add(session: AsyncSession, new: Mapping[UUID, Sequence[Attempt]], outcomes: Mapping[UUID, str]) -> None:
+async def add(session: Session, new: Mapping[UUID, Sequence[Attempt]], outcomes: Mapping[UUID, str]) -> None:
     """Store the highest revision of each attempt, and outcomes in place of earlier ones; keys are invitation ids.
 
     One call in a transaction, because all transactions lock rows in the order of ids.

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.webhooks import (
     MAX_ENDPOINTS,
@@ -23,6 +22,7 @@ from services.scoring.domain.webhooks import (
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import codec
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
@@ -38,12 +38,12 @@ FROM webhook_endpoints w, unnest($1::text[], $2::text[], $3::text[], $4::bytea[]
 WHERE w.types ? e.type ORDER BY w.id, e.id ON CONFLICT DO NOTHING"""
 
 
-async def forward(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+async def forward(session: Session, events: Sequence[Event[Payload]]) -> None:
     """Queue events of other services about respondents, for every endpoint with their type."""
     await queue(session, [(each.id, each.type, each.payload.key, codec.encode(each).body) for each in events])
 
 
-async def queue(session: AsyncSession, rows: Sequence[tuple[str, str, str, bytes]]) -> None:
+async def queue(session: Session, rows: Sequence[tuple[str, str, str, bytes]]) -> None:
     """Queue events, given as (id, type, subject, body), for every endpoint with their type; each id only once."""
     if rows:
         await db.fetch(session, _FORWARD, *(list(column) for column in zip(*rows, strict=True)))
@@ -53,12 +53,12 @@ _DELETE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::tex
 _DELETE_OLD = "DELETE FROM webhook_deliveries WHERE created_at < clock_timestamp() - $1::interval RETURNING 1"
 
 
-async def delete_deliveries(session: AsyncSession, *, invitations: Sequence[UUID], respondents: Sequence[str]) -> None:
+async def delete_deliveries(session: Session, *, invitations: Sequence[UUID], respondents: Sequence[str]) -> None:
     """Delete the deliveries about these invitations and respondents: their bodies hold comments and ids."""
     await db.fetch(session, _DELETE_DELIVERIES, [*map(str, invitations), *respondents])
 
 
-async def delete_old_deliveries(session: AsyncSession) -> int:
+async def delete_old_deliveries(session: Session) -> int:
     return len(await db.fetch(session, _DELETE_OLD, RETENTION))
 
 
@@ -69,13 +69,13 @@ _ADD = """INSERT INTO webhook_endpoints (id, url, types, secret)
 SELECT $1, $2, $3::jsonb, $4 WHERE (SELECT count(*) FROM webhook_endpoints) < $5 RETURNING id"""
 
 
-async def add(session: AsyncSession, endpoint: Endpoint) -> bool:
+async def add(session: Session, endpoint: Endpoint) -> bool:
     """Store a new endpoint; False when the maximum number is reached."""
     types = json.dumps(endpoint.types)
     return bool(await db.fetch(session, _ADD, endpoint.id, endpoint.url, types, endpoint.secrets[0], MAX_ENDPOINTS))
 
 
-async def load(session: AsyncSession, endpoint_id: UUID) -> Endpoint | None:
+async def load(session: Session, endpoint_id: UUID) -> Endpoint | None:
     rows = await db.fetch(session, f"SELECT {_COLUMNS} FROM webhook_endpoints WHERE id = $1", endpoint_id)  # noqa: S608 - column names only
     return _endpoint(rows[0]) if rows else None
 
@@ -106,7 +106,7 @@ ORDER BY created_at DESC LIMIT 1) AS last_outcome
 FROM webhook_endpoints e LEFT JOIN webhook_deliveries d ON d.endpoint_id = e.id GROUP BY e.id ORDER BY e.id"""  # noqa: S608 - column names only
 
 
-async def summaries(session: AsyncSession) -> list[EndpointSummary]:
+async def summaries(session: Session) -> list[EndpointSummary]:
     return [
         EndpointSummary(
             _endpoint(row), row["due"], row["delivered"], row["failed"], row["last_outcome"], row["succeeded_at"]
@@ -125,26 +125,26 @@ _REPLAY = """UPDATE webhook_deliveries SET state = 'due', tries = 0, due_at = cl
 WHERE endpoint_id = $1 AND created_at >= $2 AND (state <> 'delivered' OR $3) RETURNING 1"""
 
 
-async def disable(session: AsyncSession, endpoint_id: UUID, *, reason: str) -> bool:
+async def disable(session: Session, endpoint_id: UUID, *, reason: str) -> bool:
     """Stop an endpoint; False when it does not exist or is stopped already, which keeps its reason."""
     return bool(await db.fetch(session, _DISABLE, endpoint_id, reason))
 
 
-async def enable(session: AsyncSession, endpoint_id: UUID) -> bool:
+async def enable(session: Session, endpoint_id: UUID) -> bool:
     """Resume an endpoint; False when it does not exist or is not stopped."""
     return bool(await db.fetch(session, _ENABLE, endpoint_id))
 
 
-async def rotate(session: AsyncSession, endpoint_id: UUID, *, secret: str) -> bool:
+async def rotate(session: Session, endpoint_id: UUID, *, secret: str) -> bool:
     """Set a new secret; deliveries are also signed with the old one for `SECRET_OVERLAP`."""
     return bool(await db.fetch(session, _ROTATE, endpoint_id, secret, SECRET_OVERLAP))
 
 
-async def remove(session: AsyncSession, endpoint_id: UUID) -> bool:
+async def remove(session: Session, endpoint_id: UUID) -> bool:
     return bool(await db.fetch(session, _REMOVE, endpoint_id))
 
 
-async def replay(session: AsyncSession, endpoint_id: UUID, *, since: datetime, delivered_too: bool) -> int:
+async def replay(session: Session, endpoint_id: UUID, *, since: datetime, delivered_too: bool) -> int:
     """Make stored deliveries since this time due again; returns how many."""
     return len(await db.fetch(session, _REPLAY, endpoint_id, since, delivered_too))
 
@@ -160,12 +160,12 @@ UPDATE webhook_deliveries d SET tries = tries + 1, due_at = clock_timestamp() + 
 WHERE d.endpoint_id = mine.endpoint_id AND d.event_id = mine.event_id RETURNING d.event_id, d.body, d.tries"""
 
 
-async def with_due_deliveries(session: AsyncSession) -> list[UUID]:
+async def with_due_deliveries(session: Session) -> list[UUID]:
     """Return the ids of enabled endpoints with due deliveries."""
     return [row["id"] for row in await db.fetch(session, _WITH_DUE)]
 
 
-async def claim(session: AsyncSession, endpoint_id: UUID, *, limit: int, lease: timedelta) -> list[Delivery]:
+async def claim(session: Session, endpoint_id: UUID, *, limit: int, lease: timedelta) -> list[Delivery]:
     """Claim due deliveries; a delivery whose result is not recorded is due again when the lease ends."""
     rows = await db.fetch(session, _CLAIM, endpoint_id, limit, lease)
     return [Delivery(row["event_id"], row["body"], row["tries"]) for row in rows]
@@ -181,7 +181,7 @@ _GIVE_UP = """UPDATE webhook_endpoints SET disabled = $3 WHERE id = $1 AND disab
 AND (succeeded_at IS NULL OR succeeded_at < $2) RETURNING id"""
 
 
-async def record(session: AsyncSession, endpoint_id: UUID, results: Sequence[DeliveryResult], *, reason: str) -> bool:
+async def record(session: Session, endpoint_id: UUID, results: Sequence[DeliveryResult], *, reason: str) -> bool:
     """Record results; returns whether this disabled the endpoint.
 
     It is disabled when a delivery failed for good and none has succeeded since that delivery was queued.

@@ -26,7 +26,7 @@ from services.scoring.stores import saving
 from services.scoring.stores.saving import ImportResult, StaleStore, StoreInUse
 from services.scoring.web import forms, rendering
 from services.scoring.web.forms import MOST_UPLOADED, uploaded
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.tables.opening import InvalidFile

@@ -13,7 +13,7 @@ from services.scoring.repository.stores import listed
 from services.scoring.stores import saving
 from services.scoring.stores.saving import Expected, StaleStore, StoreInUse
 from services.scoring.stores.schemas import ImportOut, StoreIn, StoreOut, StoresOut
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.tables.opening import InvalidFile
 from shared.web import strict_input
 from shared.web.problems import INVALID_REQUEST, Conflict, NotFound, PreconditionFailed, Unprocessable

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.stores import imports
 from services.scoring.domain.stores.imports import ImportPlan
 from services.scoring.domain.stores.store import MOST_STORES, InvalidStore, Store, checked, refuse_taken
 from services.scoring.files import stores as files
 from services.scoring.repository.people import accounts, revisions
 from services.scoring.repository.stores import listed
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.current import gettext, ngettext
 from shared.web.audit.acts import note, note_unchanged
 
@@ -41,13 +39,13 @@ class StaleStore(Exception):
         self.current = current
 
 
-async def _lock(session: AsyncSession) -> None:
+async def _lock(session: Session) -> None:
     """Wait for others who change stores or people, because a change of stores changes what people see."""
     await listed.lock(session)
     await accounts.lock(session)
 
 
-async def save(session: AsyncSession, store: Store, *, expected: Expected) -> Store | None:
+async def save(session: Session, store: Store, *, expected: Expected) -> Store | None:
     """Add a store or replace the one with its code, which is returned; raises StaleStore and InvalidStore."""
     await _lock(session)
     known = await listed.read(session)
@@ -60,7 +58,7 @@ async def save(session: AsyncSession, store: Store, *, expected: Expected) -> St
     return before
 
 
-async def remove(session: AsyncSession, code: str, *, expected: Expected) -> Store | None:
+async def remove(session: Session, code: str, *, expected: Expected) -> Store | None:
     """Delete a store; return it, None where there was none. Raises StaleStore and StoreInUse."""
     await _lock(session)
     current = (await listed.read(session)).get(code)
@@ -81,7 +79,7 @@ def _check(current: Store | None, expected: Expected) -> None:
         raise StaleStore(current)
 
 
-async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> tuple[Store, Store]:
+async def add_spelling(session: Session, spelling: str, *, named: str) -> tuple[Store, Store]:
     """Give a spelling to the store that has a code or name; return it as it was and is. Raises InvalidStore."""
     await _lock(session)
     known = await listed.read(session)
@@ -94,7 +92,7 @@ async def add_spelling(session: AsyncSession, spelling: str, *, named: str) -> t
     return found, store
 
 
-async def _put(session: AsyncSession, store: Store, *, before: Store | None) -> None:
+async def _put(session: Session, store: Store, *, before: Store | None) -> None:
     note(store.code)
     if store == before:
         note_unchanged()

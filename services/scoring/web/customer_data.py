@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.repository import customers
 from shared.contract.events import ErasureConfirmed, RespondentErased
 from shared.contract.vocabulary import ErasedAt, Service
 from shared.database.db import Row
+from shared.database.session import Session
 from shared.languages.current import ngettext
 from shared.web.customers.held_data import Place, confirmation
 
@@ -23,6 +22,6 @@ def places(webhooks: Sequence[Row]) -> Iterator[Place]:
         yield Place(urlsplit(row["url"]).netloc, what, told)
 
 
-async def confirm_erasure(session: AsyncSession, respondent: str) -> ErasureConfirmed:
+async def confirm_erasure(session: Session, respondent: str) -> ErasureConfirmed:
     """Return the event that tells of an erasure, before it is done."""
     return confirmation(Service.SCORING, respondent, places(await customers.webhooks(session, [respondent])))

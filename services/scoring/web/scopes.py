@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.slices import ALL, Slice
 from services.scoring.repository.people import accounts
 from shared.contract.vocabulary import Role
+from shared.database.session import Session
 from shared.languages.marking import mark
 from shared.web.problems import Forbidden, Unprocessable
 from shared.web.staff.tickets import signed_in, staff_scope
@@ -40,7 +39,7 @@ def sees_employees(*, counted: bool) -> bool:
     return counted and ticket is not None and Role.MANAGER in ticket.roles
 
 
-async def spoken_languages(session: AsyncSession) -> list[str] | None:
+async def spoken_languages(session: Session) -> list[str] | None:
     """Return the languages in which the person takes calls, None for all."""
     ticket = signed_in.get()
     return (await accounts.spoken(session, ticket.person) or None) if ticket else None

@@ -13,7 +13,7 @@ from services.scoring.domain.invitations import Invitation
 from services.scoring.repository import invitations
 from services.scoring.repository.calling import call_queue, calls
 from services.scoring.web.scopes import spoken_languages
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web.staff.tickets import staff_scope
 
 MOST_PASSED_OVER = 100

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
@@ -25,8 +24,9 @@ from services.scoring.domain.webhooks import Delivery, DeliveryResult, Endpoint,
 from services.scoring.repository import webhooks
 from shared import metrics
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
 from shared.database.isolated import isolated
+from shared.database.session import Session, Sessions
 from shared.database.until_stopped import Pause, until_stopped
 from shared.health import Heartbeat
 from shared.web import addresses
@@ -113,9 +113,7 @@ class WebhookSender:
         self._count(endpoint_id, results, given_up=given_up)
         return True
 
-    async def _record(
-        self, session: AsyncSession, endpoint_id: UUID, results: list[DeliveryResult], *, gone: bool
-    ) -> bool:
+    async def _record(self, session: Session, endpoint_id: UUID, results: list[DeliveryResult], *, gone: bool) -> bool:
         given_up = await webhooks.record(session, endpoint_id, results, reason=GIVEN_UP)
         return (gone and await webhooks.disable(session, endpoint_id, reason="it answered 410 Gone")) or given_up
 
@@ -201,6 +199,6 @@ def sample_delivery() -> Delivery:
     return Delivery(event_id, json.dumps(wire).encode())
 
 
-async def delete_old(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - deliveries have the database's time
+async def delete_old(session: Session, *, now: datetime) -> int:  # noqa: ARG001 - deliveries have the database's time
     """Delete deliveries older than the retention period, by the database clock; return the number deleted."""
     return await webhooks.delete_old_deliveries(session)

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import APIRouter
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
@@ -24,7 +23,7 @@ from services.scoring.webhooks.schemas import (
     WebhookListed,
     WebhookSecret,
 )
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.marking import mark
 from shared.web.addresses import ForbiddenAddress
 from shared.web.api_keys.page import ShownWebhook
@@ -144,7 +143,7 @@ class Webhooks:
         return EndpointTest(outcome=await self.sender.send(endpoint, sample_delivery()))
 
 
-async def shown_webhooks(session: AsyncSession) -> list[ShownWebhook]:
+async def shown_webhooks(session: Session) -> list[ShownWebhook]:
     """Read the endpoints for the page of keys."""
     return [
         ShownWebhook(
@@ -158,7 +157,7 @@ async def shown_webhooks(session: AsyncSession) -> list[ShownWebhook]:
     ]
 
 
-async def _with_acts(session: AsyncSession) -> list[tuple[EndpointSummary, LastAct | None, LastAct | None]]:
+async def _with_acts(session: Session) -> list[tuple[EndpointSummary, LastAct | None, LastAct | None]]:
     """Read each endpoint with how it was made and how it was changed last, as far as that is recorded."""
     found = await webhooks.summaries(session)
     ids = [str(each.endpoint.id) for each in found]

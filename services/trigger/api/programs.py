@@ -13,7 +13,7 @@ from services.trigger.handlers.programs import UnknownProgram, apply_program, sw
 from services.trigger.repository import programs
 from services.trigger.schemas import AppliedProgram, ProgramHistory, Programs, ProgramVersion, ProgramView, WantedState
 from shared.clock import Clock
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web import problems
 from shared.web.audit.acts import note, present_actor
 

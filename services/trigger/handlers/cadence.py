@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay, next_day
 from services.trigger.domain.programs.program import CompiledProgram
@@ -16,13 +14,14 @@ from services.trigger.repository import cadences, respondents
 from services.trigger.repository.cadences import CadenceProgress
 from shared.contract.cloudevents import Event
 from shared.contract.vocabulary import Service
+from shared.database.session import Session
 from shared.zones import local_day
 
 BATCH = 500
 
 
 async def decide_next_batch(
-    session: AsyncSession, program: CompiledProgram, *, now: datetime, settings: InstallationSettings
+    session: Session, program: CompiledProgram, *, now: datetime, settings: InstallationSettings
 ) -> bool:
     """Decide about the next batch of customers who are due; return False when nobody is left today.
 

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.consents import ConsentStatement
 from services.trigger.domain.deciding.batch import InstallationSettings
@@ -22,6 +21,7 @@ from shared.contract.event_words import event_in_words
 from shared.contract.events import CustomerErased
 from shared.contract.vocabulary import ConsentPurpose, Service
 from shared.database.compared_clock import MOST_APART_S
+from shared.database.session import Session
 from shared.languages import formats
 from shared.languages.current import current, gettext, lookup
 from shared.languages.marking import mark
@@ -42,7 +42,7 @@ class FoundCustomer:
     shares: bool = False
 
 
-async def find(session: AsyncSession, typed: str, *, settings: InstallationSettings) -> list[FoundCustomer]:
+async def find(session: Session, typed: str, *, settings: InstallationSettings) -> list[FoundCustomer]:
     """Find customers by an id, an address, a telephone number, or the number or id of an order.
 
     After them are the others who share an address with them. A telephone number without its country code is of the
@@ -65,23 +65,23 @@ async def find(session: AsyncSession, typed: str, *, settings: InstallationSetti
     return [*found, *await _load(session, set(shared) - meant, shares=True)]
 
 
-async def known(session: AsyncSession, ids: Sequence[str]) -> list[FoundCustomer]:
+async def known(session: Session, ids: Sequence[str]) -> list[FoundCustomer]:
     """Return those of these respondents of whom something is stored."""
     return await _load(session, await _known(session, ids))
 
 
-async def _known(session: AsyncSession, ids: Sequence[str]) -> set[str]:
+async def _known(session: Session, ids: Sequence[str]) -> set[str]:
     """Return which of these ids have a row or a decision."""
     decided = await decisions.search(session, respondents=ids, event_id=None, limit=customers.MOST_FOUND)
     return {each.id for each in await respondents.load(session, ids)} | {each.respondent_id for each in decided}
 
 
-async def _load(session: AsyncSession, ids: Collection[str], *, shares: bool = False) -> list[FoundCustomer]:
+async def _load(session: Session, ids: Collection[str], *, shares: bool = False) -> list[FoundCustomer]:
     known = {each.id: each for each in await respondents.load(session, ids)}
     return [FoundCustomer(id_, known.get(id_), shares) for id_ in sorted(ids)]
 
 
-async def read_held(session: AsyncSession, ids: Sequence[str], most: int | None) -> HeldData:
+async def read_held(session: Session, ids: Sequence[str], most: int | None) -> HeldData:
     """Read what trigger holds about respondents: details and decisions."""
     known = await respondents.load(session, ids)
     decided = await decisions.search(session, respondents=ids, event_id=None, limit=most)
@@ -156,7 +156,7 @@ class Erasure:
     places: Sequence[Mapping[str, str]] = ()
 
 
-async def erasures(session: AsyncSession, ids: Sequence[str]) -> dict[tuple[str, Service], Erasure]:
+async def erasures(session: Session, ids: Sequence[str]) -> dict[tuple[str, Service], Erasure]:
     """Return what is known of the last erasure of each of these respondents, by respondent and service.
 
     A confirmation from before it is of an earlier erasure.

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.addresses import KnownAddresses, addresses_of
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.stored_decision import EventKey
@@ -28,13 +26,13 @@ from shared import metrics
 from shared.contract.cloudevents import Event, place_of
 from shared.contract.events import Customer, CustomerErased, CustomerUpdated, RespondentErased
 from shared.contract.vocabulary import Service
-from shared.database import db
 from shared.database.audit import chain
+from shared.database.session import Session
 from shared.messaging import outbox
 
 
 async def open_batch(
-    session: AsyncSession,
+    session: Session,
     events: Sequence[tuple[str, Event[TriggerPayload]]],
     locked: Mapping[str, Respondent],
     *,
@@ -68,7 +66,7 @@ async def open_batch(
 
 
 async def _lock_addresses(
-    session: AsyncSession,
+    session: Session,
     events: Sequence[tuple[str, Event[TriggerPayload]]],
     active: Sequence[CompiledProgram],
     people: Mapping[str, Respondent],
@@ -96,7 +94,7 @@ def _with_quotas(active: Iterable[CompiledProgram], events: Sequence[Event[Trigg
 
 
 async def decide_internal(
-    session: AsyncSession,
+    session: Session,
     events: Sequence[Event[TriggerPayload]],
     locked: Mapping[str, Respondent],
     *,
@@ -113,7 +111,7 @@ async def decide_internal(
     await save(session, batch)
 
 
-async def save(session: AsyncSession, batch: DecisionBatch) -> None:
+async def save(session: Session, batch: DecisionBatch) -> None:
     """Store a batch and publish its events; metrics are counted after the commit. Raises Raced."""
     await respondents.add(session, [known for id_, known in batch.respondents.items() if id_ not in batch.stored])
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents & batch.stored])
@@ -136,10 +134,10 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     missing = Counter(batch.missing)
     shared = sum("shared_address" in trial["facts"] for each in batch.decisions for trial in each.trail[:1])
     ignored = Counter((each.type, place_of(one["field"])) for each in batch.decisions for one in each.ignored or ())
-    db.after_commit(session, lambda: _count(made, missing, ignored, shared=shared, clashes=batch.clashes))
+    session.after_commit(lambda: _count(made, missing, ignored, shared=shared, clashes=batch.clashes))
 
 
-async def _save_addresses(session: AsyncSession, batch: DecisionBatch) -> None:
+async def _save_addresses(session: Session, batch: DecisionBatch) -> None:
     known = batch.addresses
     await addresses.add(session, [known.records[one] for one in known.changed - known.stored])
     await addresses.save(session, [known.records[one] for one in known.changed & known.stored])

@@ -11,7 +11,6 @@ from typing import cast
 import msgspec
 import structlog
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.stored_decision import FORGOTTEN, EventKey, StoredDecision
@@ -25,6 +24,7 @@ from shared import metrics
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import BY_TYPE, CrmPayload, Payload
 from shared.contract.vocabulary import Service
+from shared.database.session import Session
 from shared.languages.marking import mark
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
@@ -76,7 +76,7 @@ def check_crm_event(event: Event[Payload]) -> Event[CrmPayload]:
 
 
 async def decide_events(
-    session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, settings: InstallationSettings
+    session: Session, events: Sequence[Event[CrmPayload]], *, now: datetime, settings: InstallationSettings
 ) -> list[StoredDecision | EventIdConflict]:
     """Decide a batch, store it, and return the verdicts in order; a repeated event gets its earlier decision.
 
@@ -103,7 +103,7 @@ async def decide_events(
 
 
 async def on_crm_events(
-    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
+    session: Session, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
     """Decide events from the log; one whose id was used before for another event is only logged and counted."""
     crm_events = cast("Sequence[Event[CrmPayload]]", events)  # `read_event` has checked them
@@ -116,7 +116,7 @@ async def on_crm_events(
 
 
 async def _decide_fresh(
-    session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, settings: InstallationSettings
+    session: Session, fresh: Sequence[_Incoming], *, now: datetime, settings: InstallationSettings
 ) -> dict[EventKey, StoredDecision | None]:
     ids, locked = await lock_respondents(session, [one.identity for one in fresh])
     existing = [one.key for one, id_ in zip(fresh, ids, strict=True) if id_ in locked]

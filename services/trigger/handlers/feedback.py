@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.addresses import addresses_of
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
@@ -53,6 +51,7 @@ from shared.contract.vocabulary import (
     SuppressionReason,
     address_fingerprint,
 )
+from shared.database.session import Session
 from shared.messaging import inbox
 
 _HANDLED = (
@@ -71,7 +70,7 @@ _STATES = {
 
 
 async def on_feedback(
-    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
+    session: Session, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
     """Store answers, outcomes of invitations and suppressions; then decide about follow-ups to the answers."""
     await _count_handed_over(session, events)
@@ -90,7 +89,7 @@ async def on_feedback(
     await _follow_up(session, fresh, locked, now=now, settings=settings)
 
 
-async def _store_erasures(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+async def _store_erasures(session: Session, events: Sequence[Event[Payload]]) -> None:
     confirmed = {
         (event.payload.respondent_id, event.payload.service): (event.time, _as_json(event.payload.places))
         for event in events
@@ -103,7 +102,7 @@ def _as_json(places: Sequence[ErasedPlace]) -> str:
     return json.dumps([place.model_dump() for place in places])
 
 
-async def _count_handed_over(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+async def _count_handed_over(session: Session, events: Sequence[Event[Payload]]) -> None:
     """Count messages that left after their program, or all, was stopped; a survey of a cadence only for all."""
     left = [event for event in events if _has_left(event.payload)]
     stopped = await program_states.find_stopped(session) if left else {}
@@ -136,7 +135,7 @@ def _is_handled(payload: Payload) -> bool:
 
 
 async def _update_respondents(
-    session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]
+    session: Session, events: Sequence[Event[Payload]], locked: dict[str, Respondent]
 ) -> None:
     """Update the last answers and contacts, which caps and conditions use, in the database and in `locked`."""
     invitations = {
@@ -182,7 +181,7 @@ def _invitation(payload: InvitationPayload) -> InvitationKey:
 
 
 async def _follow_up(
-    session: AsyncSession,
+    session: Session,
     events: Sequence[Event[Payload]],
     locked: Mapping[str, Respondent],
     *,
@@ -202,9 +201,7 @@ async def _follow_up(
         await decide_internal(session, answers, locked, now=now, settings=settings)
 
 
-async def _apply_suppressions(
-    session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]
-) -> None:
+async def _apply_suppressions(session: Session, payloads: Sequence[Payload], locked: Mapping[str, Respondent]) -> None:
     """Store or lift each suppression as its last event says; ignore suppressions of an address that was replaced."""
     put: dict[KnownSuppressionKey, datetime | None] = {}
     lifted: set[KnownSuppressionKey] = set()
@@ -227,7 +224,7 @@ async def _apply_suppressions(
 
 
 async def _bind_addresses(
-    session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent], *, keys: AddressKeys
+    session: Session, payloads: Sequence[Payload], locked: Mapping[str, Respondent], *, keys: AddressKeys
 ) -> None:
     """Store or lift the suppressions of addresses, which hold whichever customers have them."""
     bound: dict[AddressSuppressionKey, datetime | None] = {}

@@ -17,9 +17,9 @@ from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
 from shared.database.isolated import bisect_failures, report_refused
+from shared.database.session import Sessions
 from shared.web import problems
 
 INVALID = "The event is not valid"

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 from msgspec import structs
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import EventKey
 from services.trigger.domain.sources import avro
@@ -28,6 +27,7 @@ from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import CrmPayload, CustomerErased
 from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import SHARED_NAMESPACE, Service, split_respondent_id
+from shared.database.session import Session
 from shared.health import Heartbeat
 from shared.messaging.codec import MAX_BODY, InvalidEvent
 from shared.messaging.lenient import check_nesting, decode_json
@@ -62,7 +62,7 @@ class NeedsEarlierEvent(InvalidEvent):
         self.event = event
 
 
-async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> Event[CrmPayload]:
+async def find_customer(session: Session, event: EventWithoutCustomer) -> Event[CrmPayload]:
     """Add the customer of the earlier event; raises InvalidEvent if there is no decision about that event."""
     earlier = (await decisions.find(session, [event.earlier])).get(event.earlier)
     if earlier is None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.states import ALL_PROGRAMS
@@ -17,14 +15,13 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, ProgramPublished
 from shared.contract.vocabulary import ProgramState, Service
 from shared.database.audit.rows import Actor
+from shared.database.session import Session
 from shared.messaging import outbox
 from shared.messaging.transport import Message
 from shared.web.audit.acts import note_unchanged
 
 
-async def apply_program(
-    session: AsyncSession, document: ProgramDocument, *, now: datetime
-) -> tuple[CompiledProgram, bool]:
+async def apply_program(session: Session, document: ProgramDocument, *, now: datetime) -> tuple[CompiledProgram, bool]:
     """Make a document the current version of its program; also return whether that is a new version.
 
     An unchanged document makes no new version.
@@ -43,7 +40,7 @@ class UnknownProgram(LookupError):
     """No program has this id; the caller says so."""
 
 
-async def state_of(session: AsyncSession, program_id: str) -> ProgramState:
+async def state_of(session: Session, program_id: str) -> ProgramState:
     """Lock the programs, and return the state of one or of ALL_PROGRAMS, whatever its document says."""
     await programs.lock(session)
     known = (await program_states.find(session)).get(program_id)
@@ -51,7 +48,7 @@ async def state_of(session: AsyncSession, program_id: str) -> ProgramState:
 
 
 async def switch(
-    session: AsyncSession, program_id: str, state: ProgramState, *, now: datetime, actor: Actor
+    session: Session, program_id: str, state: ProgramState, *, now: datetime, actor: Actor
 ) -> list[CompiledProgram]:
     """Set the state of a program, or of ALL_PROGRAMS, and publish it; return the programs whose state changed.
 
@@ -88,7 +85,7 @@ def _published(program: CompiledProgram, *, now: datetime) -> Event[Payload]:
     return cloudevents.new(payload, service=Service.TRIGGER, at=now, subject=program.id)
 
 
-async def publish_again(session: AsyncSession, messages: Sequence[Message], *, clock: Clock) -> None:
+async def publish_again(session: Session, messages: Sequence[Message], *, clock: Clock) -> None:
     """Publish the current version of each program in these messages again."""
     ids = {message.key for message in messages if message.topic == ProgramPublished.topic}
     if ids:
@@ -96,7 +93,7 @@ async def publish_again(session: AsyncSession, messages: Sequence[Message], *, c
         await outbox.add(session, [_published(one, now=clock.now()) for id_, one in current if id_ in ids])
 
 
-async def install(session: AsyncSession, documents: Sequence[ProgramDocument], *, now: datetime) -> None:
+async def install(session: Session, documents: Sequence[ProgramDocument], *, now: datetime) -> None:
     """Apply these programs if none was ever applied."""
     await programs.lock(session)
     if not await programs.current(session):

@@ -12,8 +12,8 @@ from services.trigger.handlers.cadence import decide_next_batch
 from services.trigger.repository import programs
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.isolated import isolated
+from shared.database.session import Sessions
 from shared.health import Heartbeat
 
 

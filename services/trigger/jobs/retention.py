@@ -13,9 +13,9 @@ import structlog
 from services.trigger.repository import quotas, retention
 from shared.contract.vocabulary import Service
 from shared.database import partitions
-from shared.database.db import Sessions
 from shared.database.isolated import isolated
 from shared.database.partitions import Partition
+from shared.database.session import Sessions
 from shared.health import Heartbeat
 
 log = structlog.get_logger()

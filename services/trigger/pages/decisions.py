@@ -21,7 +21,7 @@ from services.trigger.repository import decisions, programs, touchpoints
 from services.trigger.schemas import DecisionView
 from shared.contract.address_keys import AddressKeys
 from shared.contract.event_words import event_in_words
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web.staff.menu import StaffPages
 
 _SHOWN = 50

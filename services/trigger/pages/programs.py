@@ -25,7 +25,7 @@ from shared.contract.step_words import waits_in_words
 from shared.contract.vocabulary import ProgramState
 from shared.database import staff
 from shared.database.audit.rows import ActorKind
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages import current as language
 from shared.languages.current import gettext, match
 from shared.languages.marking import mark

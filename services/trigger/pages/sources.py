@@ -18,7 +18,7 @@ from services.trigger.repository import arrivals, touchpoints
 from services.trigger.schemas import DecisionView
 from shared.contract.event_words import event_in_words
 from shared.database import staff
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web.audit.last_acts import last_acts, newest_acts
 from shared.web.problems import NotFound

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.addresses import AddressRecord
 from services.trigger.domain.respondents import ContactCause
 from services.trigger.repository import new_rows
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.database.session import Session
 from shared.ids import id_from
 
 _JSON = msgspec.json.Encoder()
@@ -61,7 +61,7 @@ class AddressSuppressionKey(NamedTuple):
     reason: str
 
 
-async def lock(session: AsyncSession, fingerprints: Collection[bytes]) -> dict[bytes, AddressRecord]:
+async def lock(session: Session, fingerprints: Collection[bytes]) -> dict[bytes, AddressRecord]:
     """Lock and load the addresses that have rows, in one order in every transaction; respondents are locked before."""
     if not fingerprints:
         return {}
@@ -70,17 +70,17 @@ async def lock(session: AsyncSession, fingerprints: Collection[bytes]) -> dict[b
     return {(known := by_key[row["fingerprint"]]): _record(row, known) for row in rows}
 
 
-async def add(session: AsyncSession, records: Collection[AddressRecord]) -> None:
+async def add(session: Session, records: Collection[AddressRecord]) -> None:
     """Insert new addresses; raises Raced."""
     await new_rows.add(session, "addresses", _COLUMNS, [_row(record) for record in _in_order(records)])
 
 
-async def save(session: AsyncSession, records: Collection[AddressRecord]) -> None:
+async def save(session: Session, records: Collection[AddressRecord]) -> None:
     if records:
         await db.fetch(session, _SAVE, *zip(*map(_row, _in_order(records)), strict=True))
 
 
-async def forget(session: AsyncSession, erased: Collection[Sequence[bytes]]) -> None:
+async def forget(session: Session, erased: Collection[Sequence[bytes]]) -> None:
     """Delete what an erasure leaves without a respondent, all but a no, which stays under the current key.
 
     `erased` has the forms of each address's fingerprint, the current key's first.
@@ -93,12 +93,12 @@ async def forget(session: AsyncSession, erased: Collection[Sequence[bytes]]) -> 
     await db.fetch(session, _DELETE_SUPPRESSIONS, [old for old, _ in pairs])
 
 
-async def bind(session: AsyncSession, until: Mapping[AddressSuppressionKey, datetime | None]) -> None:
+async def bind(session: Session, until: Mapping[AddressSuppressionKey, datetime | None]) -> None:
     if until:
         await db.fetch(session, _BIND, *zip(*((*key, until[key]) for key in sorted(until, key=_order)), strict=True))
 
 
-async def release(session: AsyncSession, keys: Collection[AddressSuppressionKey]) -> None:
+async def release(session: Session, keys: Collection[AddressSuppressionKey]) -> None:
     if keys:
         await db.fetch(session, _RELEASE, *zip(*keys, strict=True))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import GAVE_ANOTHER_ADDRESS
 from services.trigger.repository import decisions
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import parking
 from shared.messaging.parking import Parked
 
@@ -50,30 +49,30 @@ class SeenSource:
     last_at: datetime
 
 
-async def count(session: AsyncSession, source: str, outcome: str) -> None:
+async def count(session: Session, source: str, outcome: str) -> None:
     await db.fetch(session, _COUNT, source, outcome)
 
 
-async def counts(session: AsyncSession, source: str) -> list[ArrivalCount]:
+async def counts(session: Session, source: str) -> list[ArrivalCount]:
     return [ArrivalCount(**row) for row in await db.fetch(session, _COUNTS, source)]
 
 
-async def decided(session: AsyncSession, source: str, *, limit: int) -> list[StoredDecision]:
+async def decided(session: Session, source: str, *, limit: int) -> list[StoredDecision]:
     """Return the newest decisions about events of a source, if they are among the newest LOOKED_AT of all."""
     return [decisions.decision_of(row) for row in await db.fetch(session, _DECIDED, source, LOOKED_AT, limit)]
 
 
-async def seen(session: AsyncSession) -> list[SeenSource]:
+async def seen(session: Session) -> list[SeenSource]:
     """Return the sources of the newest LOOKED_AT decisions, the latest first."""
     return [SeenSource(row["source"], row["n"], row["last_at"]) for row in await db.fetch(session, _SOURCES, LOOKED_AT)]
 
 
-async def clashed(session: AsyncSession) -> int:
+async def clashed(session: Session) -> int:
     """Return how many customers of the newest LOOKED_AT decisions have addresses that replaced another source's."""
     return int((await db.fetch(session, _CLASHED, LOOKED_AT, GAVE_ANOTHER_ADDRESS))[0]["n"])
 
 
-async def parked(session: AsyncSession, source: str | None, *, limit: int) -> list[Parked]:
+async def parked(session: Session, source: str | None, *, limit: int) -> list[Parked]:
     """Return the newest parked messages of a source, newest first; with None those that name no source."""
     ids = [row["id"] for row in await db.fetch(session, _PARKED, source, LOOKED_AT, limit)]
     return sorted(await parking.list_parked(session, limit=limit, ids=ids), key=lambda row: row.id, reverse=True)

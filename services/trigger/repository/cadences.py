@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.deciding.cadence import CadenceDay
 from shared.database import db
+from shared.database.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ WHERE spread >= $1 AND spread < $2 AND (spread, id) > ($3, $4) AND known_at IS N
 ORDER BY spread, id LIMIT $5"""
 
 
-async def hold(session: AsyncSession, program_id: str) -> CadenceProgress | None:
+async def hold(session: Session, program_id: str) -> CadenceProgress | None:
     """Lock a program to the end of the transaction and load its progress; None if another process holds the lock."""
     (row,) = await db.fetch(session, _HOLD, db.lock_number("trigger", "cadence", program_id))
     if not row["locked"]:
@@ -45,12 +44,12 @@ async def hold(session: AsyncSession, program_id: str) -> CadenceProgress | None
     return CadenceProgress(**rows[0]) if rows else CadenceProgress()
 
 
-async def save(session: AsyncSession, program_id: str, progress: CadenceProgress) -> None:
+async def save(session: Session, program_id: str, progress: CadenceProgress) -> None:
     await db.fetch(session, _SAVE, program_id, progress.day, progress.after_spread, progress.after_id)
 
 
 async def due_respondents(
-    session: AsyncSession, day: CadenceDay, *, after: CadenceProgress, limit: int
+    session: Session, day: CadenceDay, *, after: CadenceProgress, limit: int
 ) -> list[tuple[int, str]]:
     """Return (spread, id) of the next respondents due on a day, in order; leave out those without customer data."""
     rows = await db.fetch(session, _DUE, day.first, day.last, after.after_spread, after.after_id, limit)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.touchpoints import searched_number
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.session import Session
 
 MOST_FOUND = 50
 
@@ -24,25 +23,25 @@ _ERASURES = """SELECT respondent_id, service, at, places FROM erasures
 WHERE respondent_id = ANY($1::text[]) ORDER BY respondent_id, service"""
 
 
-async def with_addresses(session: AsyncSession, *, emails: Collection[str], phones: Collection[str]) -> list[str]:
+async def with_addresses(session: Session, *, emails: Collection[str], phones: Collection[str]) -> list[str]:
     """Return the ids of respondents who have one of these addresses, in E.164 and in any case."""
     folded = sorted({email.lower() for email in emails})
     rows = await db.fetch(session, _WITH_ADDRESSES, folded, sorted(phones)) if folded or phones else []
     return [row["id"] for row in rows]
 
 
-async def of_order(session: AsyncSession, typed: str) -> list[str]:
+async def of_order(session: Session, typed: str) -> list[str]:
     """Return the ids of respondents with an order or service that has this id, or that people know by this number."""
     number = searched_number(typed)
     return [row["respondent_id"] for row in await db.fetch(session, _OF_ORDER, [typed, number], number)]
 
 
-async def store_erasures(session: AsyncSession, confirmed: Mapping[tuple[str, Service], tuple[datetime, str]]) -> None:
+async def store_erasures(session: Session, confirmed: Mapping[tuple[str, Service], tuple[datetime, str]]) -> None:
     """Store when a service erased a respondent, and the places as JSON."""
     rows = [(*key, *confirmed[key]) for key in sorted(confirmed)]
     if rows:
         await db.fetch(session, _STORE_ERASURES, *map(list, zip(*rows, strict=True)))
 
 
-async def erasures(session: AsyncSession, ids: Sequence[str]) -> list[db.Row]:
+async def erasures(session: Session, ids: Sequence[str]) -> list[db.Row]:
     return await db.fetch(session, _ERASURES, list(ids))

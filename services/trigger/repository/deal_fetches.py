@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,11 @@ WHERE source = $1 AND ref = $2 AND version = $3"""
 _DONE = "DELETE FROM rereads WHERE source = $1 AND ref = $2 AND version = $3"
 
 
-async def add(session: AsyncSession, source: str, ref: str) -> None:
+async def add(session: Session, source: str, ref: str) -> None:
     await db.fetch(session, _ADD, source, ref)
 
 
-async def claim(session: AsyncSession, *, lease_s: float) -> DealFetch | None:
+async def claim(session: Session, *, lease_s: float) -> DealFetch | None:
     """Claim the deal that has been due longest; None if none is due.
 
     It is due again `lease_s` seconds later, unless `done` is called.
@@ -45,10 +44,10 @@ async def claim(session: AsyncSession, *, lease_s: float) -> DealFetch | None:
     return DealFetch(**rows[0]) if rows else None
 
 
-async def put_off(session: AsyncSession, fetch: DealFetch, *, seconds: float) -> None:
+async def put_off(session: Session, fetch: DealFetch, *, seconds: float) -> None:
     await db.fetch(session, _LATER, fetch.source, fetch.ref, fetch.version, seconds)
 
 
-async def done(session: AsyncSession, fetch: DealFetch) -> None:
+async def done(session: Session, fetch: DealFetch) -> None:
     """Remove a deal from the queue, unless another webhook about it came during its fetch."""
     await db.fetch(session, _DONE, fetch.source, fetch.ref, fetch.version)

@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
 from services.trigger.domain import shapes as shaping
@@ -19,6 +18,7 @@ from services.trigger.repository import new_rows, shapes
 from services.trigger.repository.new_rows import Raced
 from shared.contract.vocabulary import Service
 from shared.database import compact_rows, db, partitions
+from shared.database.session import Session
 
 _AS_NUMBER = attrgetter("int")
 _DIGEST_BYTES = 16  # of a compact row: as many are compared
@@ -64,7 +64,7 @@ _SOURCES = """SELECT DISTINCT respondent_id, source FROM decisions
 WHERE respondent_id = ANY($1::text[]) AND source <> ALL($2::text[])"""
 
 
-async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision | None]:
+async def find(session: Session, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision | None]:
     """Return the decisions about the events that were decided before; None for one that is past retention."""
     if not keys:
         return {}
@@ -74,7 +74,7 @@ async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventK
     return {**dict.fromkeys(known), **{decision.key: decision for decision in map(decision_of, rows)}}
 
 
-async def sources_of(session: AsyncSession, respondents: Collection[str]) -> dict[str, set[str]]:
+async def sources_of(session: Session, respondents: Collection[str]) -> dict[str, set[str]]:
     """Return the sources of the events about these respondents, without our own services."""
     found: dict[str, set[str]] = defaultdict(set)
     own = [service.source for service in Service]
@@ -83,7 +83,7 @@ async def sources_of(session: AsyncSession, respondents: Collection[str]) -> dic
     return found
 
 
-async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> None:
+async def add(session: Session, decisions: Sequence[StoredDecision]) -> None:
     """Store new decisions and the keys of their events; raises Raced."""
     keys = sorted((each.key.hash for each in decisions), key=_AS_NUMBER)  # in every transaction, to avoid deadlocks
     await new_rows.add(session, "event_keys", ("key",), [(key,) for key in keys])
@@ -128,7 +128,7 @@ def _in_json(moment: datetime) -> str:
 
 
 async def search(
-    session: AsyncSession, *, respondents: Collection[str] | None, event_id: str | None, limit: int | None
+    session: Session, *, respondents: Collection[str] | None, event_id: str | None, limit: int | None
 ) -> list[StoredDecision]:
     """Find the decisions about these respondents or an event, newest first; without a limit all of them."""
     wanted = {"respondent_id = ANY(${}::text[])": respondents and list(respondents), "event_id = ${}": event_id}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 from shared.tables.records import Position
 
 _FIND = "SELECT position, line FROM files WHERE digest = $1 AND mode = $2"
@@ -13,10 +12,10 @@ _SAVE = """INSERT INTO files (digest, mode, position, line) VALUES ($1, $2, $3, 
 ON CONFLICT (digest, mode) DO UPDATE SET position = EXCLUDED.position, line = EXCLUDED.line"""
 
 
-async def find(session: AsyncSession, digest: bytes, mode: str) -> Position:
+async def find(session: Session, digest: bytes, mode: str) -> Position:
     rows = await db.fetch(session, _FIND, digest, mode)
     return Position(rows[0]["position"], rows[0]["line"]) if rows else Position()
 
 
-async def save(session: AsyncSession, digest: bytes, mode: str, position: Position) -> None:
+async def save(session: Session, digest: bytes, mode: str, position: Position) -> None:
     await db.fetch(session, _SAVE, digest, mode, *position)

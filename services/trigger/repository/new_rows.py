@@ -7,16 +7,16 @@ from typing import Any
 from zlib import crc32
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
+from shared.database.session import Session
 
 
 class Raced(asyncpg.SerializationError):
     """Another transaction inserted a row with the same key: roll back and repeat, and that row is found by its key."""
 
 
-async def add(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+async def add(session: Session, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert the rows; raises Raced."""
     try:
         await db.copy(session, table, columns, rows)

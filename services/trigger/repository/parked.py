@@ -6,19 +6,19 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.sources.source import SOURCE_HEADER
 from shared.contract.address_keys import AddressKeys, address_in
 from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import folded_respondent_id, respondent_id
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import parking
 
 _FIND = "SELECT id, headers, body FROM parked WHERE topic = $1"
 
 
-async def delete(session: AsyncSession, respondents: Collection[str], *, keys: AddressKeys) -> None:
+async def delete(session: Session, respondents: Collection[str], *, keys: AddressKeys) -> None:
     """Delete the parked events of these respondents; one that is not JSON cannot be matched and expires in 30 days."""
     if not respondents:
         return

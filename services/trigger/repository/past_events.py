@@ -9,7 +9,6 @@ from typing import Any
 
 import asyncpg
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
@@ -18,6 +17,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload, PurchaseCancelled, PurchaseCompleted
 from shared.contract.vocabulary import split_respondent_id
 from shared.database import db
+from shared.database.session import Session
 
 _EVENTS = """SELECT d.source, d.event_id, e.type, d.event_time, d.respondent_id, d.subject AS ref,
     t.details, t.own_values, (SELECT document FROM shapes WHERE digest = t.shape) AS document
@@ -36,14 +36,14 @@ _KINDS = {
 }
 
 
-async def events_since(session: AsyncSession, since: datetime) -> list[Event[TriggerPayload]]:
+async def events_since(session: Session, since: datetime) -> list[Event[TriggerPayload]]:
     """Load the purchases, services, deliveries and reversals since a time, oldest first."""
     rows = await db.fetch(session, _EVENTS, since, list(_KINDS))
     return [_event(row) for row in rows]
 
 
 async def respondents_at(
-    session: AsyncSession, since: datetime, events: list[Event[TriggerPayload]]
+    session: Session, since: datetime, events: list[Event[TriggerPayload]]
 ) -> Mapping[str, Respondent]:
     """Load all respondents without their purchases and contacts since a time; addresses and consent are today's."""
     cancelled = {key: event.time for event, key in _orders(events) if event.type == PurchaseCancelled.type}

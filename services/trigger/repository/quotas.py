@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.programs.quotas import QuotaKey
 from shared.database import db
+from shared.database.session import Session
 
 _LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number"
 
@@ -23,7 +22,7 @@ _DELETE_OLD = """DELETE FROM quotas AS q USING (SELECT program_id, max(day) AS d
 WHERE q.program_id = newest.program_id AND q.day < newest.day - 7"""
 
 
-async def hold(session: AsyncSession, programs: Collection[str], *, now: datetime) -> dict[QuotaKey, int]:
+async def hold(session: Session, programs: Collection[str], *, now: datetime) -> dict[QuotaKey, int]:
     """Lock the counters of these programs to the end of the transaction, and load those since yesterday."""
     if not programs:
         return {}
@@ -32,11 +31,11 @@ async def hold(session: AsyncSession, programs: Collection[str], *, now: datetim
     return {QuotaKey(row["program_id"], row["name"], row["value"], row["day"]): row["used"] for row in rows}
 
 
-async def save(session: AsyncSession, used: Mapping[QuotaKey, int]) -> None:
+async def save(session: Session, used: Mapping[QuotaKey, int]) -> None:
     if used:
         await db.fetch(session, _SAVE, *zip(*((*key, number) for key, number in sorted(used.items())), strict=True))
 
 
-async def delete_old(session: AsyncSession) -> None:
+async def delete_old(session: Session) -> None:
     """Delete the counters of days that no decision counts any more."""
     await db.fetch(session, _DELETE_OLD)

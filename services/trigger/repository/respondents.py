@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.consents import ConsentStatement, Statements, plain_statement, surveys_of
 from services.trigger.domain.respondents import ContactCause, Respondent
@@ -20,6 +19,7 @@ from services.trigger.domain.sampling import spread_of
 from services.trigger.repository import new_rows
 from shared.contract.events import Consent
 from shared.database import compact_rows, db
+from shared.database.session import Session
 
 _JSON = msgspec.json.Encoder()
 _INVITATION = ContactCause.INVITATION.value
@@ -53,27 +53,27 @@ AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants o
 _GUESTS = "SELECT id FROM respondents WHERE id LIKE '%guest-%' AND right(id, 32) = ANY($1::text[]) ORDER BY id"
 
 
-async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respondent]:
+async def lock(session: Session, ids: Collection[str]) -> dict[str, Respondent]:
     """Lock and load the respondents that have rows, in one order in every transaction, to avoid deadlocks."""
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
 
 
-async def load(session: AsyncSession, ids: Collection[str]) -> list[Respondent]:
+async def load(session: Session, ids: Collection[str]) -> list[Respondent]:
     """Load the respondents that have rows, without locking them."""
     return [_respondent(row) for row in await db.fetch(session, _LOAD, list(ids))]
 
 
-async def guests(session: AsyncSession, pseudonyms: Sequence[str]) -> list[str]:
+async def guests(session: Session, pseudonyms: Sequence[str]) -> list[str]:
     """Return the ids of the respondents, of any namespace, with one of these pseudonyms."""
     return [row["id"] for row in await db.fetch(session, _GUESTS, list(pseudonyms))]
 
 
-async def load_all(session: AsyncSession) -> list[Respondent]:
+async def load_all(session: Session) -> list[Respondent]:
     rows = await db.fetch(session, f"SELECT {_SELECTED} FROM respondents")  # noqa: S608 - constants of this file
     return [_respondent(row) for row in rows]
 
 
-async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
+async def add(session: Session, respondents: Sequence[Respondent]) -> None:
     """Insert new respondents; raises Raced."""
     if not respondents:
         return
@@ -82,12 +82,12 @@ async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
     await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread", "has_older_id"), rows)
 
 
-async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
+async def save(session: Session, respondents: Sequence[Respondent]) -> None:
     if respondents:
         await db.fetch(session, _SAVE, *zip(*await _rows(session, respondents), strict=True))
 
 
-async def _rows(session: AsyncSession, respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
+async def _rows(session: Session, respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
     row_of = _compact_row if await compact_rows.are_on(session) else _wide_row
     return [row_of(respondent) for respondent in respondents]
 

@@ -6,10 +6,9 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.touchpoints import TouchpointKind
 from shared.database import db
+from shared.database.session import Session
 from shared.ids import first_id
 
 BATCH = 2_000
@@ -32,7 +31,7 @@ _FORGET = """WITH old AS (
 SELECT id FROM old ORDER BY id DESC LIMIT 1"""
 
 
-async def forget_batch(session: AsyncSession, partition: str, *, after: UUID, limit: int = BATCH) -> UUID | None:
+async def forget_batch(session: Session, partition: str, *, after: UUID, limit: int = BATCH) -> UUID | None:
     """Keep the keys of the next decisions after this id, and delete their touchpoints; return the last id of them.
 
     Returns None when no decision is left. A touchpoint that a later event decided stays.
@@ -42,12 +41,12 @@ async def forget_batch(session: AsyncSession, partition: str, *, after: UUID, li
     return rows[0]["id"] if rows else None
 
 
-async def count(session: AsyncSession, partition: str) -> int:
+async def count(session: Session, partition: str) -> int:
     (row,) = await db.fetch(session, f"SELECT count(*) AS n FROM {partition}")  # noqa: S608 - a name of the catalogue
     return int(row["n"])
 
 
-async def has_first(session: AsyncSession) -> bool:
+async def has_first(session: Session) -> bool:
     """Return whether the table of before there were months has decisions."""
     return bool(await db.fetch(session, "SELECT FROM decisions_first LIMIT 1"))
 
@@ -66,21 +65,21 @@ AND NOT EXISTS (SELECT FROM decisions AS d JOIN touchpoints AS t
     WHERE d.id >= $2 AND t.shape = s.digest) RETURNING 1"""
 
 
-async def shapes(session: AsyncSession) -> set[UUID]:
+async def shapes(session: Session) -> set[UUID]:
     return {row["digest"] for row in await db.fetch(session, "SELECT digest FROM shapes")}
 
 
-async def blocks(session: AsyncSession, table: str) -> int:
+async def blocks(session: Session, table: str) -> int:
     return int((await db.fetch(session, _BLOCKS, table))[0]["n"])
 
 
-async def used_shapes(session: AsyncSession, table: str, *, first: int, most: int) -> set[UUID]:
+async def used_shapes(session: Session, table: str, *, first: int, most: int) -> set[UUID]:
     """Return the shapes of the rows in some blocks of a partition, or of `touchpoints`."""
     rows = await db.fetch(session, _USED.format(table=table), (first, 0), (first + most, 0))
     return {row["shape"] for row in rows}
 
 
-async def delete_shapes(session: AsyncSession, unused: Collection[UUID], *, since: datetime) -> int:
+async def delete_shapes(session: Session, unused: Collection[UUID], *, since: datetime) -> int:
     """Delete shapes that were unused at `since`, but those that were used from then on; return how many.
 
     Raises LockNotAvailableError when the table was in use for two seconds.

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain import shapes
 from shared.database import db
+from shared.database.session import Session
 from shared.ids import id_from
 
 _JSON = msgspec.json.Encoder()
@@ -35,7 +35,7 @@ def shaped(document: Mapping[str, Any], *, own: Collection[str], without: Collec
     return Shaped(_digest(encoded), encoded, _JSON.encode(values).decode() if values else None)
 
 
-async def add(session: AsyncSession, documents: Collection[Shaped]) -> None:
+async def add(session: Session, documents: Collection[Shaped]) -> None:
     """Store the shapes that are not stored yet."""
     found = {each.digest: each.shape for each in documents}
     if found:

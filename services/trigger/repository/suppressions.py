@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.trigger.domain.deciding.suppressions import KnownSuppression, KnownSuppressionKey
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.database.session import Session
 
 _FIND = """SELECT respondent_id, NULL::bytea AS fingerprint, channel, program, reason, until FROM suppressions
 WHERE respondent_id = ANY($1::text[])
@@ -29,7 +28,7 @@ AND suppressions.program IS NOT DISTINCT FROM lifted.program"""
 
 
 async def find(
-    session: AsyncSession, respondents: Collection[str], fingerprints: Collection[bytes] = ()
+    session: Session, respondents: Collection[str], fingerprints: Collection[bytes] = ()
 ) -> tuple[dict[str, Sequence[KnownSuppression]], dict[bytes, Sequence[KnownSuppression]]]:
     """Return the suppressions of respondents, and those that bind addresses."""
     of_respondents: dict[str, list[KnownSuppression]] = defaultdict(list)
@@ -44,11 +43,11 @@ async def find(
     return dict(of_respondents), dict(of_addresses)
 
 
-async def put(session: AsyncSession, until: Mapping[KnownSuppressionKey, datetime | None]) -> None:
+async def put(session: Session, until: Mapping[KnownSuppressionKey, datetime | None]) -> None:
     if until:
         await db.fetch(session, _PUT, *zip(*((*key, end) for key, end in until.items()), strict=True))
 
 
-async def lift(session: AsyncSession, keys: Collection[KnownSuppressionKey]) -> None:
+async def lift(session: Session, keys: Collection[KnownSuppressionKey]) -> None:
     if keys:
         await db.fetch(session, _LIFT, *zip(*keys, strict=True))

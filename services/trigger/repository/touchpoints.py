@@ -7,7 +7,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
 from services.trigger.domain import shapes as shaping
@@ -24,6 +23,7 @@ from services.trigger.domain.touchpoints import (
 )
 from services.trigger.repository import new_rows, shapes
 from shared.database import compact_rows, db
+from shared.database.session import Session
 
 _JSON = msgspec.json.Encoder()
 
@@ -72,7 +72,7 @@ _DELETE_DETAILS = """UPDATE touchpoints SET details = NULL, shape = NULL, own_va
 WHERE respondent_id = ANY($1::text[]) AND (details IS NOT NULL OR shape IS NOT NULL)"""
 
 
-async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, TouchpointRecord]:
+async def find(session: Session, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, TouchpointRecord]:
     if not keys:
         return {}
     columns = zip(*((key.respondent_id, key.kind, key.ref) for key in keys), strict=True)
@@ -93,7 +93,7 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
     return {touchpoint.key: touchpoint for touchpoint in found}
 
 
-async def known_as(session: AsyncSession, decisions: Sequence[StoredDecision]) -> dict[UUID, str | None]:
+async def known_as(session: Session, decisions: Sequence[StoredDecision]) -> dict[UUID, str | None]:
     """Return by the ids of decisions what people call the order or service that each is about, else its subject."""
     keys = {each.id: key_of_purchase(each.type, each.respondent_id, each.subject) for each in decisions}
     found = await find(session, {key for key in keys.values() if key is not None})
@@ -102,7 +102,7 @@ async def known_as(session: AsyncSession, decisions: Sequence[StoredDecision]) -
 
 
 async def add(
-    session: AsyncSession, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision] = ()
+    session: Session, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision] = ()
 ) -> None:
     """Insert new touchpoints; `decisions` are those that are stored with them. Raises Raced."""
     if touchpoints:
@@ -111,14 +111,14 @@ async def add(
 
 
 async def save(
-    session: AsyncSession, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision] = ()
+    session: Session, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision] = ()
 ) -> None:
     if touchpoints:
         await db.fetch(session, _SAVE, *zip(*await _rows(session, touchpoints, decisions), strict=True))
 
 
 async def _rows(
-    session: AsyncSession, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision]
+    session: Session, touchpoints: Sequence[TouchpointRecord], decisions: Iterable[StoredDecision]
 ) -> list[tuple[Any, ...]]:
     """Store the shapes of the details, and return the rows."""
     compact = await compact_rows.are_on(session)
@@ -159,17 +159,17 @@ def details_in(row: db.Row) -> dict[str, Any] | None:
     return {name: {**part, "id": row["ref"]} if name in _WITH_REF else part for name, part in details.items()}
 
 
-async def set_states(session: AsyncSession, states: Mapping[InvitationKey, TouchpointState]) -> None:
+async def set_states(session: Session, states: Mapping[InvitationKey, TouchpointState]) -> None:
     """Set the survey states of the touchpoints of these invitations; an answered one stays answered."""
     if states:
         await db.fetch(session, _SET_STATES, *zip(*states, strict=True), list(states.values()))
 
 
-async def programs_of(session: AsyncSession, invitations: Collection[InvitationKey]) -> dict[UUID, str]:
+async def programs_of(session: Session, invitations: Collection[InvitationKey]) -> dict[UUID, str]:
     """Return the program id of each of these invitations."""
     rows = await db.fetch(session, _PROGRAMS, *zip(*invitations, strict=True)) if invitations else []
     return {row["invitation_id"]: row["program_id"] for row in rows}
 
 
-async def delete_details(session: AsyncSession, respondents: Collection[str]) -> None:
+async def delete_details(session: Session, respondents: Collection[str]) -> None:
     await db.fetch(session, _DELETE_DETAILS, list(respondents))

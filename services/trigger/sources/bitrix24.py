@@ -21,8 +21,8 @@ from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.repository import deal_fetches
 from services.trigger.repository.deal_fetches import DealFetch
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.database.isolated import isolated
+from shared.database.session import Sessions
 from shared.web.http_client import HttpClient, MaybeSent, NotSent
 from shared.web.problems import Unauthorized
 

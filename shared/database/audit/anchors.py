@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
 from shared.database.audit import chain
+from shared.database.session import Session
 
 _MISSING = """SELECT DISTINCT ON (day) (at AT TIME ZONE 'UTC')::date AS day, number, hash FROM audit_log
 WHERE number > (SELECT coalesce(max(number), 0) FROM audit_anchors) AND at < $1::date::timestamp AT TIME ZONE 'UTC'
@@ -33,7 +32,7 @@ class Anchor:
     hash: bytes
 
 
-async def add_missing(session: AsyncSession) -> list[Anchor]:
+async def add_missing(session: Session) -> list[Anchor]:
     """Anchor every day that is over and has rows after the last anchor; return these anchors, the oldest first."""
     today = (await chain.lock(session)).now.date()
     missing = [Anchor(**row) for row in await db.fetch(session, _MISSING, today)]
@@ -43,21 +42,21 @@ async def add_missing(session: AsyncSession) -> list[Anchor]:
     return missing
 
 
-async def load_all(session: AsyncSession) -> Sequence[Anchor]:
+async def load_all(session: Session) -> Sequence[Anchor]:
     """Return all anchors, the oldest first; they are kept when the rows of their day are dropped."""
     return [Anchor(**row) for row in await db.fetch(session, _ALL)]
 
 
-async def unmailed(session: AsyncSession) -> list[Anchor]:
+async def unmailed(session: Session) -> list[Anchor]:
     """Return the anchors that were not mailed to the address outside, the oldest first."""
     return [Anchor(**row) for row in await db.fetch(session, _UNMAILED)]
 
 
-async def mark_mailed(session: AsyncSession, mailed: Sequence[Anchor]) -> None:
+async def mark_mailed(session: Session, mailed: Sequence[Anchor]) -> None:
     await db.fetch(session, _MAILED, [each.day for each in mailed])
 
 
-async def drop_old(session: AsyncSession, *, kept: timedelta) -> int:
+async def drop_old(session: Session, *, kept: timedelta) -> int:
     """Drop the rows of anchored days that ended longer ago than `kept`; return how many rows that were."""
     dropped: int = (await db.fetch(session, _DROP, kept))[0][0]
     if dropped:

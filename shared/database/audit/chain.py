@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
 from shared.database.audit.rows import COLUMNS, FIRST_HASH, NewRow, details_text, row_hash
+from shared.database.session import Session
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('audit log of ' || current_schema(), 0))"
 _HEAD = """SELECT number, hash, greatest(at, clock_timestamp()) AS now FROM (
@@ -35,14 +34,14 @@ class Head:
     now: datetime
 
 
-async def lock(session: AsyncSession) -> Head:
+async def lock(session: Session) -> Head:
     """Let nobody else append until the transaction ends."""
     await db.fetch(session, _LOCK)
     (row,) = await db.fetch(session, _HEAD, FIRST_HASH)
     return Head(**row)
 
 
-async def append(session: AsyncSession, rows: Sequence[NewRow]) -> list[int]:
+async def append(session: Session, rows: Sequence[NewRow]) -> list[int]:
     """Append rows and return their numbers; no other row may be appended until the transaction ends."""
     customers = [None if row.respondent is None else await customer_id(session, row.respondent) for row in rows]
     head = await lock(session)
@@ -57,12 +56,12 @@ async def append(session: AsyncSession, rows: Sequence[NewRow]) -> list[int]:
     return [number for number, *_ in values]
 
 
-async def customer_id(session: AsyncSession, respondent: str) -> UUID:
+async def customer_id(session: Session, respondent: str) -> UUID:
     """Return the random id that stands for a respondent in the log, until an erasure forgets it."""
     id_: UUID = (await db.fetch(session, _CUSTOMER, uuid4(), respondent))[0]["id"]
     return id_
 
 
-async def forget(session: AsyncSession, respondents: Sequence[str]) -> None:
+async def forget(session: Session, respondents: Sequence[str]) -> None:
     """Delete the links from random ids to these respondents; rows of the log stay as they are."""
     await db.fetch(session, _FORGET, list(respondents))

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
 from shared.database.audit.rows import COLUMNS, NOBODY, AuditRow, Stage
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 
 PAGE = 5_000
 # The second row of an act may say on what it turned out to be.
@@ -99,33 +97,29 @@ class Refusals:
     last_at: datetime | None
 
 
-async def refusals(session: AsyncSession, action: str, subject: UUID, *, since: datetime) -> Refusals:
+async def refusals(session: Session, action: str, subject: UUID, *, since: datetime) -> Refusals:
     """Return the wrong guesses at the log-in of a person; those of the last minute may not be counted yet."""
     given = (NOBODY.kind, action, str(subject), Stage.REFUSED, since)
     return Refusals(**(await db.fetch(session, _REFUSED, *given))[0])
 
 
-async def acts(
-    session: AsyncSession, wanted: AuditFilter, *, before: int = NEWEST, limit: int
-) -> Sequence[RecordedAct]:
+async def acts(session: Session, wanted: AuditFilter, *, before: int = NEWEST, limit: int) -> Sequence[RecordedAct]:
     """Return acts, the newest first, whose first row has a number below `before`."""
     return [RecordedAct(**row) for row in await db.fetch(session, *wanted.statement(_ACTS, before, limit))]
 
 
-async def last_of_each(
-    session: AsyncSession, subjects: Sequence[str], actions: Sequence[str]
-) -> Mapping[str, RecordedAct]:
+async def last_of_each(session: Session, subjects: Sequence[str], actions: Sequence[str]) -> Mapping[str, RecordedAct]:
     """Return the newest of these actions that was done to each subject, by subject."""
     rows = await db.fetch(session, _LAST_OF_EACH, list(actions), list(subjects)) if subjects else []
     return {row["subject"]: RecordedAct(**row) for row in rows}
 
 
-async def newest(session: AsyncSession, actions: Sequence[str], *, limit: int) -> Sequence[RecordedAct]:
+async def newest(session: Session, actions: Sequence[str], *, limit: int) -> Sequence[RecordedAct]:
     """Return the newest of these actions that were done, the newest first."""
     return [RecordedAct(**row) for row in await db.fetch(session, _NEWEST, list(actions), limit)]
 
 
-async def rows(session: AsyncSession, wanted: AuditFilter, *, after: int = 0, limit: int = PAGE) -> Sequence[AuditRow]:
+async def rows(session: Session, wanted: AuditFilter, *, after: int = 0, limit: int = PAGE) -> Sequence[AuditRow]:
     """Return rows, the oldest first, with numbers above `after`."""
     return [AuditRow(**row) for row in await db.fetch(session, *wanted.statement(_ROWS, after, limit))]
 
@@ -143,11 +137,11 @@ async def every_row(sessions: Sessions, wanted: AuditFilter) -> AsyncIterator[Se
         after = page[-1].number
 
 
-async def customers(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+async def customers(session: Session, respondents: Sequence[str]) -> list[UUID]:
     """Return the random ids that stand for respondents in the log."""
     return [row["id"] for row in await db.fetch(session, _CUSTOMERS, list(respondents))]
 
 
-async def respondents(session: AsyncSession, customers: Sequence[UUID]) -> Mapping[UUID, str]:
+async def respondents(session: Session, customers: Sequence[UUID]) -> Mapping[UUID, str]:
     """Return the respondents for whom random ids stand, but for those who were erased."""
     return {row["id"]: row["respondent_id"] for row in await db.fetch(session, _RESPONDENTS, list(customers))}

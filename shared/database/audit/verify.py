@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
 from shared.database.audit import anchors
 from shared.database.audit.anchors import Anchor
 from shared.database.audit.rows import COLUMNS, FIRST_HASH, row_hash
+from shared.database.session import Session
 
 PAGE = 10_000
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"  # rows appended or dropped meanwhile are not seen
@@ -66,7 +65,7 @@ class Verified:
             raise ChainBroken(f"rows {self.last + 1} to {last.number} are missing: the anchor of {last.day} has them")
 
 
-async def verify(session: AsyncSession, outside: Sequence[Anchor] = ()) -> Verified:
+async def verify(session: Session, outside: Sequence[Anchor] = ()) -> Verified:
     """Recompute the chain from the oldest kept row on, in a session that has read nothing yet; raises ChainBroken.
 
     `outside` are anchors that were kept outside the database.

@@ -11,12 +11,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.api_keys import KeyState
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.web import routes
@@ -46,7 +45,7 @@ class ShownWebhook:
     acts: Sequence[LastAct]
 
 
-ReadWebhooks = Callable[[AsyncSession], Awaitable[Sequence[ShownWebhook]]]
+ReadWebhooks = Callable[[Session], Awaitable[Sequence[ShownWebhook]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.clock import utc_now
 from shared.database import api_keys
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 
 STORED_S = 60.0  # how often uses are stored
 

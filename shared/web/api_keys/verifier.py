@@ -18,7 +18,8 @@ from shared.contract.api_keys import ApiKey, KeyScope, KeyState, digest
 from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import Service
 from shared.database import api_keys
-from shared.database.db import Sessions, is_transient
+from shared.database.db import is_transient
+from shared.database.session import Sessions
 from shared.web.api_keys.refusals import Refusals
 from shared.web.api_keys.scopes import is_limited, needed_scope
 from shared.web.api_keys.uses import KeyUses

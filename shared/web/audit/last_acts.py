@@ -6,24 +6,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import api_keys
 from shared.database.audit import search
 from shared.database.audit.rows import ActorKind
 from shared.database.audit.search import RecordedAct
+from shared.database.session import Session
 from shared.languages.current import gettext
 from shared.web.staff.tickets import signed_in
 
 SHOWN = 5
-Names = Callable[[AsyncSession], Awaitable[Mapping[str, str]]]
+Names = Callable[[Session], Awaitable[Mapping[str, str]]]
 
 
-async def no_names(_session: AsyncSession) -> Mapping[str, str]:
+async def no_names(_session: Session) -> Mapping[str, str]:
     return {}
 
 
-async def all_names(session: AsyncSession, names: Names) -> Mapping[str, str]:
+async def all_names(session: Session, names: Names) -> Mapping[str, str]:
     """Return how people and keys are called, by their ids."""
     keys = {str(key.id): key.name for key in await api_keys.load_all(session)}
     return {**keys, **await names(session)}
@@ -41,7 +40,7 @@ class LastAct:
 
 
 async def last_acts(
-    session: AsyncSession, subjects: Sequence[str], actions: Mapping[str, str], *, names: Names
+    session: Session, subjects: Sequence[str], actions: Mapping[str, str], *, names: Names
 ) -> Mapping[str, LastAct]:
     """Return the newest act on each subject; `actions` are those that count, with what they do in words."""
     found = await search.last_of_each(session, subjects, list(actions))
@@ -50,14 +49,14 @@ async def last_acts(
 
 
 async def newest_acts(
-    session: AsyncSession, actions: Mapping[str, str], *, names: Names, limit: int = SHOWN
+    session: Session, actions: Mapping[str, str], *, names: Names, limit: int = SHOWN
 ) -> Sequence[LastAct]:
     """Return the newest acts of these, the newest first."""
     return await _in_words(session, await search.newest(session, list(actions), limit=limit), actions, names)
 
 
 async def _in_words(
-    session: AsyncSession, acts: Sequence[RecordedAct], actions: Mapping[str, str], names: Names
+    session: Session, acts: Sequence[RecordedAct], actions: Mapping[str, str], names: Names
 ) -> list[LastAct]:
     known = await all_names(session, names) if acts else {}
     customers = [act.customer for act in acts if act.customer is not None]

@@ -14,14 +14,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import Service
 from shared.database.audit import search
 from shared.database.audit.rows import ActorKind, AuditRow
 from shared.database.audit.search import AuditFilter, RecordedAct
-from shared.database.db import Sessions
+from shared.database.session import Session, Sessions
 from shared.languages.current import gettext
 from shared.languages.marking import mark
 from shared.tables.writing import BOM, SpreadsheetWriter
@@ -46,10 +45,10 @@ _KINDS = {
 }
 _REFUSED = mark("refused (%(status)s)")
 _Text = Annotated[str, Field(max_length=200)]
-OwnIds = Callable[[AsyncSession, Sequence[str]], Awaitable[Sequence[UUID]]]
+OwnIds = Callable[[Session, Sequence[str]], Awaitable[Sequence[UUID]]]
 
 
-async def no_ids(_session: AsyncSession, _respondents: Sequence[str]) -> Sequence[UUID]:
+async def no_ids(_session: Session, _respondents: Sequence[str]) -> Sequence[UUID]:
     return ()
 
 
@@ -168,7 +167,7 @@ class AuditPages:
         async for page in search.every_row(self.sessions, wanted):
             yield _csv([_cells(row) for row in page])
 
-    async def _filter(self, session: AsyncSession, query: AuditQuery, names: Mapping[str, str]) -> AuditFilter:
+    async def _filter(self, session: Session, query: AuditQuery, names: Mapping[str, str]) -> AuditFilter:
         known = await self._customers(session, query.customer.strip()) if query.customer.strip() else None
         return AuditFilter(
             since=_midnight(query.from_) if query.from_ else None,
@@ -179,7 +178,7 @@ class AuditPages:
             customers=known,
         )
 
-    async def _customers(self, session: AsyncSession, customer: str) -> Sequence[UUID]:
+    async def _customers(self, session: Session, customer: str) -> Sequence[UUID]:
         respondents = self.address_keys.respondents_like(customer)
         return [*await search.customers(session, respondents), *await self.own_ids(session, respondents)]
 

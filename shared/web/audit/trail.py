@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.database.audit import chain
 from shared.database.audit.rows import NOBODY, Actor, ActorKind, NewRow, Stage
-from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter, in_transaction
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit import acts

@@ -8,10 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.contract.events import ErasedPlace, ErasureConfirmed
 from shared.contract.vocabulary import ErasedAt, Service
+from shared.database.session import Session
 from shared.languages.marking import mark
 
 ERASED_AT: Mapping[ErasedAt, str] = {
@@ -92,4 +91,4 @@ def confirmation(service: Service, respondent: str, places: Iterable[Place]) -> 
 
 
 # reads what is held about respondents, with at most so many entries of each kind, the newest; None: all of them
-ReadHeld = Callable[[AsyncSession, Sequence[str], int | None], Awaitable[HeldData]]
+ReadHeld = Callable[[Session, Sequence[str], int | None], Awaitable[HeldData]]

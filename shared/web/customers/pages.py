@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import HTMLResponse
 
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.languages.marking import mark
 from shared.web import routes
 from shared.web.audit.acts import note

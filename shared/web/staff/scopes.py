@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.database import staff
-from shared.database.db import Sessions
+from shared.database.session import Sessions
 from shared.web.problems import Unavailable
 from shared.web.staff.tickets import Ticket
 

@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy import databases
 from deploy.all_settings import ALL
 from deploy.ports import free_ports
 from services.scoring.people.first_link import tell_first_link
 from shared.database.db import Database
+from shared.database.session import Session
 from tests.integration.deploy.processes import earshot
 from tests.staff import NOBODY
 
@@ -69,7 +69,7 @@ class Away:
         self._database, self.failures = database, failures
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncSession]:
+    async def begin(self) -> AsyncIterator[Session]:
         if self.failures:
             self.failures -= 1
             raise ConnectionRefusedError

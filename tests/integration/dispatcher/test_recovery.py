@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import handlers, repository
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult, StepResult, StepState
@@ -39,6 +38,7 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
 from shared.database import db, embedded
+from shared.database.session import Session
 from shared.ids import new_id
 from shared.messaging import codec, parking
 from shared.messaging.transport import Message
@@ -131,7 +131,7 @@ async def test_only_the_claim_does_not_wait_for_the_disk(chain: Chain) -> None:
 
 
 @asynccontextmanager
-async def _waiting(chain: Chain) -> AsyncIterator[tuple[AsyncSession, list[str]]]:
+async def _waiting(chain: Chain) -> AsyncIterator[tuple[Session, list[str]]]:
     """Open a transaction whose commit waits; the list gets whether it still does at the end."""
     settings = list[str]()
     async with chain.database.sessions.begin() as session:

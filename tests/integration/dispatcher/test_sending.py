@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.domain.steps import SendResult
@@ -316,8 +316,8 @@ async def test_sender_knows_when_its_next_step_is_due(chain: Chain) -> None:
 
 
 async def test_rounds_without_work_take_one_transaction(chain: Chain) -> None:
-    begun = list[Connection]()
-    event.listen(chain.database.engine.sync_engine, "begin", begun.append)
+    begun = list[object]()
+    event.listen(chain.database.engine.sync_engine, "checkout", lambda connection, *_: begun.append(connection))
     await chain.take(request(send_at=NOW + DAY))
     begun.clear()
     assert await chain.sender(EMAIL).round() == (0, DAY.total_seconds())

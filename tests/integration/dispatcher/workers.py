@@ -14,11 +14,11 @@ from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendR
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
 from shared.contract.vocabulary import ChannelKind
-from shared.database import db
 from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW
 from tests.integration.dispatcher.model import Key
 
 if TYPE_CHECKING:
+    from shared.database.session import Sessions
     from tests.integration.dispatcher.histories import History
 
 TOGETHER = 100  # invitations in a history; two of each respondent
@@ -34,7 +34,7 @@ class ModelDifference(AssertionError):
 class Gate:
     """Stops a worker before each of its transactions and sends."""
 
-    def __init__(self, sessions: db.Sessions) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._go = asyncio.Semaphore(0)
         self.arrivals: asyncio.Queue[str] = asyncio.Queue()
@@ -97,7 +97,7 @@ class Worker:
         self.account = HeldAccount(self.gate, self.channel)
         sender = ChannelSender(
             channel=self.channel,
-            sessions=cast("db.Sessions", self.gate),
+            sessions=cast("Sessions", self.gate),
             clock=self.history.clock,
             address_keys=ADDRESS_KEYS,
             composer=Composer(LINK_KEYS, "http://pub", "http://sh", "http://un", "Earshot <survey@localhost>"),

@@ -11,14 +11,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyWithdrawn
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.session import Session
 from shared.database_url import DEFAULT, DatabaseOptions
 from shared.messaging import codec, inbox, outbox
 from shared.messaging.consumer import Consumer
@@ -86,22 +85,9 @@ async def test_cancelled_commit_of_a_session_poisons_no_connection(
 ) -> None:
     async def work(turn: int) -> int:
         async with database.sessions() as session:
-            await session.execute(sa.text("INSERT INTO kept VALUES (:turn)"), {"turn": turn})
+            await db.fetch(session, "INSERT INTO kept VALUES ($1)", turn)
             await db.fetch(session, "SELECT pg_advisory_xact_lock(7)")
             await session.commit()
-        return turn
-
-    await cancelled_at_every_turn(work, database=database, kept=lambda _, turn: _is_kept(outside, turn))
-
-
-@in_both_ways
-async def test_cancelled_savepoint_poisons_no_connection(database: db.Database, outside: asyncpg.Connection) -> None:
-    async def work(turn: int) -> int:
-        async with database.sessions.begin() as session:
-            await db.fetch(session, "INSERT INTO kept VALUES ($1)", turn)
-            async with session.begin_nested() as inner:
-                await db.fetch(session, "INSERT INTO kept VALUES ($1)", turn)
-                await inner.rollback()
         return turn
 
     await cancelled_at_every_turn(work, database=database, kept=lambda _, turn: _is_kept(outside, turn))
@@ -196,7 +182,7 @@ async def test_message_that_was_acknowledged_was_handled_once(
     async def work(_: int) -> str:
         event, stop = _event(), asyncio.Event()
 
-        async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        async def handle(session: Session, events: Sequence[Event[Payload]]) -> None:
             fresh = await inbox.unseen(session, "earshot-scoring", events)
             await db.fetch(session, "INSERT INTO handled SELECT unnest($1::text[])", [each.id for each in fresh])
             stop.set()

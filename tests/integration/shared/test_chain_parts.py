@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from msgspec import structs
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyWithdrawn
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import codec, inbox, outbox, parking
 from shared.messaging import consumer as consumer_module
 from shared.messaging.consumer import Consumer, HandlerBroken
@@ -47,7 +47,7 @@ class Collector:
         self.poison: set[str] = set()
         self._enough, self._stop = enough, stop
 
-    async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    async def __call__(self, session: Session, events: Sequence[Event[Payload]]) -> None:
         for event in await inbox.unseen(session, "earshot-dispatcher", events):
             if event.id in self.poison:
                 raise ValueError("poison")
@@ -83,12 +83,10 @@ async def test_committed_events_travel_from_outbox_to_consumer(
 
 async def test_rolled_back_change_publishes_nothing(trigger_db: db.Database) -> None:
     session = trigger_db.sessions()
-    await session.begin()
     await outbox.add(session, [withdrawn()])
     await session.rollback()
     async with trigger_db.sessions.begin() as check:
         assert await db.fetch(check, "SELECT 1 FROM outbox") == []
-    await session.close()
 
 
 async def test_repeated_message_is_handled_once(dispatcher_db: db.Database, event_log: EventLog) -> None:
@@ -180,7 +178,7 @@ async def test_process_stops_when_so_many_fail_in_a_row_and_not_when_so_many_fai
 async def test_statement_that_does_not_fit_the_schema_is_raised_and_parks_nothing(
     dispatcher_db: db.Database, event_log: EventLog
 ) -> None:
-    async def broken(session: AsyncSession, _: Sequence[Event[Payload]]) -> None:
+    async def broken(session: Session, _: Sequence[Event[Payload]]) -> None:
         await db.fetch(session, "SELECT FROM missing")
 
     one = Consumer(Service.DISPATCHER, [TOPIC], event_log, dispatcher_db.sessions, broken)
@@ -197,7 +195,7 @@ async def test_deadlock_or_race_parks_nothing_and_is_tried_again(
     events = [withdrawn() for _ in range(4)]
     inner, tries = Collector(enough=4, stop=asyncio.Event()), list[int]()
 
-    async def handler(session: AsyncSession, some: Sequence[Event[Payload]]) -> None:
+    async def handler(session: Session, some: Sequence[Event[Payload]]) -> None:
         tries.append(len(some))
         await inner(session, some)
         if len(tries) < 3:

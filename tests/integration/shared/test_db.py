@@ -8,10 +8,10 @@ from typing import cast
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import metrics
 from shared.database import db
+from shared.database.session import Session
 from shared.database.transactions import NotCommitted
 
 
@@ -59,7 +59,7 @@ async def test_every_transaction_of_a_session_begins_and_ends_by_itself(one_conn
 
 
 async def test_only_this_transactions_commit_does_not_wait_for_the_disk(one_connection: db.Database) -> None:
-    async def setting(session: AsyncSession) -> str:
+    async def setting(session: Session) -> str:
         value: str = (await db.fetch(session, "SHOW synchronous_commit"))[0][0]
         return value
 
@@ -82,18 +82,6 @@ async def test_statements_of_the_driver_are_rolled_back_with_the_session(one_con
     await one_connection.close()
 
 
-async def test_hot_statements_are_part_of_a_savepoint(one_connection: db.Database) -> None:
-    async with one_connection.sessions.begin() as session:
-        await db.fetch(session, "CREATE TABLE nested (one int)")
-        async with session.begin_nested() as savepoint:
-            await db.fetch(session, "INSERT INTO nested VALUES (1)")
-            await savepoint.rollback()
-        await db.fetch(session, "INSERT INTO nested VALUES (2)")
-    async with one_connection.sessions() as session:
-        assert [row[0] for row in await db.fetch(session, "SELECT one FROM nested")] == [2]
-    await one_connection.close()
-
-
 async def test_commit_after_a_swallowed_error_is_an_error(one_connection: db.Database) -> None:
     async def swallow() -> None:
         async with one_connection.sessions.begin() as session:
@@ -110,8 +98,7 @@ async def test_commit_on_a_connection_that_was_closed_is_an_error(one_connection
     async def lose() -> None:
         async with one_connection.sessions.begin() as session:
             await db.fetch(session, "CREATE TABLE lost (one int)")
-            driver = (await (await session.connection()).get_raw_connection()).driver_connection
-            cast("asyncpg.Connection", driver).terminate()
+            (await session.driver()).terminate()
 
     with pytest.raises(asyncpg.InterfaceError) as error:
         await lose()

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import cast
 
 import asyncpg
 import httpx2
@@ -151,8 +150,7 @@ async def _begin_and_rest(database: db.Database) -> None:
     ended = asyncio.Event()
     async with database.sessions() as session:
         await db.fetch(session, "SELECT 1")
-        driver = (await (await session.connection()).get_raw_connection()).driver_connection
-        cast("asyncpg.Connection", driver).add_termination_listener(lambda _connection: ended.set())
+        (await session.driver()).add_termination_listener(lambda _connection: ended.set())
         async with asyncio.timeout(LONGEST_S):
             await ended.wait()
         await db.fetch(session, "SELECT 1")

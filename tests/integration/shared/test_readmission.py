@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
 from shared.contract.events import InvitationClosed, Payload, SurveyWithdrawn
 from shared.contract.vocabulary import InvitationOutcome, Service
 from shared.database import db
+from shared.database.session import Session
 from shared.messaging import codec, parking, readmission
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.consumer import Consumer
@@ -37,7 +37,7 @@ class Handler:
         self.seen: list[Event[Payload]] = []
         self._breaks = breaks
 
-    async def __call__(self, _session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    async def __call__(self, _session: Session, events: Sequence[Event[Payload]]) -> None:
         if self._breaks:
             raise ValueError("broken")
         self.seen += events

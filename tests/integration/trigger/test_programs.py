@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.programs.document import ProgramDocument
@@ -36,6 +35,7 @@ from shared.contract.events import (
 from shared.contract.vocabulary import AnswerMode, InvitationOutcome, Service, category_of
 from shared.database import db
 from shared.database.db import Database
+from shared.database.session import Session
 from tests.integration.trigger.samples import (
     NOW,
     SETTINGS,
@@ -318,5 +318,5 @@ async def test_decisions_and_missing_fields_are_counted_once_they_are_committed(
     assert await count(trigger_db, "decisions") == 1
 
 
-async def _decide_in(session: AsyncSession, id_: str) -> None:
+async def _decide_in(session: Session, id_: str) -> None:
     await decide_events(session, [read_event(message(purchase(id_)))], now=NOW, settings=SETTINGS)

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.domain.crm_fields import AnswerOfEntity, CrmEntity
 from shared.database import db
+from shared.database.session import Session
 
 _PATIENCE = timedelta(seconds=30)  # longer than a request may take
 
@@ -30,7 +29,7 @@ ON CONFLICT (entity, entity_id) DO UPDATE SET respondent_id = excluded.responden
 WHERE (excluded.answered_at, excluded.version) > (c.answered_at, c.version)"""
 
 
-async def store(session: AsyncSession, answers: Iterable[AnswerOfEntity]) -> None:
+async def store(session: Session, answers: Iterable[AnswerOfEntity]) -> None:
     """Store each entity's latest answer; an older one and the answer of an erased respondent change nothing."""
     latest = {(each.entity, each.entity_id): each for each in sorted(answers, key=lambda each: each.order)}
     if not latest:
@@ -54,7 +53,7 @@ UPDATE crm_fields c SET erased = true, score = 0, category = '', tries = 0, revi
 FROM of WHERE (c.entity, c.entity_id) = (of.entity, of.entity_id) AND c.written <> '{}'"""
 
 
-async def erase(session: AsyncSession, respondents: Collection[str]) -> None:
+async def erase(session: Session, respondents: Collection[str]) -> None:
     """Make the written fields of respondents due to be emptied; delete what was never written."""
     await db.fetch(session, _ERASE, list(respondents))
 
@@ -83,7 +82,7 @@ class CrmFieldsRow:
     tries: int
 
 
-async def take_due(session: AsyncSession, *, limit: int, names: str) -> list[CrmFieldsRow]:
+async def take_due(session: Session, *, limit: int, names: str) -> list[CrmFieldsRow]:
     """Take rows that are due; each is due again, after growing pauses, unless `settle` or `delete` is called.
 
     `names` are the fields that are now written, a JSON object of lists by entity. They count as written from now on,
@@ -98,11 +97,11 @@ WHERE (entity, entity_id) = ($1, $2)"""
 _DELETE = "DELETE FROM crm_fields WHERE (entity, entity_id, revision) = ($1, $2, $3)"
 
 
-async def settle(session: AsyncSession, row: CrmFieldsRow) -> None:
+async def settle(session: Session, row: CrmFieldsRow) -> None:
     """Store that the CRM has this answer; the row is due at once if it changed meanwhile."""
     await db.fetch(session, _SETTLE, row.entity.value, row.entity_id, row.revision)
 
 
-async def delete(session: AsyncSession, row: CrmFieldsRow) -> None:
+async def delete(session: Session, row: CrmFieldsRow) -> None:
     """Delete a row whose fields are empty or gone, unless it changed meanwhile."""
     await db.fetch(session, _DELETE, row.entity.value, row.entity_id, row.revision)

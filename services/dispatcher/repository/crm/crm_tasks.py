@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.database import db
+from shared.database.session import Session
 
 _PATIENCE = timedelta(seconds=30)  # longer than a request may take
 
@@ -47,7 +46,7 @@ class CrmTask:
     is_open: bool  # whether the call is still to be made
 
 
-async def take_due(session: AsyncSession, *, limit: int) -> list[CrmTask]:
+async def take_due(session: Session, *, limit: int) -> list[CrmTask]:
     """Take tasks that are due to be made, read or closed; each is due again unless `settle` or `finish` is called."""
     await db.fetch(session, _NEW, limit)
     await db.fetch(session, _RECALLED)
@@ -60,15 +59,15 @@ _FINISH = "UPDATE crm_tasks SET look_at = NULL, finished_at = clock_timestamp() 
 _LOOK = "UPDATE crm_tasks SET look_at = clock_timestamp() WHERE number = ANY($1::text[]) AND finished_at IS NULL"
 
 
-async def settle(session: AsyncSession, task: CrmTask, *, number: str) -> None:
+async def settle(session: Session, task: CrmTask, *, number: str) -> None:
     """Store that the task is in the CRM; it is due again in an hour, or at once if it changed there meanwhile."""
     await db.fetch(session, _SETTLE, task.call_task, number, task.look_at)
 
 
-async def finish(session: AsyncSession, call_task: UUID) -> None:
+async def finish(session: Session, call_task: UUID) -> None:
     await db.fetch(session, _FINISH, call_task)
 
 
-async def make_due(session: AsyncSession, numbers: Collection[str]) -> None:
+async def make_due(session: Session, numbers: Collection[str]) -> None:
     """Make tasks due now, by their ids in the CRM, which reported a change of them."""
     await db.fetch(session, _LOOK, list(numbers))

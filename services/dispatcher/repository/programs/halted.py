@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.dispatcher.repository.stalled import PagePosition
 from shared.database import db
+from shared.database.session import Session
 
 _GIVE_BACK = """WITH back AS (
     DELETE FROM halted WHERE ctid = ANY (ARRAY(
@@ -29,23 +28,23 @@ _OPEN = """SELECT id, expires_at, program = ANY($1::text[]) AS wanted FROM invit
 WHERE state = 'open' AND (expires_at, id) > ($2, $3) ORDER BY expires_at, id LIMIT $4"""
 
 
-async def give_back(session: AsyncSession, *, limit: int) -> int:
+async def give_back(session: Session, *, limit: int) -> int:
     """Make steps of programs that are not stopped due again, as they were; return how many."""
     return len(await db.fetch(session, _GIVE_BACK, limit))
 
 
-async def waiting(session: AsyncSession, programs: Collection[str], *, limit: int) -> list[UUID]:
+async def waiting(session: Session, programs: Collection[str], *, limit: int) -> list[UUID]:
     """Return invitations of these programs that have a step here."""
     return [row["invitation_id"] for row in await db.fetch(session, _WAITING, list(programs), limit)]
 
 
-async def with_open_calls(session: AsyncSession, programs: Collection[str], *, limit: int) -> list[UUID]:
+async def with_open_calls(session: Session, programs: Collection[str], *, limit: int) -> list[UUID]:
     """Return invitations of these programs that have a call at the desk."""
     return [row["invitation_id"] for row in await db.fetch(session, _CALLED, list(programs), limit)]
 
 
 async def open_page(
-    session: AsyncSession, programs: Collection[str], after: PagePosition, *, limit: int
+    session: Session, programs: Collection[str], after: PagePosition, *, limit: int
 ) -> tuple[list[UUID], PagePosition | None]:
     """Look at a page of open invitations; return those of these programs, and its end, None if it was the last."""
     rows = await db.fetch(session, _OPEN, list(programs), *after, limit)

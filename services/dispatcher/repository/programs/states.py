@@ -7,11 +7,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.contract.events import ProgramPublished
 from shared.contract.vocabulary import ProgramState
 from shared.database import db
+from shared.database.session import Session
 
 # computed once in a statement; what is compared with it needs no row here
 STOPPED = "ARRAY(SELECT p.id FROM programs p WHERE p.state IN ('stopped', 'withdrawn'))"
@@ -24,7 +23,7 @@ ON CONFLICT (id) DO UPDATE SET version = excluded.version, published_at = exclud
 WHERE p.published_at <= excluded.published_at"""
 
 
-async def store(session: AsyncSession, published: Sequence[tuple[ProgramPublished, datetime]]) -> None:
+async def store(session: Session, published: Sequence[tuple[ProgramPublished, datetime]]) -> None:
     """Store programs, each with the time of its event, unless a later one is stored; null leaves the state as it is."""
     last = {program.program_id: (program, at) for program, at in published}
     programs = sorted(last.items())  # in one order, so that two consumers cannot deadlock
@@ -47,12 +46,12 @@ class StoredProgram(NamedTuple):
     document: dict[str, Any]
 
 
-async def find(session: AsyncSession, program_id: str) -> StoredProgram | None:
+async def find(session: Session, program_id: str) -> StoredProgram | None:
     rows = await db.fetch(session, "SELECT version, document::text FROM programs WHERE id = $1", program_id)
     return StoredProgram(rows[0]["version"], json.loads(rows[0]["document"])) if rows else None
 
 
-async def titles(session: AsyncSession) -> dict[str, str]:
+async def titles(session: Session) -> dict[str, str]:
     """Return how programs are called, by their ids; those without a title are left out."""
     rows = await db.fetch(session, "SELECT id, document->>'title' AS title FROM programs")
     return {row["id"]: row["title"] for row in rows if row["title"]}
@@ -70,7 +69,7 @@ _SUMMARY = "SELECT id, state FROM programs WHERE state IN ('stopped', 'withdrawn
 _HAS_HALTED = "SELECT EXISTS (SELECT FROM halted) AS has_halted"
 
 
-async def summary(session: AsyncSession) -> StoppedPrograms:
+async def summary(session: Session) -> StoppedPrograms:
     rows = await db.fetch(session, _SUMMARY)
     [[has_halted]] = await db.fetch(session, _HAS_HALTED)
     withdrawn = [row["id"] for row in rows if row["state"] == ProgramState.WITHDRAWN]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.call_lists import CallList, ListedCall, ListedState, ListRequest
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling import calls
@@ -15,6 +13,7 @@ from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 KEPT = timedelta(days=30)  # after a list has expired, to read it and for reports that come late
 
@@ -23,7 +22,7 @@ _KEY = """SELECT name FROM api_keys WHERE id = $1 AND revoked_at IS NULL
 AND (expires_at IS NULL OR expires_at > clock_timestamp()) FOR SHARE"""
 
 
-async def key_name(session: AsyncSession, key_id: UUID) -> str | None:
+async def key_name(session: Session, key_id: UUID) -> str | None:
     """Return the name of a key that is valid at this moment, and keep it from being revoked in this transaction."""
     rows = await db.fetch(session, _KEY, key_id)
     return rows[0]["name"] if rows else None
@@ -34,7 +33,7 @@ _ADD = f"""INSERT INTO call_lists (id, owner_id, centre, expires_at)
 VALUES ($1, $2, $3, clock_timestamp() + $4::interval) ON CONFLICT DO NOTHING RETURNING {_COLUMNS}"""  # noqa: S608 - constants only
 
 
-async def add(session: AsyncSession, request: ListRequest, *, owner_id: UUID, centre: str) -> CallList | None:
+async def add(session: Session, request: ListRequest, *, owner_id: UUID, centre: str) -> CallList | None:
     """Store a list without calls; None if there is one with this id."""
     rows = await db.fetch(session, _ADD, request.id, owner_id, centre, request.lasting)
     return CallList(**rows[0]) if rows else None
@@ -43,7 +42,7 @@ async def add(session: AsyncSession, request: ListRequest, *, owner_id: UUID, ce
 _LOAD = f"SELECT {_COLUMNS} FROM call_lists WHERE id = $1"  # noqa: S608 - constants only
 
 
-async def load(session: AsyncSession, list_id: UUID) -> CallList | None:
+async def load(session: Session, list_id: UUID) -> CallList | None:
     rows = await db.fetch(session, _LOAD, list_id)
     return CallList(**rows[0]) if rows else None
 
@@ -61,7 +60,7 @@ INSERT INTO listed_calls (list_id, task_id) SELECT $6, task_id FROM next"""  # n
 
 
 async def reserve(  # noqa: PLR0913 - of what, and for whom
-    session: AsyncSession,
+    session: Session,
     made: CallList,
     request: ListRequest,
     *,
@@ -92,7 +91,7 @@ ORDER BY t.appointed DESC, t.priority DESC, t.due_at, t.task_id"""  # noqa: S608
 
 
 async def listed(
-    session: AsyncSession,
+    session: Session,
     list_id: UUID,
     *,
     now: datetime,
@@ -125,12 +124,12 @@ _END_WITHOUT_KEY = _END.format(
 )
 
 
-async def end(session: AsyncSession, list_id: UUID) -> int:
+async def end(session: Session, list_id: UUID) -> int:
     """End a list and return how many calls it gave back to the desk."""
     return len(await db.fetch(session, _END_ONE, list_id))
 
 
-async def end_without_key(session: AsyncSession) -> int:
+async def end_without_key(session: Session) -> int:
     """End the lists whose key is revoked or expired, and return how many calls they gave back to the desk."""
     return len(await db.fetch(session, _END_WITHOUT_KEY))
 
@@ -138,6 +137,6 @@ async def end_without_key(session: AsyncSession) -> int:
 _DELETE = "DELETE FROM call_lists WHERE expires_at < clock_timestamp() - $1::interval RETURNING id"
 
 
-async def delete_old(session: AsyncSession) -> int:
+async def delete_old(session: Session) -> int:
     """Delete lists that expired long ago, and return how many."""
     return len(await db.fetch(session, _DELETE, KEPT))

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallTask
@@ -15,6 +14,7 @@ from services.scoring.repository.calling import calls
 from services.scoring.repository.calling.calls import HELD, SEEN
 from shared.contract.staff_scope import WHOLE, StaffScope
 from shared.database import db
+from shared.database.session import Session
 
 _FROM = "FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id"
 _DUE = f"""{_FROM}
@@ -46,7 +46,7 @@ AND {_SEEN} AND t.task_id = $6 {_ONE.format("")})
 
 
 async def take(  # noqa: PLR0913 - which task, and for whom
-    session: AsyncSession,
+    session: Session,
     operator: Operator,
     *,
     now: datetime,
@@ -85,7 +85,7 @@ _COUNT = f"""SELECT (SELECT count(*) FROM (SELECT {_MINE} LIMIT {_COUNTED}) c) A
 
 
 async def queue(
-    session: AsyncSession,
+    session: Session,
     operator: Operator,
     *,
     now: datetime,
@@ -111,7 +111,7 @@ AND NOT EXISTS (SELECT FROM callers c WHERE (c.spoken = '{{}}' OR t.language = A
 AND (c.programs = '{{}}' OR i.program = ANY(c.programs))) GROUP BY 1 ORDER BY 1"""  # noqa: S608 - constants only
 
 
-async def unspoken(session: AsyncSession, *, now: datetime, scope: StaffScope = WHOLE) -> dict[str, int]:
+async def unspoken(session: Session, *, now: datetime, scope: StaffScope = WHOLE) -> dict[str, int]:
     """Count the open calls in languages that nobody who takes calls of their program speaks, by language."""
     rows = await db.fetch(session, _UNSPOKEN, now, *scope.arguments)
     return {row["language"]: row["waiting"] for row in rows}
@@ -122,7 +122,7 @@ FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id JOIN contents c O
 WHERE t.task_id = ANY($1::uuid[]) AND t.priority > 0"""
 
 
-async def reasons(session: AsyncSession, tasks: Sequence[CallTask]) -> dict[UUID, str]:
+async def reasons(session: Session, tasks: Sequence[CallTask]) -> dict[UUID, str]:
     """Return why those of the tasks that have a priority come before others, by task; "" without a rule's name."""
     rows = await db.fetch(session, _REASONS, [task.task_id for task in tasks])
     return {row["task_id"]: row["reason"] or "" for row in rows}
@@ -135,6 +135,6 @@ _COUNT_CALLS = f"""SELECT {COUNTS}
 FROM call_attempts c JOIN call_tasks t USING (task_id) WHERE c.operator_id = ANY($1::uuid[]) AND c.at >= $2"""  # noqa: S608 - constants only
 
 
-async def made_since(session: AsyncSession, operator: Operator, since: datetime) -> asyncpg.Record:
+async def made_since(session: Session, operator: Operator, since: datetime) -> asyncpg.Record:
     """Count this operator's calls, those that reached somebody, and those with an answer; a call back takes none."""
     return (await db.fetch(session, _COUNT_CALLS, operator.ids, since))[0]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.calls import CALLBACK_MAX_ATTEMPTS, BestTime, Callback, CallbackRequest, Hours
 from shared.database import db
+from shared.database.session import Session
 from shared.locales import primary_language
 
 _STORE = """INSERT INTO call_tasks (task_id, kind, state, invitation_id, respondent_id, phone, name, time_zone,
@@ -30,7 +29,7 @@ WHERE (call_tasks.phone, call_tasks.window_start, call_tasks.window_end)
 <> (excluded.phone, excluded.window_start, excluded.window_end)"""
 
 
-async def upsert(session: AsyncSession, requests: Sequence[CallbackRequest]) -> None:
+async def upsert(session: Session, requests: Sequence[CallbackRequest]) -> None:
     """Add callback tasks, or change the number and hours of open ones.
 
     A request with the same number and hours changes nothing, so that a time agreed with an operator is kept.
@@ -66,7 +65,7 @@ _HOLD = f"""{_STORE.format(state="held", phone="coalesce(nullif(w.phone, ''), w.
 WHERE NOT EXISTS (SELECT FROM call_tasks t WHERE t.invitation_id = w.invitation_id AND t.kind = 'callback')"""
 
 
-async def hold(session: AsyncSession, requests: Sequence[CallbackRequest]) -> None:
+async def hold(session: Session, requests: Sequence[CallbackRequest]) -> None:
     """Store callbacks that nobody is to make yet, one for an invitation without any."""
     if requests:
         await db.fetch(session, _HOLD, *_columns(requests), CALLBACK_MAX_ATTEMPTS)
@@ -76,7 +75,7 @@ _TAKE_HELD = """DELETE FROM call_tasks WHERE invitation_id = ANY($1::uuid[]) AND
 RETURNING invitation_id, phone, window_start, window_end"""
 
 
-async def take_held(session: AsyncSession, invitation_ids: Sequence[UUID]) -> dict[UUID, Callback]:
+async def take_held(session: Session, invitation_ids: Sequence[UUID]) -> dict[UUID, Callback]:
     """Remove held callbacks and return what they asked for, by invitation."""
     rows = await db.fetch(session, _TAKE_HELD, list(invitation_ids))
     return {row["invitation_id"]: _callback(row) for row in rows}
@@ -86,7 +85,7 @@ _OPEN = """SELECT phone, window_start, window_end FROM call_tasks
 WHERE invitation_id = $1 AND kind = 'callback' AND state = 'open'"""
 
 
-async def open_callback(session: AsyncSession, invitation_id: UUID) -> Callback | None:
+async def open_callback(session: Session, invitation_id: UUID) -> Callback | None:
     """Read the number and time of an open callback; None when there is none."""
     rows = await db.fetch(session, _OPEN, invitation_id)
     if not rows:
@@ -103,7 +102,7 @@ _WITHDRAW = """UPDATE call_tasks SET state = 'closed', outcome = 'withdrawn' WHE
 AND kind = 'callback' AND state IN ('open', 'held')"""
 
 
-async def withdraw(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
+async def withdraw(session: Session, invitation_ids: Sequence[UUID]) -> None:
     """Close callback tasks that are no longer wanted; an operator on the phone keeps the lease."""
     if invitation_ids:
         await db.fetch(session, _WITHDRAW, list(invitation_ids))

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.domain.calls import CallAttempt, CallTask, Hours, RetryRule, Slot, TaskKind
@@ -18,6 +17,7 @@ from shared.database import db
 from shared.database.audit import chain
 from shared.database.audit.rows import Actor, NewRow, Stage
 from shared.database.isolated import isolated
+from shared.database.session import Session
 from shared.locales import primary_language
 
 NAME = "coalesce((SELECT p.name FROM people p WHERE p.id = {0}), {1})"  # how the operator of an id is called today
@@ -34,7 +34,7 @@ $16::timestamptz[], $17::text[])
 ON CONFLICT DO NOTHING RETURNING task_id"""
 
 
-async def add(session: AsyncSession, requested: Sequence[tuple[CallRequested, Slot]]) -> set[UUID]:
+async def add(session: Session, requested: Sequence[tuple[CallRequested, Slot]]) -> set[UUID]:
     """Insert the tasks that are not stored yet and return their ids; one withdrawn before is stored, as closed."""
     rows = [
         (
@@ -67,7 +67,7 @@ expires_at) SELECT *, 'closed', 'withdrawn', $4, $4, $4 FROM unnest($1::uuid[], 
 ON CONFLICT DO NOTHING RETURNING task_id"""
 
 
-async def add_withdrawn(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> set[UUID]:
+async def add_withdrawn(session: Session, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> set[UUID]:
     """Insert closed tasks for withdrawals whose request has not arrived yet; return their ids."""
     rows = await db.fetch(
         session,
@@ -85,7 +85,7 @@ FROM unnest($1::uuid[], $2::text[]) AS c (task_id, outcome)
 WHERE t.task_id = c.task_id AND t.state IN ('open', 'held') RETURNING t.task_id"""
 
 
-async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome], *, now: datetime) -> set[UUID]:
+async def close(session: Session, outcomes: dict[UUID, CallOutcome], *, now: datetime) -> set[UUID]:
     """Close tasks and return the ids of those that were not closed; an operator on the phone still holds them."""
     rows = await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()), now)
     return {row["task_id"] for row in rows}
@@ -96,7 +96,7 @@ _LOCK_INVITATIONS = """SELECT id FROM invitations WHERE id IN
 _LOCK = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = ANY($1::uuid[]) ORDER BY task_id FOR UPDATE"  # noqa: S608 - constants only
 
 
-async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, CallTask]:
+async def lock(session: Session, ids: Iterable[UUID]) -> dict[UUID, CallTask]:
     """Lock the invitations of tasks, then the tasks, until the end of the transaction."""
     task_ids = sorted(set(ids))
     if not task_ids:
@@ -110,7 +110,7 @@ _LOAD = f"""SELECT t.*, {HELD} FROM call_tasks t JOIN invitations i ON i.id = t.
 WHERE t.task_id = $1 AND {SEEN.format("$2", "$3")}"""  # noqa: S608 - constants only
 
 
-async def load(session: AsyncSession, task_id: UUID, *, scope: StaffScope = WHOLE) -> CallTask | None:
+async def load(session: Session, task_id: UUID, *, scope: StaffScope = WHOLE) -> CallTask | None:
     """Return a task, None where there is none in the scope that can be read."""
     return next(iter(of_rows(await db.fetch(session, _LOAD, task_id, *scope.arguments))), None)
 
@@ -124,7 +124,7 @@ FROM unnest($1::uuid[], $2::int[], $3::text[]) AS c (task_id, tries, disposition
 WHERE t.task_id = c.task_id"""
 
 
-async def add_attempts(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
+async def add_attempts(session: Session, attempts: Sequence[CallAttempt]) -> None:
     """Store attempts and release their tasks; who took an answer is kept, because they may correct it."""
     columns = (
         [each.task.task_id for each in attempts],
@@ -151,7 +151,7 @@ jsonb_array_elements(c.document->'plan') AS p (step)
 WHERE t.kind = 'survey' AND (p.step->>'step')::int = t.step AND p.step->'retries' ? w.disposition"""
 
 
-async def retry_rules(session: AsyncSession, attempts: Sequence[CallAttempt]) -> dict[UUID, RetryRule]:
+async def retry_rules(session: Session, attempts: Sequence[CallAttempt]) -> dict[UUID, RetryRule]:
     """Return what programs say about the dispositions of stored attempts, by task; no rule for those without one.
 
     A rule that cannot be read, such as one written by another release, is logged and left out.
@@ -172,7 +172,7 @@ _ATTEMPTS = """SELECT disposition, operator, operator_id, at, note FROM call_att
 ORDER BY attempt"""
 
 
-async def attempts(session: AsyncSession, task_id: UUID) -> list[db.Row]:
+async def attempts(session: Session, task_id: UUID) -> list[db.Row]:
     """Return disposition, operator as called then, time and note of each attempt, the first one first."""
     return await db.fetch(session, _ATTEMPTS, task_id)
 
@@ -182,7 +182,7 @@ AND leased_by_id = ANY($2::uuid[]) AND lease_until < clock_timestamp() + $3::int
 SELECT 1 FROM call_tasks WHERE task_id = $1 AND leased_by_id = ANY($2::uuid[]) AND lease_until IS NOT NULL"""
 
 
-async def keep(session: AsyncSession, task_id: UUID, operator: Operator, *, lease: timedelta) -> bool:
+async def keep(session: Session, task_id: UUID, operator: Operator, *, lease: timedelta) -> bool:
     """Renew a lease of which less than half is left; return whether the operator still holds the call."""
     return bool(await db.fetch(session, _KEEP, task_id, operator.ids, lease))
 
@@ -192,9 +192,7 @@ FROM invitations i WHERE t.leased_by_id = ANY($1::uuid[]) AND t.lease_until IS N
 AND ({SEEN.format("$2", "$3")}) IS NOT TRUE RETURNING t.task_id"""  # noqa: S608 - constants only
 
 
-async def give_back_unseen(
-    session: AsyncSession, operator_ids: Sequence[UUID], *, scope: StaffScope, of: Actor
-) -> None:
+async def give_back_unseen(session: Session, operator_ids: Sequence[UUID], *, scope: StaffScope, of: Actor) -> None:
     """End the leases of the calls that an operator holds and that are not in the scope: others may take them at once.
 
     The audit log gets a row for each, as the operator's.
@@ -210,7 +208,7 @@ FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS c (task_id, due
 WHERE t.task_id = c.task_id"""
 
 
-async def reschedule(session: AsyncSession, slots: dict[UUID, Slot]) -> None:
+async def reschedule(session: Session, slots: dict[UUID, Slot]) -> None:
     due = [slot.due_at for slot in slots.values()], [slot.due_until for slot in slots.values()]
     await db.fetch(session, _RESCHEDULE, list(slots), *due)
 
@@ -219,7 +217,7 @@ _OVERDUE = """SELECT task_id FROM call_tasks WHERE state = 'open' AND (expires_a
 ORDER BY task_id LIMIT $2"""
 
 
-async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> list[CallTask]:
+async def lock_overdue(session: Session, *, now: datetime, limit: int) -> list[CallTask]:
     """Lock open tasks that have expired or whose allowed hours have passed."""
     rows = await db.fetch(session, _OVERDUE, now, limit)
     locked = await lock(session, [row["task_id"] for row in rows])
@@ -237,17 +235,17 @@ _WIPE_ERASED = _WIPE_WHERE.format(
 )
 
 
-async def lock_open(session: AsyncSession, invitation_ids: Sequence[UUID]) -> dict[UUID, CallTask]:
+async def lock_open(session: Session, invitation_ids: Sequence[UUID]) -> dict[UUID, CallTask]:
     rows = await db.fetch(session, _OPEN_OF, list(invitation_ids))
     return await lock(session, [row["task_id"] for row in rows])
 
 
-async def wipe(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
+async def wipe(session: Session, invitation_ids: Sequence[UUID]) -> None:
     """Remove the personal data of tasks."""
     await db.fetch(session, _WIPE, list(invitation_ids))
 
 
-async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
+async def wipe_erased(session: Session, invitation_ids: Sequence[UUID]) -> None:
     """Remove the personal data of tasks whose respondent was erased before the request arrived."""
     await db.fetch(session, _WIPE_ERASED, list(invitation_ids))
 

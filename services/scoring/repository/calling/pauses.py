@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling.calls import NAME
 from shared.database import db
+from shared.database.session import Session
 
 KEPT = timedelta(days=30)
 
@@ -22,7 +22,7 @@ ON CONFLICT DO NOTHING RETURNING pause_id"""
 _DROP_OLD = "DELETE FROM desk_pauses WHERE ended_at < $1"
 
 
-async def start(session: AsyncSession, operator: Operator, *, now: datetime) -> bool:
+async def start(session: Session, operator: Operator, *, now: datetime) -> bool:
     """Begin a pause, and delete all pauses that ended before `KEPT`; returns False if the operator pauses already."""
     begun = await db.fetch(session, _START, uuid7(), operator.name, operator.ids, now)
     await db.fetch(session, _DROP_OLD, now - KEPT)
@@ -33,7 +33,7 @@ _END = """UPDATE desk_pauses SET ended_at = $2 WHERE operator_id = ANY($1::uuid[
 RETURNING pause_id"""
 
 
-async def end(session: AsyncSession, operator: Operator, *, now: datetime) -> bool:
+async def end(session: Session, operator: Operator, *, now: datetime) -> bool:
     """End the pause of an operator; returns False if there is none."""
     return bool(await db.fetch(session, _END, operator.ids, now))
 
@@ -41,7 +41,7 @@ async def end(session: AsyncSession, operator: Operator, *, now: datetime) -> bo
 _OPEN = "SELECT started_at FROM desk_pauses WHERE operator_id = ANY($1::uuid[]) AND ended_at IS NULL"
 
 
-async def paused_since(session: AsyncSession, operator: Operator) -> datetime | None:
+async def paused_since(session: Session, operator: Operator) -> datetime | None:
     """Return when the operator's pause began, None without one."""
     rows = await db.fetch(session, _OPEN, operator.ids)
     return rows[0]["started_at"] if rows else None
@@ -51,6 +51,6 @@ _SINCE = f"""SELECT operator_id, {NAME.format("operator_id", "operator")} AS ope
 FROM desk_pauses WHERE ended_at IS NULL OR ended_at >= $1 ORDER BY operator_id, started_at"""  # noqa: S608 - constants only
 
 
-async def since(session: AsyncSession, moment: datetime) -> list[db.Row]:
+async def since(session: Session, moment: datetime) -> list[db.Row]:
     """Return operator, start and end of the pauses that lasted at some time since `moment`."""
     return await db.fetch(session, _SINCE, moment)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.repository.calling.calls import LEASED_NAME, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
+from shared.database.session import Session
 
 # open ones first, the longest due before the others; then the newest of those that ended
 _LIST = f"""SELECT t.task_id, t.kind, t.state, t.outcome, t.name, t.phone, t.time_zone, t.due_at,
@@ -23,6 +22,6 @@ AND (t.state = 'open' OR t.due_at >= $1) AND {SEEN.format("$2", "$3")}
 ORDER BY t.state = 'open' DESC, CASE WHEN t.state = 'open' THEN t.due_at END, t.due_at DESC LIMIT $4"""  # noqa: S608 - constants only
 
 
-async def of_staff(session: AsyncSession, *, since: datetime, scope: StaffScope, limit: int) -> list[db.Row]:
+async def of_staff(session: Session, *, since: datetime, scope: StaffScope, limit: int) -> list[db.Row]:
     """Return the open promised calls and those that ended and were due since then, with the last attempt of each."""
     return await db.fetch(session, _LIST, since, *scope.arguments, limit)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.calling.operators import Operator
 from services.scoring.repository.calling.call_queue import COUNTS
 from services.scoring.repository.calling.calls import LEASED_NAME, NAME, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
+from shared.database.session import Session
 
 _FREE = "(t.lease_until IS NULL OR t.lease_until < clock_timestamp())"
 _COUNT = f"""SELECT count(*) FILTER (WHERE t.due_at <= $1 AND {_FREE}) AS waiting,
@@ -22,7 +21,7 @@ _WAITING = _COUNT.format("")
 _WAITING_IN = f"{_COUNT.format('JOIN invitations i ON i.id = t.invitation_id')} AND {SEEN.format('$2', '$3')}"
 
 
-async def waiting(session: AsyncSession, *, now: datetime, scope: StaffScope) -> db.Row:
+async def waiting(session: Session, *, now: datetime, scope: StaffScope) -> db.Row:
     """Count the calls that are due and that nobody makes, and those that come later; withdrawn ones are not open."""
     if scope.is_whole:
         return (await db.fetch(session, _WAITING, now))[0]
@@ -34,7 +33,7 @@ WHERE t.state = 'open' AND (t.kind = 'callback' OR t.appointed) AND t.due_at <= 
 AND {SEEN.format("$2", "$3")}"""  # noqa: S608 - constants only
 
 
-async def overdue(session: AsyncSession, *, before: datetime, scope: StaffScope) -> int:
+async def overdue(session: Session, *, before: datetime, scope: StaffScope) -> int:
     """Count the promised calls that were due before, and that nobody makes."""
     [row] = await db.fetch(session, _OVERDUE, before, *scope.arguments)
     return int(row["overdue"])
@@ -47,7 +46,7 @@ FROM call_tasks t JOIN invitation_details i ON i.id = t.invitation_id
 WHERE t.lease_until > clock_timestamp() AND t.leased_by_id IS NOT NULL ORDER BY t.taken_at"""  # noqa: S608 - constants only
 
 
-async def held(session: AsyncSession, *, scope: StaffScope) -> list[db.Row]:
+async def held(session: Session, *, scope: StaffScope) -> list[db.Row]:
     """Return the calls that somebody is on; `seen` is whether the call is in the scope."""
     return await db.fetch(session, _HELD, *scope.arguments)
 
@@ -58,7 +57,7 @@ FROM call_attempts c JOIN call_tasks t USING (task_id) JOIN invitations i ON i.i
 WHERE c.at >= $1 AND {SEEN.format("$2", "$3")} GROUP BY c.operator_id, quarter ORDER BY c.operator_id, quarter"""  # noqa: S608 - constants only
 
 
-async def made_since(session: AsyncSession, moment: datetime, *, scope: StaffScope) -> list[db.Row]:
+async def made_since(session: Session, moment: datetime, *, scope: StaffScope) -> list[db.Row]:
     """Return calls, reached and answers by operator and quarter of an hour, as zones differ by quarters."""
     return await db.fetch(session, _MADE, moment, *scope.arguments)
 
@@ -70,7 +69,7 @@ AND t.lease_until IS NOT NULL AND {SEEN.format("$6", "$7")} RETURNING t.task_id"
 
 
 async def take_over(  # noqa: PLR0913 - which call, between whom
-    session: AsyncSession,
+    session: Session,
     task_id: UUID,
     *,
     of: UUID | None,

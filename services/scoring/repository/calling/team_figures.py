@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.repository.calling.call_queue import COUNTS
 from services.scoring.repository.calling.calls import NAME, SEEN
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
+from shared.database.session import Session
 
 MOST_ANSWERS = 100_000
 
@@ -23,7 +22,7 @@ FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id WHERE t.state = '
 ) cases GROUP BY outcome, made"""  # noqa: S608 - constants only
 
 
-async def outcomes(session: AsyncSession, since: datetime, *, scope: StaffScope) -> list[db.Row]:
+async def outcomes(session: Session, since: datetime, *, scope: StaffScope) -> list[db.Row]:
     """Count survey calls that were closed since, and open ones with an attempt, by outcome and dispositions."""
     return await db.fetch(session, _OUTCOMES, since, *scope.arguments)
 
@@ -33,7 +32,7 @@ FROM call_attempts c JOIN call_tasks t USING (task_id) JOIN invitations i ON i.i
 WHERE c.at >= $1 AND {_OF_SURVEYS} GROUP BY c.operator_id ORDER BY operator"""  # noqa: S608 - constants only
 
 
-async def operators(session: AsyncSession, since: datetime, *, scope: StaffScope) -> list[db.Row]:
+async def operators(session: Session, since: datetime, *, scope: StaffScope) -> list[db.Row]:
     """Return calls of surveys, reached and answers by operator."""
     return await db.fetch(session, _OPERATORS, since, *scope.arguments)
 
@@ -46,6 +45,6 @@ JOIN invitations i ON i.id = a.invitation_id WHERE i.counted AND {SEEN.format("$
 GROUP BY a.operator_id, i.program, store, a.score"""  # noqa: S608 - constants only
 
 
-async def scores(session: AsyncSession, since: datetime, *, scope: StaffScope) -> list[db.Row]:
+async def scores(session: Session, since: datetime, *, scope: StaffScope) -> list[db.Row]:
     """Count the newest answers since, by who typed them (None: the customers), program, store and score."""
     return await db.fetch(session, _SCORES, since, *scope.arguments, MOST_ANSWERS)

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.comments.quotes import QuotedAnswer
 from shared.contract.events import ProgramRef
 from shared.database import db
+from shared.database.session import Session
 
 _NAME = "SELECT name FROM quotes WHERE answer_id = $1 AND withdrawn_at IS NULL"
 _PUT = """INSERT INTO quotes (answer_id, name, wording, given_at) VALUES ($1, $2, $3, $4)
@@ -19,7 +18,7 @@ withdrawn_at = NULL"""
 _WITHDRAW = "UPDATE quotes SET withdrawn_at = $2, name = '' WHERE answer_id = $1 AND withdrawn_at IS NULL"
 
 
-async def name(session: AsyncSession, answer_id: UUID) -> str | None:
+async def name(session: Session, answer_id: UUID) -> str | None:
     """Return the name to quote an answer by, "" for none; None without a consent that stands."""
     return next((row["name"] for row in await db.fetch(session, _NAME, answer_id)), None)
 
@@ -27,7 +26,7 @@ async def name(session: AsyncSession, answer_id: UUID) -> str | None:
 _NAMES = "SELECT answer_id, name FROM quotes WHERE answer_id = ANY($1::uuid[]) AND withdrawn_at IS NULL"
 
 
-async def names(session: AsyncSession, answer_ids: Sequence[UUID]) -> dict[UUID, str]:
+async def names(session: Session, answer_ids: Sequence[UUID]) -> dict[UUID, str]:
     """Return the names to quote answers by, "" for none, of those with a consent that stands."""
     return {row["answer_id"]: row["name"] for row in await db.fetch(session, _NAMES, list(answer_ids))}
 
@@ -38,7 +37,7 @@ FROM quotes q JOIN answers a USING (answer_id) JOIN invitation_details i ON i.id
 WHERE a.invitation_id = ANY($1::uuid[]) AND q.withdrawn_at IS NULL AND NOT a.suspect"""
 
 
-async def quotable(session: AsyncSession, invitation_ids: Iterable[UUID]) -> dict[UUID, QuotedAnswer]:
+async def quotable(session: Session, invitation_ids: Iterable[UUID]) -> dict[UUID, QuotedAnswer]:
     """Return the answers of invitations that may be quoted, by the ids of their invitations."""
     return {
         row["id"]: QuotedAnswer(
@@ -52,11 +51,11 @@ async def quotable(session: AsyncSession, invitation_ids: Iterable[UUID]) -> dic
     }
 
 
-async def put(session: AsyncSession, answer_id: UUID, quote_name: str, *, wording: str, at: datetime) -> None:
+async def put(session: Session, answer_id: UUID, quote_name: str, *, wording: str, at: datetime) -> None:
     """Store the consent, with the words by which it was asked for."""
     await db.fetch(session, _PUT, answer_id, quote_name, wording, at)
 
 
-async def withdraw(session: AsyncSession, answer_id: UUID, *, at: datetime) -> None:
+async def withdraw(session: Session, answer_id: UUID, *, at: datetime) -> None:
     """End the consent and forget the name; without one, nothing changes."""
     await db.fetch(session, _WITHDRAW, answer_id, at)

@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.models.answers import SEARCHED, WORDS_OF_COMMENT, WRITTEN
 from shared.database import db
+from shared.database.session import Session
 
 _QUERY = "websearch_to_tsquery('russian', {0})"
 _HAS_PHRASE = f"strpos({_QUERY}::text, '<') > 0"
@@ -50,13 +49,13 @@ def _searched(comment: str) -> str:
     return comment.translate(_SEARCHED)
 
 
-async def has_words(session: AsyncSession, words: str) -> bool:
+async def has_words(session: Session, words: str) -> bool:
     """Say whether there is a word to search for; punctuation and the commonest words are none."""
     [row] = await db.fetch(session, _COUNT, query_of(words))
     return bool(row["words"])
 
 
-async def marked(session: AsyncSession, comments: Sequence[str], words: str) -> list[list[TextPart]]:
+async def marked(session: Session, comments: Sequence[str], words: str) -> list[list[TextPart]]:
     """Divide comments where the words begin and end; the parts of one are together its text."""
     rows = await db.fetch(session, _MARK, [_searched(each) for each in comments], query_of(words))
     return [_parts(comment, row["marked"]) for comment, row in zip(comments, rows, strict=True)]

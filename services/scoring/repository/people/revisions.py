@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.people.person import CALL_ROLES
 from services.scoring.domain.people.scope import NOTHING, PersonScope
 from services.scoring.repository.calling import calls
@@ -20,6 +18,7 @@ from shared.contract.staff_scope import StaffScope
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database.audit.rows import Actor, ActorKind
+from shared.database.session import Session
 from shared.messaging import outbox
 
 _SCOPE = "programs, stores, regions"
@@ -31,7 +30,7 @@ _OF_STORES = _REVISE.format(which="stores <> '{}' OR regions <> '{}'")
 _FIND = f"SELECT {_SCOPE} FROM people WHERE id = $1"  # noqa: S608 - column names only
 
 
-async def revise(session: AsyncSession, person: UUID) -> int:
+async def revise(session: Session, person: UUID) -> int:
     """Make all tickets of a person outdated, and tell everybody what the person sees; returns the new revision.
 
     Calls that the person has and may not see are given back.
@@ -41,18 +40,18 @@ async def revise(session: AsyncSession, person: UUID) -> int:
     return rows[0]["revision"] if rows else 0
 
 
-async def revise_by_stores(session: AsyncSession) -> None:
+async def revise_by_stores(session: Session) -> None:
     """Tell what everybody sees whose scope names stores or regions, after a change of the list of stores."""
     await _publish(session, await db.fetch(session, _OF_STORES))
 
 
-async def scope_of(session: AsyncSession, person: UUID) -> StaffScope | None:
+async def scope_of(session: Session, person: UUID) -> StaffScope | None:
     """Return what a person sees, None if there is no such person."""
     rows = await db.fetch(session, _FIND, person)
     return (await _resolved(session, rows))[0] if rows else None
 
 
-async def _publish(session: AsyncSession, rows: list[db.Row]) -> None:
+async def _publish(session: Session, rows: list[db.Row]) -> None:
     scopes = await _resolved(session, rows)
     for row, scope in zip(rows, scopes, strict=True):
         takes_calls = row["off_at"] is None and not frozenset(CALL_ROLES).isdisjoint(row["roles"])
@@ -63,7 +62,7 @@ async def _publish(session: AsyncSession, rows: list[db.Row]) -> None:
     await outbox.add(session, [cloudevents.new(each, service=Service.SCORING, at=now) for each in changes])
 
 
-async def _resolved(session: AsyncSession, rows: list[db.Row]) -> list[StaffScope]:
+async def _resolved(session: Session, rows: list[db.Row]) -> list[StaffScope]:
     scopes = [PersonScope(*(frozenset(row[name]) for name in _SCOPE.split(", "))) for row in rows]
     needs_list = any(scope.stores or scope.regions for scope in scopes)
     stores = (await listed.read(session)).values() if needs_list else ()

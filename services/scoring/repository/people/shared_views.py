@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared.contract.staff_scope import StaffScope
 from shared.database import db
+from shared.database.session import Session
 
 _ADD = """INSERT INTO shared_views (id, digest, person, view, program, stores, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6::text[], clock_timestamp() + $7::interval)"""
@@ -39,23 +38,23 @@ class SharedView:
         return seen and scope.covers_program(self.program)
 
 
-async def add(session: AsyncSession, view: SharedView, *, digest: bytes, lasts: timedelta) -> None:
+async def add(session: Session, view: SharedView, *, digest: bytes, lasts: timedelta) -> None:
     """Store a link; the times are the database's."""
     stores = None if view.stores is None else sorted(view.stores)
     await db.fetch(session, _ADD, view.id, digest, view.person, view.view, view.program, stores, lasts)
 
 
-async def open_ones(session: AsyncSession, *, limit: int) -> list[SharedView]:
+async def open_ones(session: Session, *, limit: int) -> list[SharedView]:
     """Return links that have not ended, the newest first."""
     return [_view(row) for row in await db.fetch(session, _ALL, limit)]
 
 
-async def find(session: AsyncSession, digest: bytes) -> SharedView | None:
+async def find(session: Session, digest: bytes) -> SharedView | None:
     rows = await db.fetch(session, _FIND, digest)
     return _view(rows[0]) if rows else None
 
 
-async def revoke(session: AsyncSession, id_: UUID) -> bool:
+async def revoke(session: Session, id_: UUID) -> bool:
     """End a link; returns whether it was open."""
     return bool(await db.fetch(session, _REVOKE, id_))
 

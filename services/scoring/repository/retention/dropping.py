@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.journeys import RETURN_WITHIN
 from services.scoring.repository.retention import sums
 from services.scoring.repository.retention.limits import RetentionLimit
 from services.scoring.repository.scores import journeys
 from shared.database import db
+from shared.database.session import Session
 
 _UNCOUNTED = "SELECT FROM uncounted u WHERE u.invitation_id = i.id"  # is kept until its last change is counted
 _ASKED = f"""FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
@@ -38,13 +37,13 @@ class Page:
     last: UUID
 
 
-async def asked(session: AsyncSession, limit: RetentionLimit, *, after: UUID, most: int) -> Page:
+async def asked(session: Session, limit: RetentionLimit, *, after: UUID, most: int) -> Page:
     """Lock invitations that were sent and can be answered no more, without an open call; by their ids."""
     rows = await db.fetch(session, _PAGE.format(of=_ASKED, by="i.id", limit=most), *_arguments(limit), after)
     return Page({row["id"]: row["answer_id"] for row in rows}, rows[-1]["id"] if rows else after)
 
 
-async def imported(session: AsyncSession, limit: RetentionLimit, *, after: UUID, most: int) -> Page:
+async def imported(session: Session, limit: RetentionLimit, *, after: UUID, most: int) -> Page:
     """Lock the invitations of imported scores, by the ids of their answers."""
     sql = _PAGE.format(of=_IMPORTED, by="a.answer_id", limit=most).replace("$3", "$2")
     rows = await db.fetch(session, sql, limit.first_kept, after)
@@ -70,7 +69,7 @@ DELETE FROM invitations WHERE id = ANY($1::uuid[])"""
 _KEEP_IDS = "INSERT INTO dropped_imports SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 
 
-async def drop(session: AsyncSession, page: Page, *, are_imported: bool) -> list[UUID]:
+async def drop(session: Session, page: Page, *, are_imported: bool) -> list[UUID]:
     """Delete the invitations of a page and keep their sums; return the ids of those that were deleted.
 
     An invitation whose stored parts of the funnel cannot be read stays, because its sums are not known. No other
@@ -98,7 +97,7 @@ DELETE FROM call_attempts c USING calls WHERE c.task_id = calls.task_id""",  # n
 )
 
 
-async def sweep(session: AsyncSession, limit: RetentionLimit) -> None:
+async def sweep(session: Session, limit: RetentionLimit) -> None:
     """Delete rows of invitations that are not there, once their requests are refused."""
     for statement in _SWEEP:
         await db.fetch(session, statement, limit.first_kept)
@@ -110,14 +109,14 @@ _BOUGHT = f"""FROM purchases p WHERE p.at < $1 AND NOT EXISTS (SELECT FROM invit
 WHERE i.respondent_id = p.respondent_id AND {_OCCASION_TIME} BETWEEN p.at - $2::interval AND p.at{{among}} OFFSET 0)"""
 
 
-async def drop_purchases(session: AsyncSession, limit: RetentionLimit, *, most: int) -> int:
+async def drop_purchases(session: Session, limit: RetentionLimit, *, most: int) -> int:
     """Delete old purchases that no kept invitation counts as a return; return how many."""
     old = f"SELECT p.ctid {_BOUGHT.format(among='')} LIMIT {most}"
     sql = f"DELETE FROM purchases WHERE ctid = ANY(ARRAY({old})) RETURNING 1"  # noqa: S608 - constants only
     return len(await db.fetch(session, sql, limit.bought, RETURN_WITHIN))
 
 
-async def count(session: AsyncSession, limit: RetentionLimit) -> dict[str, int]:
+async def count(session: Session, limit: RetentionLimit) -> dict[str, int]:
     """Return how many invitations, imported scores and purchases are past retention."""
     bought = limit.bought, RETURN_WITHIN, limit.first_kept
     return {
@@ -127,5 +126,5 @@ async def count(session: AsyncSession, limit: RetentionLimit) -> dict[str, int]:
     }
 
 
-async def _count(session: AsyncSession, of: str, *arguments: object) -> int:
+async def _count(session: Session, of: str, *arguments: object) -> int:
     return int((await db.fetch(session, f"SELECT count(*) AS n {of}", *arguments))[0]["n"])

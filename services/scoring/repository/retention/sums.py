@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
 from services.scoring.models.scores import COUNTERS
@@ -16,12 +14,13 @@ from services.scoring.repository.scores import recomputed
 from services.scoring.repository.scores.buckets import counters, tally_of_row
 from services.scoring.repository.scores.journeys import JourneyCounter
 from shared.database import db
+from shared.database.session import Session
 
 _KEY = "program, dimension, value, day"
 _KEY_TYPES = ("text", "text", "text", "date")
 
 
-async def add(session: AsyncSession, ids: Sequence[UUID], *, funnel: Mapping[JourneyCounter, Decimal]) -> None:
+async def add(session: Session, ids: Sequence[UUID], *, funnel: Mapping[JourneyCounter, Decimal]) -> None:
     """Add what these invitations, their answers and their part of the funnel have added to the counters."""
     answers = await recomputed.recomputed(session, ids)
     invited = await recomputed.recomputed_invited(session, ids)
@@ -46,7 +45,7 @@ _ADD_JOURNEYS = _add_statement(
 )
 
 
-async def _add(session: AsyncSession, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+async def _add(session: Session, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
         await db.fetch(session, statement, *(list(column) for column in zip(*rows, strict=True)))
 
@@ -54,15 +53,15 @@ async def _add(session: AsyncSession, statement: str, rows: Sequence[tuple[Any, 
 _DROPPED_ANSWERS = f"SELECT {_KEY}, {', '.join(COUNTERS)} FROM dropped_answers"  # noqa: S608 - column names only
 
 
-async def dropped_answers(session: AsyncSession) -> dict[BucketKey, Tally]:
+async def dropped_answers(session: Session) -> dict[BucketKey, Tally]:
     return {BucketKey(*row[:4]): tally_of_row(row) for row in await db.fetch(session, _DROPPED_ANSWERS)}
 
 
-async def dropped_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, int]]:
+async def dropped_invited(session: Session) -> dict[BucketKey, tuple[int, int]]:
     rows = await db.fetch(session, f"SELECT {_KEY}, invited, answered FROM dropped_invited")  # noqa: S608 - a constant
     return {BucketKey(*row[:4]): (row["invited"], row["answered"]) for row in rows}
 
 
-async def dropped_journeys(session: AsyncSession) -> dict[JourneyCounter, Decimal]:
+async def dropped_journeys(session: Session) -> dict[JourneyCounter, Decimal]:
     rows = await db.fetch(session, f"SELECT {_KEY}, stage, detail, amount FROM dropped_journeys")  # noqa: S608
     return {JourneyCounter(*row[:6]): row["amount"] for row in rows}

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
 from services.scoring.models.scores import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
 from shared.database import db
+from shared.database.session import Session
 
 NO_COUNTS: Counter[BucketKey] = Counter()
 _KEY = "program, dimension, value, day"
@@ -95,7 +95,7 @@ class ChangedBucket:
     sequence: int
 
 
-async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBucket]:
+async def claim_changed(session: Session, *, limit: int) -> list[ChangedBucket]:
     """Mark changed buckets as published and return them; returns none while another process is doing so."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _PUBLISHING))[0]["ours"]:
         return []
@@ -110,7 +110,7 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBuc
     return [_changed(key, answers.get(key), asked.get(key)) for key in keys]
 
 
-async def mark_changed(session: AsyncSession, keys: Sequence[BucketKey]) -> None:
+async def mark_changed(session: Session, keys: Sequence[BucketKey]) -> None:
     """Mark these buckets as unpublished, so that they are published again."""
     if keys:
         for again in (_AGAIN_BUCKETS, _AGAIN_INVITED):

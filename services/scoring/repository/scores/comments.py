@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import figures
 from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS, Arguments, in_segment
 from shared.database import db
+from shared.database.session import Session
 
 MOST_SCANNED = 10_000
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
@@ -41,9 +41,7 @@ class Comments:
     complete: bool
 
 
-async def latest(
-    session: AsyncSession, selected: Slice, only: CommentFilter, *, with_empty: bool, limit: int
-) -> Comments:
+async def latest(session: Session, selected: Slice, only: CommentFilter, *, with_empty: bool, limit: int) -> Comments:
     """Read the newest answers of a slice; those without a comment are left out unless `with_empty`."""
     segment = selected.segment if selected.segment and selected.segment[0] not in ANSWER_DIMENSIONS else None
     ever = Slice(selected.program, segment=segment, stores=selected.stores, within=selected.within)

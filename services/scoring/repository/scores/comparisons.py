@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.changes import REASON, WHOLE, ScoreChanges, SeriesKey, significant_changes
 from services.scoring.domain.comparison import ScoreDifference, difference
 from services.scoring.domain.periods import Days
@@ -14,17 +12,18 @@ from services.scoring.domain.score import Figure, Tally
 from services.scoring.domain.slices import Slice
 from services.scoring.repository.annotations import Annotation
 from services.scoring.repository.scores import figures
+from shared.database.session import Session
 
 COMPARED_DIMENSIONS = (WHOLE[0], "store", "region", "channel", REASON)
 
 
-async def changes(session: AsyncSession, selected: Slice, *, now: Days, then: Days) -> ScoreChanges:
+async def changes(session: Session, selected: Slice, *, now: Days, then: Days) -> ScoreChanges:
     """Find the stores, regions, channels and reasons that changed significantly between two periods."""
     before, after = [await tallies(session, selected.during(days)) for days in (then, now)]
     return significant_changes(before, after)
 
 
-async def tallies(session: AsyncSession, selected: Slice) -> dict[SeriesKey, Tally]:
+async def tallies(session: Session, selected: Slice) -> dict[SeriesKey, Tally]:
     """Count the answers of everything that is compared."""
     return await figures.tallies(session, selected, COMPARED_DIMENSIONS)
 
@@ -40,7 +39,7 @@ class AnnotationEffect:
 
 
 async def effects(
-    session: AsyncSession, selected: Slice, annotations: Sequence[Annotation], *, days: Days
+    session: Session, selected: Slice, annotations: Sequence[Annotation], *, days: Days
 ) -> list[AnnotationEffect]:
     """Compare the score from each annotated day on with the score before it."""
     compared = []

@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Tally
 from services.scoring.domain.slices import Slice
@@ -19,6 +17,7 @@ from services.scoring.domain.stores.names import STORE
 from shared.contract.vocabulary import AnswerMode, Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 _ANSWER_EXPRESSIONS = {
     "all": "''",
@@ -49,7 +48,7 @@ def _expression(dimension: str, arguments: Arguments) -> str:
 
 
 async def tallies(
-    session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
+    session: Session, selected: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], Tally]:
     """Count answers by (value of each dimension …, label of the period).
 
@@ -89,7 +88,7 @@ def _label(day: str, period: Period | None, arguments: Arguments) -> str:
 
 
 async def invited(
-    session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
+    session: Session, selected: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], tuple[int, ...]]:
     """Count (invited, answered, silent) by the same keys as `tallies`; empty for dimensions that only answers have."""
     used = [*dimensions, *([selected.segment[0]] if selected.segment else [])]
@@ -145,7 +144,7 @@ AND ($6::text[] IS NULL OR i.dimensions->>'store' = ANY($6))
 """  # noqa: S608 - our own expressions
 
 
-async def suspects(session: AsyncSession, selected: Slice) -> Tally:
+async def suspects(session: Session, selected: Slice) -> Tally:
     """Count suspect answers, in `by_score` of the tally; there are few, and a partial index finds them."""
     dimension, value = selected.segment or (None, None)
     values = selected.stores.stored(dimension, value) if dimension is not None and value is not None else None

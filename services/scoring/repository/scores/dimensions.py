@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.dimensions import DimensionValue, admitted
 from shared.database import db
+from shared.database.session import Session
 
 _KNOWN = """SELECT program, dimension, value FROM dimension_values
 JOIN unnest($1::text[], $2::text[], $3::text[]) AS w (program, dimension, value) USING (program, dimension, value)"""
@@ -18,7 +17,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING"
 _NAMES = "SELECT DISTINCT dimension FROM dimension_values WHERE $1::text IS NULL OR program = $1 ORDER BY dimension"
 
 
-async def admit(session: AsyncSession, values: Iterable[DimensionValue]) -> set[DimensionValue]:
+async def admit(session: Session, values: Iterable[DimensionValue]) -> set[DimensionValue]:
     """Return which of these values are counted by name; new ones are admitted up to the limit of their dimension."""
     unique = sorted(set(values))
     known = {DimensionValue(*row) for row in await db.fetch(session, _KNOWN, *_columns(unique))} if unique else set()
@@ -36,6 +35,6 @@ def _columns(values: list[DimensionValue]) -> list[list[str]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 
-async def names(session: AsyncSession, program: str | None) -> list[str]:
+async def names(session: Session, program: str | None) -> list[str]:
     """Read the names of all segments that survey requests of a program ever had; None is for all programs."""
     return [row["dimension"] for row in await db.fetch(session, _NAMES, program)]

@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.changes import SeriesKey
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Figure, Tally
@@ -18,6 +16,7 @@ from services.scoring.repository.scores import counting
 from services.scoring.repository.scores.buckets import tally_of_row
 from services.scoring.repository.scores.counting import LABELS
 from shared.database import db
+from shared.database.session import Session
 
 _PEOPLE = ("invited", "answered", "silent")
 FigureKey = tuple[str, ...]  # the values, and the label of the period
@@ -45,7 +44,7 @@ WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own conditions
 
 
 async def series(
-    session: AsyncSession, selected: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
+    session: Session, selected: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
 ) -> list[Figure]:
     """Read a figure per value of the dimension, or per pair of values of two, and per period; sorted by these.
 
@@ -85,7 +84,7 @@ async def series(
 
 
 async def _counted(
-    session: AsyncSession, selected: Slice, dimensions: Sequence[str], period: Period | None
+    session: Session, selected: Slice, dimensions: Sequence[str], period: Period | None
 ) -> dict[FigureKey, Tally]:
     segment = selected.segment if selected.counted_as is not None else None  # without one, its answers are more
     counted = replace(selected, definition=Definition.EVERY_ANSWER, segment=segment)
@@ -95,7 +94,7 @@ async def _counted(
     return await counting.tallies(session, selected, dimensions=dimensions, period=period)
 
 
-async def whole(session: AsyncSession, selected: Slice) -> Figure:
+async def whole(session: Session, selected: Slice) -> Figure:
     """Read the figure of the whole slice."""
     return next(iter(await series(session, selected)), Figure())
 
@@ -104,7 +103,7 @@ _TALLIES = f"""SELECT dimension, value, {_TALLY} FROM buckets
 WHERE {_DAYS} AND dimension = ANY($4::text[]) GROUP BY 1, 2"""  # noqa: S608 - column names only
 
 
-async def tallies(session: AsyncSession, selected: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
+async def tallies(session: Session, selected: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
     """Sum up all values of several dimensions in one query; ignores the segment and definition of the slice.
 
     For who sees only some stores it sums up these, and no other dimension.

@@ -17,7 +17,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import invited_keys
 from services.scoring.domain.journeys import (
@@ -39,6 +38,7 @@ from shared.contract.events import RespondentPurchased
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database.isolated import isolated
+from shared.database.session import Session
 
 
 class JourneyCounter(NamedTuple):
@@ -82,7 +82,7 @@ def total(counted: Iterable[JourneyCounts]) -> defaultdict[JourneyCounter, Decim
 _PENDING = "INSERT INTO uncounted (invitation_id) SELECT unnest($1::uuid[])"
 
 
-async def mark_pending(session: AsyncSession, ids: Iterable[UUID]) -> None:
+async def mark_pending(session: Session, ids: Iterable[UUID]) -> None:
     """Have these invitations counted again, because a fact about them changed."""
     if unique := sorted(set(ids)):
         await db.fetch(session, _PENDING, unique)
@@ -93,7 +93,7 @@ _TAKE = """DELETE FROM uncounted WHERE id IN (SELECT id FROM uncounted ORDER BY 
 RETURNING invitation_id"""
 
 
-async def take_pending(session: AsyncSession, *, limit: int) -> set[UUID]:
+async def take_pending(session: Session, *, limit: int) -> set[UUID]:
     """Take invitations to be counted again; returns none while another process is counting."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _COUNTING))[0]["ours"]:
         return set()
@@ -111,12 +111,12 @@ _BOUGHT = """SELECT i.id, p.source, p.event_id, p.at, p.amount, p.currency
 FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::uuid[]) ORDER BY p.at"""
 
 
-async def stop_counting(session: AsyncSession) -> None:
+async def stop_counting(session: Session) -> None:
     """Keep every process from counting until the end of the transaction."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _COUNTING)
 
 
-async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
+async def current(session: Session, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
     """Compute what each counted invitation contributes by the facts stored now; keys are invitation ids."""
     invitations = list(ids)
     attempts = await progress.attempts(session, invitations)
@@ -159,7 +159,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[],
 ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
 
 
-async def stored(session: AsyncSession, ids: Iterable[UUID]) -> tuple[dict[UUID, JourneyCounts], set[UUID]]:
+async def stored(session: Session, ids: Iterable[UUID]) -> tuple[dict[UUID, JourneyCounts], set[UUID]]:
     """Read what invitations have contributed so far, and the ids of those whose contribution cannot be read."""
     found: dict[UUID, JourneyCounts] = {}
     unreadable: set[UUID] = set()
@@ -174,7 +174,7 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> tuple[dict[UUID,
     return found, unreadable
 
 
-async def store(session: AsyncSession, changed: Mapping[UUID, JourneyCounts | None]) -> None:
+async def store(session: Session, changed: Mapping[UUID, JourneyCounts | None]) -> None:
     """Store the contributions of invitations; None for one that does not count any more."""
     if not changed:
         return
@@ -185,7 +185,7 @@ async def store(session: AsyncSession, changed: Mapping[UUID, JourneyCounts | No
     await db.fetch(session, _DELETE_OLDER, ids)
 
 
-async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) -> None:
+async def add(session: Session, changes: Mapping[JourneyCounter, Decimal]) -> None:
     if rows := [(*counter, amount) for counter, amount in sorted(changes.items()) if amount]:
         await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
 
@@ -202,7 +202,7 @@ WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND
 AND dimension = $4 AND value = ANY($5::text[]) GROUP BY 1, 2"""
 
 
-async def sums(session: AsyncSession, selected: Slice) -> JourneyParts:
+async def sums(session: Session, selected: Slice) -> JourneyParts:
     """Sum up the counters of a slice; empty for a segment that has none, such as `mode`."""
     if selected.counted_as is None:
         return {}
@@ -219,7 +219,7 @@ _MARK_BUYERS = """INSERT INTO uncounted (invitation_id)
 SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
 
 
-async def store_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
+async def store_purchases(session: Session, bought: Sequence[RespondentPurchased]) -> None:
     """Store purchases, each event once, without cancelled ones; have their buyers' invitations counted again."""
     rows = [
         (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency)
@@ -238,13 +238,13 @@ _ALL = "SELECT id FROM invitations WHERE id > $1 ORDER BY id LIMIT $2"
 _ALL_COUNTERS = "SELECT program, dimension, value, day, stage, detail, amount FROM journeys WHERE amount <> 0"
 
 
-async def page(session: AsyncSession, after: UUID, *, limit: int) -> list[UUID]:
+async def page(session: Session, after: UUID, *, limit: int) -> list[UUID]:
     return [row["id"] for row in await db.fetch(session, _ALL, after, limit)]
 
 
-async def pending(session: AsyncSession) -> set[UUID]:
+async def pending(session: Session) -> set[UUID]:
     return {row["invitation_id"] for row in await db.fetch(session, "SELECT invitation_id FROM uncounted")}
 
 
-async def all_counters(session: AsyncSession) -> dict[JourneyCounter, Decimal]:
+async def all_counters(session: Session) -> dict[JourneyCounter, Decimal]:
     return {JourneyCounter(*row[:6]): row["amount"] for row in await db.fetch(session, _ALL_COUNTERS)}

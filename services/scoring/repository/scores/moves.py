@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.changes import (
     PRAISE,
     REASON,
@@ -26,6 +24,7 @@ from services.scoring.domain.periods import Against, Days
 from services.scoring.domain.score import FEW, Definition, Figure, Tally
 from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import comparisons, figures, journeys
+from shared.database.session import Session
 
 MOST_CAUSES = 4
 
@@ -57,9 +56,7 @@ class Moved:
     by_chance: float
 
 
-async def find_compared_days(
-    session: AsyncSession, selected: Slice, *, days: Days, against: Against
-) -> ComparedDays | None:
+async def find_compared_days(session: Session, selected: Slice, *, days: Days, against: Against) -> ComparedDays | None:
     """Find the periods of the slice that are compared; None where too few answers were given."""
     every_answer = replace(selected, definition=Definition.EVERY_ANSWER)
     answers: dict[date, int] = {}
@@ -69,7 +66,7 @@ async def find_compared_days(
     return compared_days(days, against, answers)
 
 
-async def read(session: AsyncSession, selected: Slice, compared: ComparedDays) -> Moved:
+async def read(session: Session, selected: Slice, compared: ComparedDays) -> Moved:
     """Compare the whole slice; its stores, regions and channels unless it is a segment; its reasons."""
     before, after = [await figures.whole(session, selected.during(days)) for days in (compared.then, compared.now)]
     changes, once = await _changes_of_values(session, selected, compared)
@@ -95,7 +92,7 @@ async def read(session: AsyncSession, selected: Slice, compared: ComparedDays) -
 
 
 async def _changes_of_values(
-    session: AsyncSession, selected: Slice, compared: ComparedDays
+    session: Session, selected: Slice, compared: ComparedDays
 ) -> tuple[ScoreChanges, list[ScoreChange]]:
     """Return all changes, and those of stores, regions and channels with each cause once."""
     before, after = [
@@ -112,7 +109,7 @@ async def _changes_of_values(
 
 
 async def _reason_series(
-    session: AsyncSession, selected: Slice, part: ScoreChange | None, compared: ComparedDays
+    session: Session, selected: Slice, part: ScoreChange | None, compared: ComparedDays
 ) -> tuple[Mapping[SeriesKey, Tally], Mapping[SeriesKey, Tally]]:
     """Read the answers that name each reason in both periods: of the store, region or channel, or of the slice."""
     of_part = replace(selected, segment=part.series) if part else selected
@@ -121,7 +118,7 @@ async def _reason_series(
 
 
 async def of_values(
-    session: AsyncSession, selected: Slice, dimension: str, compared: ComparedDays
+    session: Session, selected: Slice, dimension: str, compared: ComparedDays
 ) -> Mapping[str, ScoreDifference]:
     """Compare each value of a dimension that has FEW answers in both periods."""
     then, now = [

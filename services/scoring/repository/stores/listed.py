@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.scoring.domain.dimensions import OTHER
 from services.scoring.domain.stores.hours import WEEKDAYS, day_text, parse_day
 from services.scoring.domain.stores.names import STORE, StoreNames
 from services.scoring.domain.stores.store import Store
 from shared.database import db
+from shared.database.session import Session
 
 _PLAIN = ("code", "name", "region", "time_zone", "manager", "deputy", "closed_since")
 _LOCK = db.lock_number("scoring", "stores")
@@ -31,12 +30,12 @@ _UNLISTED = """SELECT DISTINCT value FROM dimension_values v WHERE dimension = $
 AND NOT EXISTS (SELECT FROM store_names n WHERE n.name = v.value) ORDER BY value"""
 
 
-async def lock(session: AsyncSession) -> None:
+async def lock(session: Session) -> None:
     """Let nobody else change the list until the transaction ends."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _LOCK)
 
 
-async def read(session: AsyncSession) -> dict[str, Store]:
+async def read(session: Session) -> dict[str, Store]:
     """Read all stores by code, sorted by name."""
     rows = await db.fetch(session, _READ)
     return {row["code"]: _store(row) for row in sorted(rows, key=lambda row: (row["name"].casefold(), row["code"]))}
@@ -52,12 +51,12 @@ def _store(row: db.Row) -> Store:
     )
 
 
-async def names(session: AsyncSession) -> StoreNames:
+async def names(session: Session) -> StoreNames:
     """Read what every store is called in events."""
     return StoreNames({row["name"]: row["store"] for row in await db.fetch(session, _NAMES)})
 
 
-async def put(session: AsyncSession, stores: Sequence[Store]) -> None:
+async def put(session: Session, stores: Sequence[Store]) -> None:
     """Add stores or replace those with the same codes; no two stores of the list may share a name."""
     codes = [store.code for store in stores]
     named = [(name, store.code) for store in stores for name in sorted(store.names)]
@@ -75,11 +74,11 @@ def _row(store: Store) -> dict[str, Any]:
     }
 
 
-async def remove(session: AsyncSession, code: str) -> None:
+async def remove(session: Session, code: str) -> None:
     """Delete a store with its names; what was counted under them stays."""
     await db.fetch(session, "DELETE FROM stores WHERE code = $1", code)
 
 
-async def unlisted(session: AsyncSession) -> list[str]:
+async def unlisted(session: Session) -> list[str]:
     """Read the names of stores in events that belong to no store of the list."""
     return [row["value"] for row in await db.fetch(session, _UNLISTED, STORE, OTHER)]

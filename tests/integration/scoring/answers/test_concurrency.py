@@ -14,7 +14,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 from msgspec import structs
-from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers.record import Recorded, record
@@ -37,6 +36,7 @@ from shared.contract.events import (
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, Service
 from shared.database import db
 from shared.database.group_commit import GroupCommitter, in_transaction
+from shared.database.session import Session
 from shared.messaging import codec, parking
 from shared.web.problems import Unavailable, as_problem
 from tests.integration.scoring.stand import NOW, Scoring, call_for, differences, requested
@@ -122,7 +122,7 @@ async def test_answer_to_an_invitation_that_commits_meanwhile_is_refused(
     request = requested()
     load = invitations.load
 
-    async def arrive_then_load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+    async def arrive_then_load(session: Session, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
         monkeypatch.setattr(invitations, "load", load)
         await scoring.receive(request)
         known = await load(session, ids)
@@ -271,7 +271,7 @@ async def test_answer_survives_a_connection_killed_before_its_commit(scoring: Sc
     request = await scoring.asked()
     killed = False
 
-    async def kill(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
+    async def kill(session: Session, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
         nonlocal killed
         results = await record(session, entries)
         if not killed:

@@ -16,6 +16,7 @@ from services.scoring.files.tables import Format
 from services.scoring.repository.comments import search
 from services.scoring.repository.listing import AnswerFilter
 from shared.contract.events import ProgramRef, RespondentErased
+from shared.database import db
 from tests.integration.scoring.stand import Scoring
 
 ANONYMOUS = {"anonymous": True, "call_back": False}
@@ -174,7 +175,6 @@ async def test_search_uses_the_index(scoring: Scoring) -> None:
     await said(scoring, "coffee")
     condition = search.FOUND.format("'coffee'")
     async with scoring.database.sessions.begin() as session:
-        connection = await session.connection()
-        await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = await connection.exec_driver_sql(f"EXPLAIN SELECT 1 FROM answers WHERE {condition}")  # noqa: S608 - a constant
-        assert "answers_words" in str(plan.all())
+        await db.fetch(session, "SET LOCAL enable_seqscan = off")
+        plan = await db.fetch(session, f"EXPLAIN SELECT 1 FROM answers WHERE {condition}")  # noqa: S608 - a constant
+        assert "answers_words" in str(plan)

@@ -11,13 +11,12 @@ from uuid import uuid4
 
 import pytest
 from fastapi.responses import StreamingResponse
-from sqlalchemy import text
 
 from services.scoring.dashboard import live
 from services.scoring.dashboard.live import Live
 from shared.contract.events import ProgramRef
 from shared.contract.vocabulary import Role
-from shared.database import embedded
+from shared.database import db, embedded
 from shared.health import Health
 from shared.web.problems import Unavailable
 from shared.web.staff.tickets import Ticket, signed_in
@@ -109,7 +108,7 @@ async def test_page_hears_that_a_query_hangs_and_leaves_the_pool_alone(
     pages = Live(scoring.database.sessions, asyncio.Event())
     async with asyncio.timeout(20), aclosing(pages.changes_of("a")) as one, aclosing(pages.changes_of("b")) as two:
         async with scoring.database.sessions.begin() as session:
-            await session.execute(text("LOCK TABLE changes"))
+            await db.fetch(session, "LOCK TABLE changes")
             not_live = "event: state\ndata: not live: the database does not answer\n\n"
             assert [await anext(one), await anext(two)] == [not_live] * 2
             assert scoring.database.engine.pool.checkedout() == 2  # type: ignore[attr-defined]

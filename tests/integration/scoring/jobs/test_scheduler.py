@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.jobs.scheduler import every
+from shared.database.session import Session
 from shared.database.until_stopped import Pause, until_stopped
 from shared.health import Heartbeat
 from tests.integration.scoring.stand import Scoring
@@ -23,7 +23,7 @@ async def ticking(scoring: Scoring, tick: Callable[..., Awaitable[int]], stop: a
 async def test_job_continues_after_an_outage(scoring: Scoring) -> None:
     stop, ticks = asyncio.Event(), 0
 
-    async def tick(_: AsyncSession, *, now: datetime) -> int:
+    async def tick(_: Session, *, now: datetime) -> int:
         nonlocal ticks
         ticks += 1
         if ticks == 1:
@@ -37,7 +37,7 @@ async def test_job_continues_after_an_outage(scoring: Scoring) -> None:
 
 
 async def test_failing_job_stops_the_process(scoring: Scoring) -> None:
-    async def tick(_: AsyncSession, *, now: datetime) -> int:
+    async def tick(_: Session, *, now: datetime) -> int:
         raise ValueError(now)
 
     with pytest.raises(ValueError, match="2026"):
