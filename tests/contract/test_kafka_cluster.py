@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.kafka.broker import QUICK_START, Broker
 from shared.contract.topics import Topic
 from shared.health import Heartbeat
 from shared.messaging.transport import Message, TransportUnavailable, open_log
 from shared.messaging.transport.kafka import create_topics
+from tests.kafka_broker import require_broker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -102,3 +104,9 @@ async def test_no_reader_ends_when_two_of_three_brokers_are_killed_again_and_aga
     for reader in readers:
         reader.cancel()
     await asyncio.wait(readers)
+
+
+def test_broker_starts_in_half_of_the_heap_that_it_is_given() -> None:
+    require_broker()
+    with Broker(jvm=("-Xmx128m", *QUICK_START)) as broker:
+        assert broker.pid

@@ -58,6 +58,35 @@ async def test_every_transaction_of_a_session_begins_and_ends_by_itself(one_conn
         assert await db.fetch(session, "SELECT one FROM twice") == []
 
 
+async def test_actions_after_commit_are_done_for_what_was_committed(one_connection: db.Database) -> None:
+    done = list[str]()
+    async with one_connection.sessions() as session:
+        session.after_commit(lambda: done.append("rolled back"))
+        await session.rollback()
+        session.after_commit(lambda: done.append("lost"))
+        (await session.driver()).terminate()
+        with pytest.raises(asyncpg.InterfaceError):
+            await session.commit()
+        session.after_commit(lambda: done.append("committed"))
+        await db.fetch(session, "SELECT 1")
+        assert done == []
+        await session.commit()
+        await session.commit()
+    assert done == ["committed"]
+    await one_connection.close()
+
+
+async def test_session_without_an_open_transaction_holds_no_connection(one_connection: db.Database) -> None:
+    async with one_connection.sessions.begin() as session:
+        await db.fetch(session, "SELECT 1")
+        await session.commit()
+        assert await _process(one_connection)
+        await db.fetch(session, "SELECT 1")
+        await session.rollback()
+        assert await _process(one_connection)
+    await one_connection.close()
+
+
 async def test_only_this_transactions_commit_does_not_wait_for_the_disk(one_connection: db.Database) -> None:
     async def setting(session: Session) -> str:
         value: str = (await db.fetch(session, "SHOW synchronous_commit"))[0][0]
