@@ -16,6 +16,9 @@ PY      := .venv/bin/python
 EARSHOT := $(PY) -m deploy.cli
 PIP     := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes
 
+# Where the environment says that no compiled modules are kept, every process would compile all of them (3 s).
+unexport PYTHONDONTWRITEBYTECODE
+
 # Files named after the checksum of a lock say what is installed in .venv: a changed lock has another name.
 checksum = $(shell cksum < $(1) | tr ' ' '-')
 RUNTIME := .venv/runtime-$(call checksum,requirements.lock)

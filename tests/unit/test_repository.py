@@ -214,6 +214,29 @@ def test_image_installs_from_the_lock_with_hashes() -> None:
     assert all("--require-hashes" in line for line in installs)
 
 
+def test_compiled_modules_are_kept_where_the_environment_says_otherwise(tmp_path: Path) -> None:
+    """Or every process of `make test` and every command would compile what it imports."""
+    asked = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for path in (tmp_path / ".venv/bin/python", tmp_path / "shown"):
+        path.write_text("#!/bin/sh\necho ${PYTHONDONTWRITEBYTECODE-unset}\n")
+        path.chmod(0o755)
+    (tmp_path / "earshot").write_text((ROOT / "earshot").read_text())
+    told = f"--eval=shown:;@{tmp_path}/shown"
+    shown = [
+        subprocess.run(command, env=asked, capture_output=True, text=True, timeout=30, check=True).stdout
+        for command in (["sh", tmp_path / "earshot"], ["make", "-s", "-C", ROOT, told, "shown"])
+    ]
+    assert shown == ["unset\n", "unset\n"]
+
+
+def test_image_compiles_modules_because_its_user_cannot() -> None:
+    last = commands("deploy/Dockerfile")
+    copied = max(number for number, line in enumerate(last) if line.startswith("COPY"))
+    compiled = last.index("RUN python -m compileall -q shared services deploy")
+    assert copied < compiled < last.index("USER 10001:10001")
+
+
 def test_no_text_tells_to_install_a_package_named_earshot() -> None:
     """We publish none, so it would be somebody else's."""
     told = re.compile(r"pip3? install[^\n]*\bearshot\b")
