@@ -225,7 +225,7 @@ def test_compiled_modules_are_kept_where_the_environment_says_otherwise(tmp_path
     told = f"--eval=shown:;@{tmp_path}/shown"
     shown = [
         subprocess.run(command, env=asked, capture_output=True, text=True, timeout=30, check=True).stdout
-        for command in (["sh", tmp_path / "earshot"], ["make", "-s", "-C", ROOT, told, "shown"])
+        for command in (["sh", str(tmp_path / "earshot")], ["make", "-s", "-C", str(ROOT), told, "shown"])
     ]
     assert shown == ["unset\n", "unset\n"]
 
