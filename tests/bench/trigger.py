@@ -1,9 +1,9 @@
 """Stage trigger: Kafka → decision, request and outbox committed. The limit is a COPY of the same rows.
 
 One event in five is asked about, one in ten comes twice. The limit writes the same rows to the same tables, with their
-partitions and indexes, in a database of their own, a thousand events a commit. Ours is two processes of one group, one
-for each core. `EARSHOT_TEST_SEEN=5000000` stores so many earlier decisions first, `EARSHOT_TEST_EVENTS=1000000` decides
-so many first.
+partitions, indexes and earlier rows, in a database of their own, a thousand events a commit. Ours is two processes of
+one group, one for each core. `EARSHOT_TEST_SEEN=5000000` stores so many earlier decisions first,
+`EARSHOT_TEST_EVENTS=1000000` decides so many first.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ TWICE = ITEMS // 10
 FRESH = ITEMS - TWICE
 AT_ONCE = 1000
 PROCESSES = 2
+EARLIER = (
+    5  # runs whose rows the limit adds to: no more than ours has by then, as an insert costs more in larger indexes
+)
 TABLES = ("event_keys", "shapes", "decisions", "respondents", "touchpoints", "addresses", "outbox")
 PROGRAM = b"""
 id: after-purchase
@@ -85,20 +88,21 @@ class TriggerBench:
         }
 
     async def prepare(self) -> None:
-        """Apply the program, keep the rows of one run for the limit, and count its statements."""
+        """Apply the program, and count the statements of a run."""
         async with self._database.sessions.begin() as session:
             await apply_program(session, read_program(PROGRAM), now=NOW)
         await self._decide_fresh(self._alone)
-        await self._keep_rows()
         await self._count()
-        if seen := int(os.environ.get("EARSHOT_TEST_SEEN", "0")):
-            await self._fill(seen)
 
     async def use_processes(self, processes: TriggerProcesses) -> None:
-        """Measure with these processes from now on; first decide EARSHOT_TEST_EVENTS events."""
+        """Measure with these processes from now on, keep rows for the limit, and decide EARSHOT_TEST_EVENTS events."""
         self._processes = processes
         self._meter.processes = [process.pid for process in processes.processes]
-        await self.ours()
+        while self._run < EARLIER:
+            await self.ours()
+        await self._keep_rows()
+        if seen := int(os.environ.get("EARSHOT_TEST_SEEN", "0")):
+            await self._fill(seen)
         self.counters["peak_mb"] = processes.peak_mb()
         if events := int(os.environ.get("EARSHOT_TEST_EVENTS", "0")):
             for _ in range(ITEMS, events, ITEMS):
@@ -108,6 +112,8 @@ class TriggerBench:
     async def limit(self) -> float:
         connection = await self._of_limit.connect()
         await connection.execute(f"TRUNCATE {', '.join(TABLES)}")
+        for table in TABLES:
+            await connection.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE earlier_{table}")
         await connection.execute("CHECKPOINT")
         began = time.perf_counter()
         commits = ITEMS // AT_ONCE
@@ -217,12 +223,21 @@ class TriggerBench:
         return row[0], row[1]
 
     async def _keep_rows(self) -> None:
-        connection = await self._database.connect()
-        for table in TABLES:
-            self._rows[table] = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]  # noqa: S608 - ours
-        await connection.close()
+        """Store all rows beside the limit's tables, and keep those of one more run, which it adds to them."""
         async with self._of_limit.sessions.begin() as session:
             await partitions.make_ahead(session, "decisions", now=await partitions.machine_time(session))
+        connection, copied = await self._database.connect(), await self._of_limit.connect()
+        for table in TABLES:
+            await copied.execute(f"CREATE TABLE earlier_{table} (LIKE {table})")
+            rows = await connection.fetch(f"SELECT * FROM {table}")  # noqa: S608 - ours
+            await copied.copy_records_to_table(f"earlier_{table}", records=map(tuple, rows))
+        last = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        await self.ours()
+        for table in TABLES:
+            new = await connection.fetch(f"SELECT * FROM {table} WHERE xmin::text::bigint > $1", last)  # noqa: S608 - ours
+            self._rows[table] = [tuple(row) for row in new]
+        await connection.close()
+        await copied.close()
 
     async def _count(self) -> None:
         """Count statements and WAL of a run in this process; it is not one of the timed runs."""
