@@ -52,7 +52,7 @@ from shared.runtime import open_event_log
 from shared.staff_mail import StaffMail
 
 LATE = timedelta(minutes=15)
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = ("chromium-headless-shell", "chromium")
 
 
 async def command() -> None:
@@ -213,10 +213,10 @@ def _tools() -> Iterator[Finding]:
         if problem
         else Finding.ok("a local Kafka can be started")
     )
-    if Path(CHROMIUM).exists() or shutil.which("chromium"):
+    if any(map(shutil.which, CHROMIUM)):
         yield Finding.ok("chromium, for the browser tests")
     else:
-        yield Finding.note("no chromium: browser tests are skipped", "apt-get install chromium")
+        yield Finding.note("no chromium: browser tests are skipped", f"apt-get install {CHROMIUM[0]}")
 
 
 async def _events(settings: Settings) -> Finding:

@@ -121,7 +121,7 @@ def test_ci_ends_with_the_line_and_code_of_pytest(tmp_path: Path, code: int) -> 
     )
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("git", "java", "mvn", "chromium", "caddy", "fc-list"):
+    for tool in ("git", "java", "mvn", "chromium-headless-shell", "caddy", "fc-list"):
         (tools / tool).write_text("#!/bin/sh\necho there\n")
         (tools / tool).chmod(0o755)
     make = Path(shutil.which("make") or "/usr/bin/make").parent
