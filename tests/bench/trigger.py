@@ -48,9 +48,8 @@ TWICE = ITEMS // 10
 FRESH = ITEMS - TWICE
 AT_ONCE = 1000
 PROCESSES = 2
-EARLIER = (
-    5  # runs whose rows the limit adds to: no more than ours has by then, as an insert costs more in larger indexes
-)
+# runs whose rows the limit adds to, fewer than ours adds to: an insert costs more in larger indexes
+EARLIER = 5
 TABLES = ("event_keys", "shapes", "decisions", "respondents", "touchpoints", "addresses", "outbox")
 PROGRAM = b"""
 id: after-purchase
